@@ -1,0 +1,99 @@
+// Waiting, bounded and abortable.
+import type { Clock } from "./clock.ts";
+import type { Random } from "./random.ts";
+
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Throws the signal's reason if it is aborted. */
+export function throwIfAborted({ signal }: Waiting): void {
+  signal?.throwIfAborted();
+}
+
+/** A lock: callers run one at a time, in the order they asked. */
+export class Mutex {
+  #tail: Promise<unknown> = Promise.resolve();
+
+  /** Runs `work` when every earlier caller is done. Rejects without running it if aborted while waiting. */
+  async run<T>(work: () => Promise<T> | T, { signal }: Waiting = {}): Promise<T> {
+    const before = this.#tail;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tail = before.then(() => promise);
+    try {
+      await before;
+      signal?.throwIfAborted();
+      return await work();
+    } finally {
+      resolve();
+    }
+  }
+}
+
+/** Maps with at most `limit` calls at once, keeps the order of results, stops at the first failure. */
+export async function mapConcurrent<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    while (next < items.length && !failed) {
+      const index = next++;
+      // `index` is below `items.length`, so the item is there.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      const item = items[index] as T;
+      try {
+        results[index] = await work(item, index);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}
+
+/** Exponential back-off with full jitter between half and the whole of the step. */
+export interface Backoff {
+  readonly firstMs: number;
+  readonly maxMs: number;
+}
+
+/** Milliseconds to wait before attempt `attempt + 1`, `attempt` counted from 1. */
+export function backoffMs(attempt: number, { firstMs, maxMs }: Backoff, random: Random): number {
+  const step = Math.min(maxMs, firstMs * 2 ** Math.min(30, attempt - 1));
+  return step / 2 + random.float() * (step / 2);
+}
+
+export interface RetryOptions extends Waiting {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly backoff: Backoff;
+  /** Attempts in all; `Infinity` = until aborted. */
+  readonly attempts: number;
+  readonly isRetryable: (error: unknown) => boolean;
+  readonly onRetry?: (error: unknown, attempt: number, waitMs: number) => void;
+}
+
+/** Calls `work` until it succeeds, fails for good, or the attempts or the signal end it. */
+export async function retry<T>(
+  work: (attempt: number) => Promise<T>,
+  options: RetryOptions,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    options.signal?.throwIfAborted();
+    try {
+      return await work(attempt);
+    } catch (error) {
+      if (options.signal?.aborted === true) throw error;
+      if (attempt >= options.attempts || !options.isRetryable(error)) throw error;
+      const waitMs = backoffMs(attempt, options.backoff, options.random);
+      options.onRetry?.(error, attempt, waitMs);
+      await options.clock.sleep(waitMs, { signal: options.signal });
+    }
+  }
+}

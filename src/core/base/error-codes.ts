@@ -1,0 +1,210 @@
+// The closed table of error codes. `docs/errors.md` is this table; a test keeps them equal and checks that
+// each code is raised somewhere.
+
+interface ErrorCodeEntry {
+  readonly recovery: "retry" | "resync" | "reset" | "fatal";
+  /** What it means, for the operator. */
+  readonly means: string;
+  /** What to do about it. */
+  readonly next: string;
+}
+
+const table = {
+  // --- ltx: the file format -------------------------------------------------------------------------
+  "ltx/short": {
+    recovery: "fatal",
+    means: "An LTX file ends before its trailer.",
+    next: "The object was cut off. Restore to a TXID before it, or from another level that covers it.",
+  },
+  "ltx/invalid": {
+    recovery: "fatal",
+    means: "A field of an LTX file has a value the format forbids.",
+    next: "The object is damaged or not an LTX file. Move it away and verify the replica again.",
+  },
+  "ltx/checksum": {
+    recovery: "fatal",
+    means: "The bytes of an LTX file do not match its checksum.",
+    next: "The object is damaged. Restore to a TXID before it, or from another level that covers it.",
+  },
+  "ltx/order": {
+    recovery: "fatal",
+    means: "Pages or files are not in the order the format demands.",
+    next: "The replica has a hole or a foreign file. `headwater verify` names it.",
+  },
+
+  // --- sqlite: SQLite's own files -------------------------------------------------------------------
+  "sqlite/invalid": {
+    recovery: "fatal",
+    means: "A file is not a SQLite database, WAL or wal-index that can be read.",
+    next: "Check the path. An encrypted database cannot be opened without its key and is not supported.",
+  },
+
+  // --- store: object storage ------------------------------------------------------------------------
+  "store/exists": {
+    recovery: "fatal",
+    means: "A create-only put found an object of that name.",
+    next: "Somebody else writes to this replica, or our own put succeeded and its reply was lost.",
+  },
+  "store/changed": {
+    recovery: "fatal",
+    means: "A conditional put or get found that the object had changed.",
+    next: "Read the object again and decide anew.",
+  },
+  "store/unavailable": {
+    recovery: "retry",
+    means: "The store did not answer, or answered that it is overloaded.",
+    next: "Headwater retries by itself. Check the endpoint and the network if it lasts.",
+  },
+  "store/denied": {
+    recovery: "fatal",
+    means: "The store refused the credentials or the permission.",
+    next: "Check the access key, the secret, and the permissions on the bucket or directory.",
+  },
+  "store/missing-bucket": {
+    recovery: "fatal",
+    means: "The bucket or container does not exist.",
+    next: "Create it, or correct the replica URL.",
+  },
+  "store/url": {
+    recovery: "fatal",
+    means: "A replica URL cannot be understood.",
+    next: "Use file:///absolute/path or s3://bucket/path.",
+  },
+  "store/length": {
+    recovery: "fatal",
+    means: "A body had another length than was announced, or an object was cut off while reading.",
+    next: "Nothing was stored. Try again; if it stays, the source of the bytes is changing underneath.",
+  },
+  "store/failed": {
+    recovery: "fatal",
+    means: "The store refused a request for another reason, which the message gives.",
+    next: "Read the message of the store.",
+  },
+
+  // --- replica: a store seen as a history -----------------------------------------------------------
+  "replica/empty": {
+    recovery: "fatal",
+    means: "There is no backup at that URL.",
+    next: "Check the URL; `headwater ltx URL` lists what is there.",
+  },
+  "replica/unreachable-txid": {
+    recovery: "fatal",
+    means: "No sequence of files ends exactly at that TXID.",
+    next: "The message lists the TXIDs that can be restored.",
+  },
+  "replica/unreachable-time": {
+    recovery: "fatal",
+    means: "The time lies before the first restore point.",
+    next: "The message gives the first and the last restore point.",
+  },
+  "replica/gap": {
+    recovery: "fatal",
+    means: "The files of the replica leave a hole in the history.",
+    next: "`headwater verify URL` names it. TXIDs before the hole can still be restored.",
+  },
+  "replica/proof": {
+    recovery: "fatal",
+    means: "The restored pages are not the pages that were captured.",
+    next: "An object was altered without breaking its checksum, or a file is missing. Restore an earlier TXID.",
+  },
+  "replica/foreign-file": {
+    recovery: "fatal",
+    means: "A file of the replica belongs to another database or has another page size.",
+    next: "The message names it. Move it away and verify again.",
+  },
+
+  // --- restore --------------------------------------------------------------------------------------
+  "restore/output-exists": {
+    recovery: "fatal",
+    means: "The output file, or a -wal, -shm or -journal file beside it, already exists.",
+    next: "Choose another output, or pass --force to replace it after a successful restore.",
+  },
+  "restore/output": {
+    recovery: "fatal",
+    means: "The output cannot be written.",
+    next: "Check the directory, its permissions and the free space.",
+  },
+  "restore/integrity": {
+    recovery: "fatal",
+    means: "SQLite's own integrity check failed on the restored database.",
+    next: "The source was already damaged, or the replica is. Restore an earlier TXID.",
+  },
+
+  // --- capture: the live database -------------------------------------------------------------------
+  "capture/not-a-database": {
+    recovery: "fatal",
+    means: "The file at the path is not a SQLite database that can be opened.",
+    next: "Check the path. Encrypted databases are not supported.",
+  },
+  "capture/unreadable": {
+    recovery: "fatal",
+    means: "The database or its directory cannot be read or written.",
+    next: "Check owner and permissions: Headwater needs to read the database and write beside it.",
+  },
+  "capture/locked": {
+    recovery: "retry",
+    means: "Another connection holds the database locked.",
+    next: "An application with locking_mode=EXCLUSIVE cannot be replicated; a busy one is tried again.",
+  },
+  "capture/gone": {
+    recovery: "retry",
+    means: "The database was deleted or replaced while it was being replicated.",
+    next: "Headwater attaches again when a database is there; its history stays.",
+  },
+  "capture/gap": {
+    recovery: "resync",
+    means: "The WAL no longer continues where capture stopped.",
+    next: "Nothing: Headwater compares the database with its page checksums and sends what differs.",
+  },
+  "capture/page-size": {
+    recovery: "fatal",
+    means: "The page size of the database is not the one of its replica.",
+    next: "Start a new replica path for the new page size.",
+  },
+
+  // --- engine: replication --------------------------------------------------------------------------
+  "engine/locked": {
+    recovery: "fatal",
+    means: "Another Headwater replicates this database already.",
+    next: "Stop it first; the message gives its process id.",
+  },
+  "engine/state": {
+    recovery: "reset",
+    means: "The state directory cannot be read or belongs to something else.",
+    next: "Delete the state directory: the next start takes a full image and loses nothing.",
+  },
+  "engine/another-writer": {
+    recovery: "fatal",
+    means: "Another writer puts files into the same replica.",
+    next: "Stop the other writer, or give each its own URL. The message says which object and since when.",
+  },
+  "engine/disk-full": {
+    recovery: "retry",
+    means: "There is no space left for staging.",
+    next: "Free space; Headwater goes on by itself and has lost nothing.",
+  },
+  "engine/stopped": {
+    recovery: "fatal",
+    means: "The replication has been stopped or its process has ended.",
+    next: "Start it again.",
+  },
+  "engine/litestream": {
+    recovery: "fatal",
+    means: "A Litestream works on the same database.",
+    next: "Stop Litestream, then start Headwater again: its state is set aside and its replica continued.",
+  },
+  "engine/platform": {
+    recovery: "fatal",
+    means: "Replicating does not work on this operating system.",
+    next: "Replicate on Linux; restore, ltx and verify run everywhere.",
+  },
+
+  // --- usage ----------------------------------------------------------------------------------------
+  "usage/invalid": {
+    recovery: "fatal",
+    means: "An option or argument is missing or wrong.",
+    next: "The message says which; --help lists them all.",
+  },
+} as const satisfies Readonly<Record<string, ErrorCodeEntry>>;
+
+export const errorCodes: { readonly [Code in keyof typeof table]: ErrorCodeEntry } = table;

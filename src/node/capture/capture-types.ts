@@ -1,0 +1,55 @@
+// What capture gives to the engine. Evidence for every rule: docs/capture.md.
+
+/** The place in the WAL up to which everything has been captured. All numbers are u32. */
+export interface CapturePosition {
+  readonly salt1: number;
+  readonly salt2: number;
+  /** Last captured frame, counted from 1; 0 = none of this generation. */
+  readonly frame: number;
+  /** The running WAL checksum stored in that frame. */
+  readonly checksum1: number;
+  readonly checksum2: number;
+}
+
+/** Pages by number at one fixed position. Valid until released; checkpoints wait or refuse meanwhile. */
+export interface PageSource {
+  readonly pageSize: number;
+  /** Database size in pages. */
+  readonly commit: number;
+  readonly position: CapturePosition;
+  /**
+   * Reads the pages `pgnos[from .. from+count)` as SQLite sees them into `into` (count * pageSize bytes).
+   * The lock page must not be asked for. Throws `capture/gap` if the source changed underneath.
+   */
+  readPages(pgnos: Uint32Array, from: number, count: number, into: Uint8Array): void;
+  release(): void;
+}
+
+/** All transactions committed since the last batch, reduced to the last image of each page. */
+export interface CapturedBatch extends PageSource {
+  /** Pages of the batch, ascending, no lock page, none above `commit`. Growth that SQLite did not write is included. */
+  readonly pgnos: Uint32Array;
+  /** Commits in it. */
+  readonly transactions: number;
+}
+
+export interface PendingSummary {
+  readonly transactions: number;
+  readonly pageCount: number;
+  /** True when more committed frames are waiting beyond the limit given to `capture`. */
+  readonly more: boolean;
+}
+
+export interface CheckpointOutcome {
+  readonly mode: "passive" | "truncate";
+  /** Frames in the WAL and frames in the database file afterwards. */
+  readonly walFrames: number;
+  readonly backfilledFrames: number;
+  /** The next writer starts the WAL anew. */
+  readonly complete: boolean;
+  /** How long writers were kept out. */
+  readonly writeLockMs: number;
+}
+
+/** `same`, or what happened to the file at the path. */
+export type FileIdentity = "same" | "missing" | "replaced" | "truncated";
