@@ -2,6 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getLoadablePath } from "litestream-vfs";
+import { unreachable } from "../../src/core/base/assert.ts";
 import type { OfficialRequest } from "./official-vfs.ts";
 
 const request = JSON.parse(process.argv[2] ?? "{}") as OfficialRequest;
@@ -42,7 +43,10 @@ async function answer(): Promise<unknown> {
         using db = open({ write_enabled: "true", sync_interval: "10m" });
         db.exec(sql);
       }
-      return undefined;
+      return request.transactions.length;
+    }
+    default: {
+      return unreachable(request);
     }
   }
 }
