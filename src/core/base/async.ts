@@ -97,3 +97,48 @@ export async function retry<T>(
     }
   }
 }
+
+/**
+ * The items of `source`, ending with the signal's reason as soon as it is aborted, even while `source` hangs.
+ * Leaving the loop closes `source`.
+ */
+export async function* abortable<T>(
+  source: AsyncIterable<T>,
+  { signal }: Waiting,
+): AsyncGenerator<T, void, undefined> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  signal.throwIfAborted();
+  let interrupt: ((reason: unknown) => void) | undefined;
+  const onAbort = (): void => interrupt?.(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  const iterator = source[Symbol.asyncIterator]();
+  let ended = false;
+  try {
+    for (;;) {
+      const step = Promise.withResolvers<IteratorResult<T>>();
+      interrupt = step.reject;
+      iterator.next().then(step.resolve, (error: unknown) => {
+        ended = true;
+        step.reject(error);
+      });
+      const result = await step.promise;
+      if (result.done === true) {
+        ended = true;
+        return;
+      }
+      yield result.value;
+      signal.throwIfAborted();
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (!ended) {
+      const closed = Promise.resolve(iterator.return?.());
+      // A source that hangs closes whenever it wakes up; nobody waits for it after an abort.
+      if (signal.aborted) closed.catch(() => undefined);
+      else await closed;
+    }
+  }
+}

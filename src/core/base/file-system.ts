@@ -5,7 +5,10 @@
 export interface FileStatus {
   readonly kind: "file" | "directory" | "other";
   readonly sizeBytes: number;
+  /** Whole milliseconds, rounded down. */
   readonly mtimeMs: number;
+  /** The same time as exactly as the file system keeps it. */
+  readonly mtimeNs: bigint;
   readonly inode: bigint;
   readonly device: bigint;
   /** Permission bits. */
@@ -24,6 +27,7 @@ export interface OpenFile extends AsyncDisposable {
   /** Resolves when data and metadata are on stable storage. */
   sync(): Promise<void>;
   status(): Promise<FileStatus>;
+  /** Fractions of a millisecond are kept as far as the file system can. Rounded down, the time comes back exactly. */
   setTimes(mtimeMs: number): Promise<void>;
   /** Mode and, when we may, owner. */
   setOwnership(ownership: FileOwnership): Promise<void>;
@@ -39,7 +43,10 @@ export interface FileOwnership {
 /** `read`: must exist. `create`: truncates or makes. `create-new`: fails if it exists. `update`: read and write, must exist. */
 export type OpenMode = "read" | "create" | "create-new" | "update";
 
-/** Absence is `undefined` (or `false`), every other failure throws the platform's error with its `code`. */
+/**
+ * Absence is `undefined` (or `false`), every other failure throws the platform's error with its `code`. New files
+ * are readable by their owner alone (0600, directories 0700) until an ownership is set.
+ */
 export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<OpenFile>;
   status(path: string): Promise<FileStatus | undefined>;

@@ -1,0 +1,66 @@
+// The times of restore points. The time in a file's header decides; what a listing says is only when the object
+// arrived, or a modification time that a copy may have changed. Both can only be later than the header.
+import { type Waiting, mapConcurrent } from "../base/async.ts";
+import { concatBytes } from "../base/bytes.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import { decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import type { ReplicaFile } from "./catalog.ts";
+
+/** Headers fetched at the same time. */
+const headerFetchLimit = 50;
+
+/** How far the clocks of a writer and its store may differ. */
+const clockSkewMs = 60 * 60 * 1000;
+
+/**
+ * The files with the header's time wherever it matters for the newest restore point before `beforeMs`: from the newest
+ * TXID downwards, until a file stamped before it is found. A file listed more than an hour before that time is
+ * taken at its word. Costs one ranged read for each file looked at, 50 at once.
+ */
+export async function withHeaderTimes(
+  store: ObjectStore,
+  files: readonly ReplicaFile[],
+  { beforeMs, signal }: Waiting & { readonly beforeMs: number },
+): Promise<readonly ReplicaFile[]> {
+  const newestFirst = files.toSorted(
+    (a, b) => Number(b.maxTxid > a.maxTxid) - Number(b.maxTxid < a.maxTxid),
+  );
+  const known: ReplicaFile[] = [];
+  for (let from = 0; from < newestFirst.length; from += headerFetchLimit) {
+    const batch = await mapConcurrent(
+      newestFirst.slice(from, from + headerFetchLimit),
+      headerFetchLimit,
+      async (file) =>
+        file.timestampMs < beforeMs - clockSkewMs ? file : withHeaderTime(store, file, signal),
+    );
+    known.push(...batch);
+    if (batch.some((file) => file.timestampMs < beforeMs)) {
+      return [...known, ...newestFirst.slice(known.length)];
+    }
+  }
+  return known;
+}
+
+async function withHeaderTime(
+  store: ObjectStore,
+  file: ReplicaFile,
+  signal: AbortSignal | undefined,
+): Promise<ReplicaFile> {
+  const length = ltxHeaderSizeBytes;
+  try {
+    const content = await store.get(file.key, { offset: 0, length, signal });
+    if (content === undefined) return file;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of content.body) chunks.push(chunk.slice());
+    return {
+      ...file,
+      timestampMs: decodeHeader(concatBytes(chunks)).timestampMs,
+      isExactTime: true,
+    };
+  } catch (error) {
+    // A damaged file keeps its listed time: if the plan needs it, decoding names it.
+    if (error instanceof HeadwaterError && error.code.startsWith("ltx/")) return file;
+    throw error;
+  }
+}

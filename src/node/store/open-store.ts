@@ -1,0 +1,56 @@
+// From a URL to a store. Each scheme's module is loaded when a URL of that scheme is opened.
+import { fileURLToPath } from "node:url";
+import type { Waiting } from "../../core/base/async.ts";
+import type { Clock } from "../../core/base/clock.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { Random } from "../../core/base/random.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+
+export interface OpenStoreOptions extends Waiting {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** For file stores. */
+  readonly fileSystem: FileSystem;
+  /** Of the files that a file store makes; the database's, as a rule. Without it they are their owner's alone. */
+  readonly ownership?: FileOwnership | undefined;
+  /** Credentials and defaults of S3 come from here; `process.env` as a rule. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/**
+ * The store at `url`, rooted at the URL's path: `file:///absolute/path` or `s3://bucket/path?options`. No request is
+ * made. It does not retry; put `createRetryingStore` around it. Throws `store/url` for anything it does not understand.
+ */
+export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
+  options.signal?.throwIfAborted();
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === "file") {
+    const { createFileStore } = await import("./file-store.ts");
+    return createFileStore({ ...options, root: parseFileUrl(url) });
+  }
+  throw new HeadwaterError(
+    "store/url",
+    `${JSON.stringify(hideSecrets(url))} is not a URL of a store. Use file:///absolute/path or s3://bucket/path.`,
+  );
+}
+
+/** The absolute path of a `file:` URL; its query is ignored, as Litestream does. */
+function parseFileUrl(url: string): string {
+  try {
+    return fileURLToPath(url.replace(/[?].*$/, ""));
+  } catch (error) {
+    throw new HeadwaterError(
+      "store/url",
+      `${JSON.stringify(url)} is not a file URL: ${messageOf(error)}. It needs three slashes and an absolute path, as in file:///var/backups/app.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Hides what may be a password in a URL that is about to be shown. */
+function hideSecrets(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, "//***@").replace(/[?].*$/, "?***");
+}
