@@ -1,0 +1,3 @@
+declare module "litestream-vfs" {
+  export function getLoadablePath(): string;
+}
