@@ -14,11 +14,12 @@ export class Bell {
     if (!this.#rung && !signal.aborted && (timeoutMs === undefined || timeoutMs > 0)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      signal.addEventListener("abort", resolve, { once: true });
+      const onAbort = (): void => resolve();
+      signal.addEventListener("abort", onAbort, { once: true });
       const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
       await promise;
       clearTimeout(timer);
-      signal.removeEventListener("abort", resolve);
+      signal.removeEventListener("abort", onAbort);
       this.#wake = undefined;
     }
     this.#rung = false;

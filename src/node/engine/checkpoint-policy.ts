@@ -28,6 +28,9 @@ export class CheckpointPolicy {
   #attemptedAtMs = Number.NEGATIVE_INFINITY;
   #capturedAtMs: number | undefined;
   #isComplete = false;
+  /** The last attempt moved nothing: a reader is in the way, and trying more often would not help. */
+  #isStuck = false;
+  #backfilledFrames = 0;
   #blockedLoggedAtMs = Number.NEGATIVE_INFINITY;
   #isBlocked = false;
 
@@ -57,9 +60,11 @@ export class CheckpointPolicy {
     const now = this.#clock.monotonicMs();
     const frames = capture.walFrames;
     if (this.#isComplete || frames === 0) return Number.POSITIVE_INFINITY;
-    if (frames >= urgentFrames) return this.#attemptedAtMs + urgentMs - now;
+    if (frames >= urgentFrames && !this.#isStuck) return this.#attemptedAtMs + urgentMs - now;
     if (frames >= regularFrames) return this.#attemptedAtMs + regularMs - now;
-    return this.#capturedAtMs === undefined ? Number.POSITIVE_INFINITY : this.#capturedAtMs + quietMs - now;
+    return this.#capturedAtMs === undefined
+      ? Number.POSITIVE_INFINITY
+      : this.#capturedAtMs + quietMs - now;
   }
 
   modeFor(capture: Capture): "passive" | "truncate" {
@@ -71,6 +76,8 @@ export class CheckpointPolicy {
     this.#attemptedAtMs = now;
     if (outcome === undefined) return;
     this.#isComplete = outcome.complete;
+    this.#isStuck = !outcome.complete && outcome.backfilledFrames === this.#backfilledFrames;
+    this.#backfilledFrames = outcome.backfilledFrames;
     if (outcome.complete) this.#capturedAtMs = undefined;
     else this.#capturedAtMs = now;
     this.#isBlocked = !outcome.complete && capture.walSizeBytes > this.#maxWalSizeBytes;

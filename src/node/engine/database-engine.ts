@@ -11,7 +11,8 @@ import { Bell } from "./bell.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
-import { saveChecksums } from "./page-checksums-file.ts";
+import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
+import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import { retryStore } from "./retry-store.ts";
 import { scrub } from "./scrub.ts";
 import { followSource, pageSizeError, settle } from "./settle.ts";
@@ -54,22 +55,24 @@ export class DatabaseEngine {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#uploader = new Uploader(parts);
-    this.#checkpoints = new CheckpointPolicy(parts.clock, parts.logger, parts.limits.maxWalSizeBytes);
+    this.#checkpoints = new CheckpointPolicy(
+      parts.clock,
+      parts.logger,
+      parts.limits.maxWalSizeBytes,
+    );
   }
 
   /**
    * Attaches and settles, waiting for a database that is missing or locked, and for a store that does not answer.
-   * Throws what waiting cannot mend. `onWaiting` is told what it waits for.
+   * Throws what waiting cannot mend.
    */
   async open({ signal }: Waiting): Promise<void> {
-    const { staging, history } = this.#parts;
+    const { staging, history, codec } = this.#parts;
     if (staging.newest !== undefined) {
       const { proof, timestampMs } = await staging.readHeader(staging.newest);
-      this.#savedThrough = history.table === undefined ? 0n : staging.newest.txid;
-      history.continueAfter(
-        { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs },
-        history.table,
-      );
+      const table = await loadChecksums(staging, codec, this.#checksumFile);
+      const head = { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs };
+      history.continueAfter(head, table?.pages);
     }
     await this.#attach({ signal });
   }
@@ -157,23 +160,32 @@ export class DatabaseEngine {
         this.#capture = await openCapture({ path, clock, logger, signal, resumeAt });
         break;
       } catch (error) {
-        const canWait = hasCode(error, "capture/gone", "capture/empty", "capture/locked") && !this.#parts.once;
+        const canWait =
+          hasCode(error, "capture/gone", "capture/empty", "capture/locked") && !this.#parts.once;
         if (!canWait) throw error;
-        if (waitingFor !== error.code) logger.log("warn", "database.waiting", { path, why: error.message });
+        if (waitingFor !== error.code)
+          logger.log("warn", "database.waiting", { path, why: error.message });
         waitingFor = error.code;
         this.#state = "waiting";
         await clock.sleep(attachRetryMs, { signal });
       }
     }
     const capture = this.#capture;
-    logger.log("info", "database.attached", { path, resumed: capture.resumed, pageSize: capture.pageSize });
+    logger.log("info", "database.attached", {
+      path,
+      resumed: capture.resumed,
+      pageSize: capture.pageSize,
+    });
     this.#hadLitestream = await hasLitestream(fileSystem, path);
     const isTrusted = !this.#hadLitestream && this.#isStateIntact();
     this.#state = "settling";
     if (isTrusted && staging.newest !== undefined) {
       const { pageSize } = await staging.readHeader(staging.newest);
-      if (pageSize !== capture.pageSize) throw pageSizeError(this.#parts, pageSize, capture.pageSize);
-      await this.#lock.run(() => this.#afterGaps({ signal }, () => followSource(this.#parts, capture, { signal })));
+      if (pageSize !== capture.pageSize)
+        throw pageSizeError(this.#parts, pageSize, capture.pageSize);
+      await this.#lock.run(() =>
+        this.#afterGaps({ signal }, () => followSource(this.#parts, capture, { signal })),
+      );
     } else {
       await this.#settleAgain({ signal });
     }
@@ -194,7 +206,7 @@ export class DatabaseEngine {
     let expected: bigint = record.maxTxid;
     for (const file of staging.files) {
       if (file.txid <= record.maxTxid) continue;
-      if (file.txid !== expected + 1n) return false;
+      if (file.minTxid > expected + 1n) return false;
       expected = file.txid;
     }
     return staging.newest.txid === expected;
@@ -247,7 +259,10 @@ export class DatabaseEngine {
       } catch (error) {
         if (signal.aborted) throw error;
         if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
-        this.#parts.logger.log("warn", "database.gone", { path: this.#parts.path, error: error.message });
+        this.#parts.logger.log("warn", "database.gone", {
+          path: this.#parts.path,
+          error: error.message,
+        });
         await capture.close();
         this.#capture = undefined;
         await this.#attach({ signal });
@@ -271,7 +286,8 @@ export class DatabaseEngine {
   /** Called at every sign of a commit and once a second: notes new frames, wakes the loop if there is work. */
   #check(): boolean {
     const capture = this.#capture;
-    if (capture === undefined || this.#isCheckpointing || this.#captureFault !== undefined) return false;
+    if (capture === undefined || this.#isCheckpointing || this.#captureFault !== undefined)
+      return false;
     const before = this.#pending;
     try {
       const { transactions, more } = capture.capture({ maxBytes: batchBytes });
@@ -335,7 +351,7 @@ export class DatabaseEngine {
   async #stageAll({ signal }: Waiting): Promise<void> {
     const capture = this.#attached();
     try {
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         ({ more } = capture.capture({ maxBytes: batchBytes }));
         const batch = capture.takeBatch();
         if (batch === undefined) break;
@@ -347,7 +363,7 @@ export class DatabaseEngine {
         this.#transactions += batch.transactions;
         this.#checkpoints.noteCapture();
       }
-      this.#pending = 0;
+      this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
     } catch (error) {
       if (!hasCode(error, "capture/gap")) throw error;
       await this.#resyncLocked(error, { signal });
@@ -367,7 +383,9 @@ export class DatabaseEngine {
     logger.log("warn", "capture.gap", { error: fault.message });
     const capture = this.#attached();
     await capture.reposition(waiting);
-    await this.#afterGaps(waiting, async () => (await scrub(this.#parts, capture, waiting)).release());
+    await this.#afterGaps(waiting, async () =>
+      (await scrub(this.#parts, capture, waiting)).release(),
+    );
     this.#captureFault = undefined;
     this.#pending = 0;
   }
@@ -378,7 +396,11 @@ export class DatabaseEngine {
       this.#isCheckpointing = true;
       try {
         const mode = this.#checkpoints.modeFor(capture);
-        const outcome = await capture.checkpoint({ mode, drain: () => this.#stageAll({ signal }), signal });
+        const outcome = await capture.checkpoint({
+          mode,
+          drain: () => this.#stageAll({ signal }),
+          signal,
+        });
         this.#checkpoints.noteOutcome(outcome, capture);
       } catch (error) {
         if (!hasCode(error, "capture/gap")) throw error;
@@ -412,21 +434,27 @@ export class DatabaseEngine {
   async #tidyStaging(): Promise<void> {
     const { staging } = this.#parts;
     const acked = this.#uploader.ackedThrough;
-    const held = staging.files.filter((file) => file.txid <= acked && file.txid > this.#savedThrough);
+    const held = staging.files.filter(
+      (file) => file.txid <= acked && file.txid > this.#savedThrough,
+    );
     const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (held.length >= checksumSaveFiles || heldBytes >= checksumSaveBytes) await this.#saveChecksums();
+    if (held.length >= checksumSaveFiles || heldBytes >= checksumSaveBytes)
+      await this.#saveChecksums();
     const through = acked < this.#savedThrough ? acked : this.#savedThrough;
     const last = staging.files.findLast((file) => file.txid <= through);
     if (last !== undefined) await staging.removeThrough(last.txid);
   }
 
   async #saveChecksums(): Promise<void> {
-    const { history, fileSystem, state, staging } = this.#parts;
+    const { history, staging } = this.#parts;
     const { head, table } = history;
     if (head === undefined || table === undefined || staging.newest?.txid !== head.txid) return;
-    const pageSize = (await staging.readHeader(staging.newest)).pageSize;
-    const options = { fileSystem, stateDirectory: state.path, ownership: state.ownership };
-    await saveChecksums({ txid: head.txid, pageSize, pages: table }, options);
+    await saveChecksums({ txid: head.txid, pages: table }, this.#checksumFile);
     this.#savedThrough = head.txid;
+  }
+
+  get #checksumFile(): ChecksumFileOptions {
+    const { fileSystem, state } = this.#parts;
+    return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
   }
 }

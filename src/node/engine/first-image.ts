@@ -59,7 +59,8 @@ async function streamUnlessWalGrows(
     while (!ended.aborted) {
       await clock.sleep(walCheckMs, { signal: ended }).catch(() => undefined);
       capture.capture();
-      if (capture.walSizeBytes > limits.maxWalSizeBytes) tooLarge.abort(new Error("the WAL is too large"));
+      if (capture.walSizeBytes > limits.maxWalSizeBytes)
+        tooLarge.abort(new Error("the WAL is too large"));
     }
   })();
   try {

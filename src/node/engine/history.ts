@@ -21,8 +21,12 @@ interface Waiting {
 const checksumFlag = 1n << 63n;
 const checksumBits = checksumFlag - 1n;
 
-/** L0 headers carry WALOffset 32, size 0 and salts 0: then a Litestream started later takes a full image. */
-const litestreamWalOffset = 32n;
+/** The fields of a level-0 header that make a Litestream started later take a full image (docs/decisions/004). */
+export function levelZeroFields(
+  nodeId: bigint,
+): Pick<LtxHeader, "nodeId" | "walOffset" | "walSize" | "walSalt1" | "walSalt2"> {
+  return { nodeId, walOffset: 32n, walSize: 0n, walSalt1: 0, walSalt2: 0 };
+}
 
 const diskFullWaitMs = 1_000;
 
@@ -76,7 +80,11 @@ export class History {
   }
 
   /** Stages pages of `source` that turn the head into the state at the source's position. */
-  async stageChanges(source: PageSource, pgnos: Uint32Array, waiting: Waiting): Promise<StagedFile> {
+  async stageChanges(
+    source: PageSource,
+    pgnos: Uint32Array,
+    waiting: Waiting,
+  ): Promise<StagedFile> {
     const table = must(this.#table, "the page-checksum table");
     const head = must(this.#head, "the head");
     const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
@@ -93,7 +101,7 @@ export class History {
   async stageImage(source: PageSource, waiting: Waiting): Promise<StagedFile> {
     const pgnos = allPgnos(source.commit, source.pageSize);
     const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
-    const table = new PageChecksums();
+    const table = new PageChecksums(source.pageSize);
     applyChanges(table, pgnos, sums, source.commit);
     const after = table.databaseChecksum;
     const txid = this.#head === undefined ? toTxid(1) : nextTxid(this.#head.txid);
@@ -128,11 +136,7 @@ export class History {
       timestampMs: this.nextTimestampMs(),
       noChecksum: true,
       preApplyChecksum: 0n,
-      walOffset: litestreamWalOffset,
-      walSize: 0n,
-      walSalt1: 0,
-      walSalt2: 0,
-      nodeId: this.#options.nodeId,
+      ...levelZeroFields(this.#options.nodeId),
       proof,
     };
   }
@@ -149,13 +153,19 @@ export class History {
     for (;;) {
       try {
         const chunks = encodeFrom(codec, header, source, { pgnos, pagesChecksum });
-        const file = await staging.stage({ txid: header.maxTxid, position: source.position, chunks });
-        if (this.#isDiskFull) logger.log("info", "disk.space-returned", { txid: formatTxid(header.maxTxid) });
+        const file = await staging.stage({
+          txid: header.maxTxid,
+          position: source.position,
+          chunks,
+        });
+        if (this.#isDiskFull)
+          logger.log("info", "disk.space-returned", { txid: formatTxid(header.maxTxid) });
         this.#isDiskFull = false;
         return file;
       } catch (error) {
         if (!isDiskFull(error)) throw error;
-        if (!this.#isDiskFull) logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
+        if (!this.#isDiskFull)
+          logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
         this.#isDiskFull = true;
         await clock.sleep(diskFullWaitMs, { signal });
       }
@@ -180,7 +190,8 @@ export function checksumAfter(
     const old = pgno <= table.commit ? table.get(pgno) : 0n;
     checksum ^= (old ^ (sums[i] ?? 0n)) & checksumBits;
   }
-  for (let pgno = commit + 1; pgno <= table.commit; pgno++) checksum ^= table.get(pgno) & checksumBits;
+  for (let pgno = commit + 1; pgno <= table.commit; pgno++)
+    checksum ^= table.get(pgno) & checksumBits;
   return checksum | checksumFlag;
 }
 
@@ -190,6 +201,6 @@ function applyChanges(
   sums: BigUint64Array,
   commit: number,
 ): void {
-  for (let i = 0; i < pgnos.length; i++) table.set(pgnos[i] ?? 0, sums[i] ?? 0n);
+  table.setMany(pgnos, 0, pgnos.length, sums);
   table.truncate(commit);
 }

@@ -41,7 +41,15 @@ export async function checksumsOf(
   for (let from = 0; from < pgnos.length; from += perRead) {
     const count = Math.min(perRead, pgnos.length - from);
     source.readPages(pgnos, from, count, pages);
-    checksumPages(codec, source.pageSize, pgnos, from, count, pages, sums.subarray(from, from + count));
+    checksumPages(
+      codec,
+      source.pageSize,
+      pgnos,
+      from,
+      count,
+      pages,
+      sums.subarray(from, from + count),
+    );
     if (from + perRead < pgnos.length) await nextTurn();
     signal.throwIfAborted();
   }
@@ -49,17 +57,25 @@ export async function checksumsOf(
 }
 
 /** The page-checksum table of a whole source. */
-export async function scan(codec: Codec, source: PageSource, waiting: Waiting): Promise<PageChecksums> {
+export async function scan(
+  codec: Codec,
+  source: PageSource,
+  waiting: Waiting,
+): Promise<PageChecksums> {
   const pgnos = allPgnos(source.commit, source.pageSize);
   const sums = await checksumsOf(codec, source, pgnos, waiting);
-  const table = new PageChecksums();
-  for (let i = 0; i < pgnos.length; i++) table.set(pgnos[i] ?? 0, sums[i] ?? 0n);
+  const table = new PageChecksums(source.pageSize);
+  table.setMany(pgnos, 0, pgnos.length, sums);
   table.truncate(source.commit);
   return table;
 }
 
 /** Page numbers at which a source differs from a table, ascending. */
-export function differingPgnos(table: PageChecksums, current: PageChecksums, pageSize: number): Uint32Array {
+export function differingPgnos(
+  table: PageChecksums,
+  current: PageChecksums,
+  pageSize: number,
+): Uint32Array {
   const lock = lockPgno(pageSize);
   const differing: number[] = [];
   for (let pgno = 1; pgno <= current.commit; pgno++) {
@@ -86,7 +102,10 @@ export async function* encodeFrom(
   { pgnos, pagesChecksum }: EncodeRequest,
 ): AsyncGenerator<Uint8Array> {
   using encoder = new LtxEncoder(codec, header);
-  const perCall = Math.min(encoder.maxPagesPerCall, Math.max(1, Math.floor(readBytes / source.pageSize)));
+  const perCall = Math.min(
+    encoder.maxPagesPerCall,
+    Math.max(1, Math.floor(readBytes / source.pageSize)),
+  );
   const pages = new Uint8Array(Math.min(perCall, Math.max(1, pgnos.length)) * source.pageSize);
   for (let from = 0; from < pgnos.length; from += perCall) {
     const count = Math.min(perCall, pgnos.length - from);

@@ -16,7 +16,10 @@ export function litestreamDirectoryOf(databasePath: string): string {
   return join(dirname(databasePath), `.${basename(databasePath)}-litestream`, "ltx");
 }
 
-export async function hasLitestream(fileSystem: FileSystem, databasePath: string): Promise<boolean> {
+export async function hasLitestream(
+  fileSystem: FileSystem,
+  databasePath: string,
+): Promise<boolean> {
   return (await fileSystem.status(litestreamDirectoryOf(databasePath))) !== undefined;
 }
 
@@ -27,7 +30,9 @@ export async function litestreamFiles(
   limit: number,
 ): Promise<readonly LitestreamFile[]> {
   const directory = join(litestreamDirectoryOf(databasePath), "0");
-  const names = ((await fileSystem.list(directory)) ?? []).filter((name) => parseLtxName(name) !== undefined);
+  const names = ((await fileSystem.list(directory)) ?? []).filter(
+    (name) => parseLtxName(name) !== undefined,
+  );
   const files: LitestreamFile[] = [];
   for (const name of names.toReversed().slice(0, limit)) {
     const txid = parseLtxName(name)?.maxTxid;

@@ -1,15 +1,12 @@
 // The page-checksum table on disk. It is a cache: it names the TXID it belongs to and is used only if it proves
 // itself against the staged files; otherwise the engine makes it anew by reading the source.
 //
-//   0   8  "HWPC0001"
-//   8   8  TXID, big-endian
-//  16   4  page size
-//  20   4  database size in pages
-//  24  ..  the table, 8 bytes per page, as `PageChecksums.toBytes` gives it
+//   0   8  TXID, big-endian
+//   8  ..  the table with its page size and length, as `PageChecksums.toBytes` gives it
 import { join } from "node:path";
 import { concatBytes, viewOf } from "../../core/base/bytes.ts";
+import { hasCode } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
-import { isPageSize } from "../../core/base/page.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
@@ -19,13 +16,11 @@ import { readWhole, writeDurably } from "./durable-file.ts";
 import type { StagedFile, Staging } from "./staging.ts";
 import type { StateOwnership } from "./state-directory.ts";
 
-const magic = new TextEncoder().encode("HWPC0001");
-const headerBytes = 24;
+const txidSizeBytes = 8;
 
 /** A page-checksum table and the TXID whose pages it describes. */
 export interface ChecksumTable {
   readonly txid: Txid;
-  readonly pageSize: number;
   readonly pages: PageChecksums;
 }
 
@@ -35,15 +30,16 @@ export interface ChecksumFileOptions {
   readonly ownership: StateOwnership;
 }
 
-export async function saveChecksums(table: ChecksumTable, options: ChecksumFileOptions): Promise<void> {
-  const header = new Uint8Array(headerBytes);
-  const view = viewOf(header);
-  header.set(magic);
-  view.setBigUint64(8, table.txid);
-  view.setUint32(16, table.pageSize);
-  view.setUint32(20, table.pages.commit);
-  const bytes = concatBytes([header, table.pages.toBytes()]);
-  await writeDurably(options.fileSystem, pathOf(options), bytes, { ownership: options.ownership.file });
+export async function saveChecksums(
+  table: ChecksumTable,
+  options: ChecksumFileOptions,
+): Promise<void> {
+  const txid = new Uint8Array(txidSizeBytes);
+  viewOf(txid).setBigUint64(0, table.txid);
+  const bytes = concatBytes([txid, table.pages.toBytes()]);
+  await writeDurably(options.fileSystem, pathOf(options), bytes, {
+    ownership: options.ownership.file,
+  });
 }
 
 /**
@@ -64,16 +60,23 @@ export async function loadChecksums(
   let txid = table.txid;
   for (const file of staging.files) {
     if (file.txid <= table.txid) continue;
-    if (file.txid !== txid + 1n || !(await replay(table, file, staging, codec))) return undefined;
+    if (file.minTxid !== txid + 1n || !(await replay(table, file, staging, codec)))
+      return undefined;
     txid = file.txid;
   }
   return { ...table, txid };
 }
 
-async function provesAfter(table: ChecksumTable, file: StagedFile, staging: Staging): Promise<boolean> {
+async function provesAfter(
+  table: ChecksumTable,
+  file: StagedFile,
+  staging: Staging,
+): Promise<boolean> {
   const { proof, pageSize, commit } = await staging.readHeader(file);
   return (
-    proof?.after === table.pages.databaseChecksum && pageSize === table.pageSize && commit === table.pages.commit
+    proof?.after === table.pages.databaseChecksum &&
+    pageSize === table.pages.pageSize &&
+    commit === table.pages.commit
   );
 }
 
@@ -87,26 +90,24 @@ async function replay(
   const reader = await openLtx(codec, staging.body(file).open({}), { name: file.path });
   const { proof, pageSize, commit } = reader.header;
   const isComplete = proof?.before === 0n;
-  if (pageSize !== table.pageSize || proof === undefined) return false;
+  if (pageSize !== table.pages.pageSize || proof === undefined) return false;
   if (!isComplete && proof.before !== table.pages.databaseChecksum) return false;
   for await (const batch of reader.pages()) {
-    for (let i = 0; i < batch.count; i++) {
-      table.pages.set(batch.pgnos[i] ?? 0, batch.checksums[i] ?? 0n);
-    }
+    table.pages.setMany(batch.pgnos, 0, batch.count, batch.checksums);
   }
   table.pages.truncate(commit);
   return table.pages.databaseChecksum === proof.after;
 }
 
 function parse(bytes: Uint8Array): ChecksumTable | undefined {
-  if (bytes.length < headerBytes || magic.some((byte, i) => bytes[i] !== byte)) return undefined;
-  const view = viewOf(bytes);
-  const pageSize = view.getUint32(16);
-  const commit = view.getUint32(20);
-  const txid = view.getBigUint64(8);
-  if (!isPageSize(pageSize) || txid === 0n || bytes.length !== headerBytes + commit * 8) return undefined;
-  const pages = PageChecksums.fromBytes(bytes.subarray(headerBytes));
-  return { txid: toTxid(txid), pageSize, pages };
+  const txid = bytes.length < txidSizeBytes ? 0n : viewOf(bytes).getBigUint64(0);
+  if (txid === 0n) return undefined;
+  try {
+    return { txid: toTxid(txid), pages: PageChecksums.fromBytes(bytes.subarray(txidSizeBytes)) };
+  } catch (error) {
+    if (hasCode(error, "ltx/invalid")) return undefined;
+    throw error;
+  }
 }
 
 function pathOf({ stateDirectory }: ChecksumFileOptions): string {

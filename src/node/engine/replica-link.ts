@@ -130,7 +130,7 @@ export class ReplicaLink {
   }
 
   keyOf({ level, minTxid, maxTxid }: Pick<PutRequest, "level" | "minTxid" | "maxTxid">): string {
-    return this.#options.layout.key(level, minTxid, maxTxid);
+    return this.#options.layout.key({ level, minTxid, maxTxid });
   }
 
   /**
@@ -177,14 +177,19 @@ export class ReplicaLink {
 
   /** The error that says who else wrote `key`, and when. */
   async conflict(key: string, { signal }: Waiting): Promise<HeadwaterError> {
-    const content = await this.store.get(key, { length: ltxHeaderSizeBytes, signal }).catch(() => undefined);
+    const content = await this.store
+      .get(key, { length: ltxHeaderSizeBytes, signal })
+      .catch(() => undefined);
     const parts: Uint8Array[] = [];
     if (content !== undefined) for await (const chunk of content.body) parts.push(chunk.slice());
     let who = "an unknown program";
     let since: string | undefined;
     try {
       const header = decodeHeader(concatBytes(parts));
-      who = header.nodeId === 0n ? "a Litestream" : `a Headwater with node id ${toHex64(header.nodeId)}`;
+      who =
+        header.nodeId === 0n
+          ? "a Litestream"
+          : `a Headwater with node id ${toHex64(header.nodeId)}`;
       since = new Date(header.timestampMs).toISOString();
     } catch {
       // The object is not LTX: the message then says less, the conflict stays the same.
@@ -220,7 +225,10 @@ export class ReplicaLink {
 }
 
 /** Compares two streams chunk by chunk, whatever their chunk sizes. */
-async function sameBytes(a: AsyncIterable<Uint8Array>, b: AsyncIterable<Uint8Array>): Promise<boolean> {
+async function sameBytes(
+  a: AsyncIterable<Uint8Array>,
+  b: AsyncIterable<Uint8Array>,
+): Promise<boolean> {
   const other = b[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array(0);
   try {

@@ -80,7 +80,8 @@ function parse(value: Readonly<Record<string, unknown>>, url: string): ReplicaRe
   const { level, minTxid, txid, sizeBytes, etag } = value;
   const min = typeof minTxid === "string" ? parseTxid(minTxid) : undefined;
   const max = typeof txid === "string" ? parseTxid(txid) : undefined;
-  if (value["url"] !== url || typeof level !== "number" || typeof sizeBytes !== "number") return undefined;
+  if (value["url"] !== url || typeof level !== "number" || typeof sizeBytes !== "number")
+    return undefined;
   if (min === undefined || max === undefined || typeof etag !== "string") return undefined;
   return { level, minTxid: min, maxTxid: max, sizeBytes, etag };
 }

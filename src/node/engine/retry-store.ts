@@ -19,9 +19,16 @@ export function retryStore<T>(
     signal,
     backoff,
     attempts: once ? onceAttempts : Number.POSITIVE_INFINITY,
-    isRetryable: (error) => error instanceof HeadwaterError && error.code.startsWith("store/") && error.recovery === "retry",
+    isRetryable: (error) =>
+      error instanceof HeadwaterError &&
+      error.code.startsWith("store/") &&
+      error.recovery === "retry",
     onRetry: (error, attempt, waitMs) => {
-      logger.log("warn", "replica.waiting", { attempt, waitMs: Math.round(waitMs), error: messageOf(error) });
+      logger.log("warn", "replica.waiting", {
+        attempt,
+        waitMs: Math.round(waitMs),
+        error: messageOf(error),
+      });
     },
   });
 }

@@ -30,17 +30,24 @@ const litestreamCompareLimit = 16;
  * Lists the replica and brings replica, staged files and source to one history. Afterwards the head's pages are the
  * source's at the captured position and everything staged continues the replica.
  */
-export async function settle(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+export async function settle(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
   const { link, staging, logger } = parts;
   const survey = await link.survey(waiting);
   checkPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
-  if (survey.head === undefined && staging.snapshot !== undefined) return followSource(parts, capture, waiting);
+  if (survey.head === undefined && staging.snapshot !== undefined)
+    return followSource(parts, capture, waiting);
   let source: PageSource | undefined;
   try {
     const { head } = survey;
     const isHeadStagedHere = await isStagedHere(parts, head, waiting);
-    const restored = isHeadStagedHere ? undefined : await sourceAtHead(parts, capture, head, waiting);
+    const restored = isHeadStagedHere
+      ? undefined
+      : await sourceAtHead(parts, capture, head, waiting);
     source = restored?.source;
     const adoption = decideAdoption({
       hasHead: head !== undefined,
@@ -85,7 +92,11 @@ function checkPageSize(parts: EngineParts, head: ReplicaHead | undefined, captur
 }
 
 /** The error for a database whose page size is not that of its history. */
-export function pageSizeError({ path, link }: EngineParts, was: number, is: number): HeadwaterError {
+export function pageSizeError(
+  { path, link }: EngineParts,
+  was: number,
+  is: number,
+): HeadwaterError {
   return new HeadwaterError(
     "capture/page-size",
     `${path} has pages of ${is} bytes, but its replica ${link.store.url} holds pages of ${was}. One replica has one ` +
@@ -102,7 +113,9 @@ async function setAsideLitestream(
   if (!(await hasLitestream(fileSystem, path))) return false;
   let belongs = head?.header.nodeId === 0n;
   if (!belongs) {
-    const bySize = new Map(files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]));
+    const bySize = new Map(
+      files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
+    );
     for (const local of await litestreamFiles(fileSystem, path, litestreamCompareLimit)) {
       const there = bySize.get(local.txid);
       if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
@@ -182,7 +195,13 @@ function keepPageOne(source: PageSource): PageSource {
   const page = new Uint8Array(source.pageSize);
   source.readPages(Uint32Array.of(1), 0, 1, page);
   const { pageSize, commit, position } = source;
-  return { pageSize, commit, position, readPages: (_list, _from, _count, into) => into.set(page), release: () => {} };
+  return {
+    pageSize,
+    commit,
+    position,
+    readPages: (_list, _from, _count, into) => into.set(page),
+    release: () => {},
+  };
 }
 
 async function imageOfHeld(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
@@ -191,10 +210,18 @@ async function imageOfHeld(parts: EngineParts, capture: Capture, waiting: Waitin
 }
 
 /** Level 9 of what we hold; the uploader then puts the level-0 file of the same TXID from staging. */
-async function putSnapshotOfHeld(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+async function putSnapshotOfHeld(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
   const source = await scrub(parts, capture, waiting);
   const { head, table } = parts.history;
-  await putSnapshot(parts, capture, source, { head: required(head), table: required(table), ...waiting });
+  await putSnapshot(parts, capture, source, {
+    head: required(head),
+    table: required(table),
+    ...waiting,
+  });
 }
 
 async function continueStaged(
@@ -209,7 +236,11 @@ async function continueStaged(
 }
 
 /** The head is staged; brings it to where the source is unless capture goes on exactly there. */
-export async function followSource(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+export async function followSource(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
   if (capture.resumed && parts.history.table !== undefined) return;
   const source = await scrub(parts, capture, waiting);
   source.release();
@@ -242,9 +273,15 @@ async function stageHead(
   const { key } = required(head.single);
   const content = await link.store.get(key, { signal });
   if (content === undefined) {
-    throw new HeadwaterError("store/changed", `${key} vanished while it was read. Start again.`, { data: { key } });
+    throw new HeadwaterError("store/changed", `${key} vanished while it was read. Start again.`, {
+      data: { key },
+    });
   }
-  const file = await staging.stage({ txid: head.txid, position: source.position, chunks: content.body });
+  const file = await staging.stage({
+    txid: head.txid,
+    position: source.position,
+    chunks: content.body,
+  });
   try {
     const reader = await openLtx(codec, staging.body(file).open({ signal }), { name: key, signal });
     for await (const batch of reader.pages()) void batch;
@@ -297,7 +334,11 @@ function hasPlan({ files, head }: ReplicaSurvey): boolean {
 }
 
 /** Waits until the head has not changed for two minutes of our own clock. */
-async function waitForQuiet(parts: EngineParts, found: ReplicaHead, waiting: Waiting): Promise<void> {
+async function waitForQuiet(
+  parts: EngineParts,
+  found: ReplicaHead,
+  waiting: Waiting,
+): Promise<void> {
   const { clock, link, logger } = parts;
   if (parts.once) throw await link.conflict(found.file.key, waiting);
   logger.log("warn", "replica.foreign-head", {

@@ -1,11 +1,13 @@
 // Staged LTX files: captured, on local disk, not yet everywhere they have to be.
 //
 // `ltx/0/<txid>.ltx`   one file per TXID. The rename that gives it this name is the only commit point of a TXID.
+// `ltx/0/<min>-<max>.ltx`  several TXIDs merged, because staging had grown too large; what it covers goes.
 // `ltx/0/<txid>.pos`   where in the WAL capture stood at the end of it, fsynced before that rename.
 // `ltx/9/<min>-<max>.ltx`  a full image that had to be finished locally (see image.ts).
 //
 // After a crash: a `.pos` without its `.ltx`, and every `*.tmp`, belong to a TXID that was never staged and go.
 import { join } from "node:path";
+import { assert, must } from "../../core/base/assert.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import { formatLtxName, parseLtxName } from "../../core/ltx/file-name.ts";
@@ -19,6 +21,8 @@ import { encodeJson, readJson, writeDurably, writeSynced } from "./durable-file.
 import type { StateOwnership } from "./state-directory.ts";
 
 export interface StagedFile {
+  /** The first and the last TXID in it; equal but for merged files. */
+  readonly minTxid: Txid;
   readonly txid: Txid;
   readonly path: string;
   readonly sizeBytes: number;
@@ -91,18 +95,69 @@ export class Staging {
     const known = new Set(names);
     for (const name of names) {
       const isLeftOver =
-        name.endsWith(".tmp") || (name.endsWith(".pos") && !known.has(name.replace(/\.pos$/u, ".ltx")));
+        name.endsWith(".tmp") ||
+        (name.endsWith(".pos") && !known.has(name.replace(/\.pos$/u, ".ltx")));
       if (isLeftOver) await this.#fileSystem.unlink(join(this.#directory, name));
     }
     this.#files = [];
     for (const name of names) {
-      const txid = name.endsWith(".ltx") ? parseTxid(name.slice(0, -4)) : undefined;
-      if (txid === undefined) continue;
+      const range = parseStagedName(name);
+      if (range === undefined) continue;
       const path = join(this.#directory, name);
       const status = await this.#fileSystem.status(path);
-      if (status !== undefined) this.#files.push({ txid, path, sizeBytes: status.sizeBytes });
+      if (status !== undefined) this.#files.push({ ...range, path, sizeBytes: status.sizeBytes });
     }
+    this.#files.sort((a, b) => (a.txid < b.txid ? -1 : a.txid > b.txid ? 1 : 0));
+    await this.#removeCovered();
     await this.#loadSnapshot();
+  }
+
+  /** Removes single files that a merged one covers: a crash came between its rename and their removal. */
+  async #removeCovered(): Promise<void> {
+    for (const merged of this.#files.filter((file) => file.minTxid !== file.txid)) {
+      const covered = this.#files.filter(
+        (file) => file !== merged && file.minTxid >= merged.minTxid && file.txid <= merged.txid,
+      );
+      for (const file of covered) await this.#remove(file);
+      this.#files = this.#files.filter((file) => !covered.includes(file));
+    }
+  }
+
+  async #remove(file: StagedFile): Promise<void> {
+    await this.#fileSystem.unlink(this.#positionPath(file.txid));
+    await this.#fileSystem.unlink(file.path);
+  }
+
+  /**
+   * Puts one merged file in the place of the staged files `files`, which follow each other and do not include the
+   * newest. `chunks` are its bytes.
+   */
+  async replaceByMerged(
+    files: readonly StagedFile[],
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<StagedFile> {
+    const [first, last] = [
+      must(files[0], "a file to merge"),
+      must(files.at(-1), "a file to merge"),
+    ];
+    assert(
+      last !== this.newest && files.length > 1,
+      "a merge that would take the newest staged file",
+    );
+    const path = join(this.#directory, formatLtxName(first.minTxid, last.txid));
+    const temporary = `${path}.tmp`;
+    try {
+      const sizeBytes = await this.#write(temporary, chunks);
+      await this.#fileSystem.rename(temporary, path);
+      await this.#fileSystem.syncDirectory(this.#directory);
+      const merged = { minTxid: first.minTxid, txid: last.txid, path, sizeBytes };
+      this.#files.splice(this.#files.indexOf(first), files.length, merged);
+      for (const file of files) await this.#remove(file);
+      return merged;
+    } catch (error) {
+      await this.#fileSystem.unlink(temporary).catch(() => false);
+      throw error;
+    }
   }
 
   async #loadSnapshot(): Promise<void> {
@@ -124,7 +179,10 @@ export class Staging {
   }
 
   /** Stages a full image for the uploader. */
-  async stageSnapshot(header: LtxHeader, chunks: AsyncIterable<Uint8Array>): Promise<StagedSnapshot> {
+  async stageSnapshot(
+    header: LtxHeader,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<StagedSnapshot> {
     const directory = this.#snapshotDirectory;
     await this.#fileSystem.makeDirectory(directory);
     await this.#fileSystem.setDirectoryOwnership(directory, this.#ownership.directory);
@@ -172,7 +230,7 @@ export class Staging {
       });
       await this.#fileSystem.rename(temporary, path);
       await this.#fileSystem.syncDirectory(this.#directory);
-      const file = { txid, path, sizeBytes };
+      const file = { minTxid: txid, txid, path, sizeBytes };
       this.#files.push(file);
       return file;
     } catch (error) {
@@ -227,7 +285,7 @@ export class Staging {
   async *#read(file: Pick<StagedFile, "path" | "sizeBytes">): AsyncGenerator<Uint8Array> {
     await using open = await this.#fileSystem.open(file.path, "read");
     const chunk = new Uint8Array(Math.min(readChunkBytes, file.sizeBytes));
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const count = await open.read(chunk, at);
       if (count === 0) return;
       yield chunk.subarray(0, count);
@@ -239,8 +297,7 @@ export class Staging {
   async removeThrough(txid: Txid): Promise<void> {
     for (const file of [...this.#files]) {
       if (file.txid > txid || file === this.newest) break;
-      await this.#fileSystem.unlink(this.#positionPath(file.txid));
-      await this.#fileSystem.unlink(file.path);
+      await this.#remove(file);
       this.#files.shift();
     }
   }
@@ -264,6 +321,15 @@ export class Staging {
   }
 }
 
+function parseStagedName(
+  name: string,
+): { readonly minTxid: Txid; readonly txid: Txid } | undefined {
+  const range = parseLtxName(name);
+  if (range !== undefined) return { minTxid: range.minTxid, txid: range.maxTxid };
+  const txid = name.endsWith(".ltx") ? parseTxid(name.slice(0, -4)) : undefined;
+  return txid === undefined ? undefined : { minTxid: txid, txid };
+}
+
 function damaged(path: string): HeadwaterError {
   return new HeadwaterError(
     "engine/state",
@@ -275,7 +341,10 @@ function damaged(path: string): HeadwaterError {
 function toPosition(value: Readonly<Record<string, unknown>>): CapturePosition | undefined {
   const field = (name: string): number => {
     const number = value[name];
-    return typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 0xffff_ffff
+    return typeof number === "number" &&
+      Number.isInteger(number) &&
+      number >= 0 &&
+      number <= 0xffff_ffff
       ? number
       : Number.NaN;
   };

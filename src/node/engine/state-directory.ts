@@ -36,7 +36,10 @@ export interface StateOwnership {
 export function ownershipOf(databasePath: string): StateOwnership {
   const status = statSync(databasePath, { throwIfNoEntry: false });
   const mode = status === undefined ? 0o600 : status.mode & 0o777;
-  const owner = { uid: status?.uid ?? process.getuid?.() ?? 0, gid: status?.gid ?? process.getgid?.() ?? 0 };
+  const owner = {
+    uid: status?.uid ?? process.getuid?.() ?? 0,
+    gid: status?.gid ?? process.getgid?.() ?? 0,
+  };
   // Whoever may read files of the database may search its state directory.
   const search = ((mode & 0o444) >> 2) & 0o111;
   return { file: { mode, ...owner }, directory: { mode: mode | search | 0o700, ...owner } };
@@ -95,7 +98,10 @@ export async function openStateDirectory(options: OpenStateOptions): Promise<Sta
   }
 }
 
-async function takeLock(path: string, { fileSystem, ownership }: OpenStateOptions): Promise<DatabaseSync> {
+async function takeLock(
+  path: string,
+  { fileSystem, ownership }: OpenStateOptions,
+): Promise<DatabaseSync> {
   const details = join(path, "lock.json");
   let lock: DatabaseSync | undefined;
   try {
@@ -143,7 +149,10 @@ async function loadNodeId(path: string, options: OpenStateOptions): Promise<bigi
   return BigInt(`0x${nodeId}`);
 }
 
-async function createState(file: string, { fileSystem, random, ownership }: OpenStateOptions): Promise<bigint> {
+async function createState(
+  file: string,
+  { fileSystem, random, ownership }: OpenStateOptions,
+): Promise<bigint> {
   // Zero is Litestream's node id.
   const nodeId = viewOf(random.bytes(8)).getBigUint64(0) || 1n;
   const state = { version: stateVersion, nodeId: toHex64(nodeId) };

@@ -16,7 +16,7 @@ export class SyncRequests {
   #aimed: { readonly txid: Txid; readonly requests: Request[] }[] = [];
 
   get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.length + this.#taken.length > 0;
   }
 
   add(): Promise<Txid> {
@@ -33,7 +33,8 @@ export class SyncRequests {
 
   /** The flush is staged up to `txid`. */
   aimAt(txid: Txid | undefined): void {
-    if (txid !== undefined && this.#taken.length > 0) this.#aimed.push({ txid, requests: this.#taken });
+    if (txid !== undefined && this.#taken.length > 0)
+      this.#aimed.push({ txid, requests: this.#taken });
     else for (const request of this.#taken) request.reject(nothingThere());
     this.#taken = [];
   }
@@ -47,7 +48,11 @@ export class SyncRequests {
   }
 
   rejectAll(error: unknown): void {
-    const all = [...this.#waiting, ...this.#taken, ...this.#aimed.flatMap(({ requests }) => requests)];
+    const all = [
+      ...this.#waiting,
+      ...this.#taken,
+      ...this.#aimed.flatMap(({ requests }) => requests),
+    ];
     this.#waiting = [];
     this.#taken = [];
     this.#aimed = [];

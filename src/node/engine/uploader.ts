@@ -1,6 +1,7 @@
 // Carries staged files to the replica, oldest first, one at a time: a chain in a replica never has a hole.
-import { formatTxid } from "../../core/ltx/txid.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
+import { mergeLtx } from "../../core/ltx/merge.ts";
+import { levelZeroFields } from "./history.ts";
+import type { StagedFile } from "./staging.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
 import type { EngineParts } from "./parts.ts";
@@ -70,6 +71,7 @@ export class Uploader {
   async #drainOnce({ signal }: Waiting): Promise<DrainOutcome> {
     const { staging, link, clock } = this.#parts;
     for (;;) {
+      await this.#mergeIfTooLarge({ signal });
       const { snapshot } = staging;
       const next = staging.files.find((file) => file.txid > this.ackedThrough);
       if (snapshot === undefined && next === undefined) return "done";
@@ -78,7 +80,7 @@ export class Uploader {
       if (previous === "missing" || (previous === "changed" && !wasConfirmed)) return "settle";
       if (previous === "changed") throw await this.#changed({ signal });
       try {
-        if (snapshot === undefined) await this.#put(must(next, "a staged file").txid, { signal });
+        if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
         this.#uploadedAtMs = clock.nowMs();
       } catch (error) {
@@ -88,19 +90,41 @@ export class Uploader {
     }
   }
 
-  async #put(txid: Txid, { signal }: Waiting): Promise<void> {
+  async #put(file: StagedFile, { signal }: Waiting): Promise<void> {
     const { staging, link } = this.#parts;
-    const file = must(staging.find(txid), `staged file ${formatTxid(txid)}`);
     const { timestampMs } = await staging.readHeader(file);
-    const request = { level: 0, minTxid: txid, maxTxid: txid, timestampMs, body: staging.body(file) };
-    await link.create(request, { signal });
+    const { minTxid, txid: maxTxid } = file;
+    await link.create(
+      { level: 0, minTxid, maxTxid, timestampMs, body: staging.body(file) },
+      { signal },
+    );
+  }
+
+  /** When staging has grown too large, everything waiting but the newest becomes one wide file. */
+  async #mergeIfTooLarge({ signal }: Waiting): Promise<void> {
+    const { staging, limits, codec, state, logger } = this.#parts;
+    if (staging.sizeBytes <= limits.maxStagingBytes) return;
+    const waiting = staging.files.filter(
+      (file) => file.txid > this.ackedThrough && file !== staging.newest,
+    );
+    if (waiting.length < 2) return;
+    const inputs = waiting.map((file) => ({
+      name: file.path,
+      chunks: staging.body(file).open({ signal }),
+    }));
+    const chunks = mergeLtx(codec, inputs, { ...levelZeroFields(state.nodeId), signal });
+    const merged = await staging.replaceByMerged(waiting, chunks);
+    logger.log("warn", "staging.merged", { files: waiting.length, sizeBytes: merged.sizeBytes });
   }
 
   async #putSnapshot({ signal }: Waiting): Promise<void> {
     const { staging, link } = this.#parts;
     const { header, ...file } = must(staging.snapshot, "a staged snapshot");
     const { minTxid, maxTxid, timestampMs } = header;
-    await link.create({ level: 9, minTxid, maxTxid, timestampMs, body: staging.body(file) }, { signal });
+    await link.create(
+      { level: 9, minTxid, maxTxid, timestampMs, body: staging.body(file) },
+      { signal },
+    );
     await staging.removeSnapshot();
   }
 
