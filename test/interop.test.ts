@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { openCodec } from "../src/core/codec/codec.ts";
 import { copyGolden } from "./support/golden.ts";
-import { officialHydrate } from "./support/official-vfs.ts";
+import { officialHydrate, officialQuery } from "./support/official-vfs.ts";
 import { databaseStates, writeReplica } from "./support/replica-writer.ts";
 import { temporaryDirectory } from "./support/temp.ts";
 
@@ -42,6 +42,10 @@ describe("Litestream's code", () => {
         const restored = await officialHydrate(`file://${replica}`, directory.file(`${count}.db`));
         const expected = states[count - 1] ?? new Uint8Array(0);
         expect(restored).toEqual({ txid: BigInt(count), sha256: sha256(expected) });
+        // Page by page, through our page index: of 401 rows 57 are left, then each is doubled.
+        const sql = "SELECT count(*) AS count, sum(id < 10000) AS old FROM t";
+        const rows = await officialQuery(`file://${replica}`, sql);
+        expect(rows).toEqual([{ count: count === states.length ? 114 : 57, old: 57 }]);
       }
     },
   );
