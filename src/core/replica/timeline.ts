@@ -55,7 +55,7 @@ async function withHeaderTime(
     for await (const chunk of content.body) chunks.push(chunk.slice());
     return {
       ...file,
-      timestampMs: decodeHeader(concatBytes(chunks)).timestampMs,
+      timestampMs: decodeHeader(concatBytes(chunks), file.key).timestampMs,
       isExactTime: true,
     };
   } catch (error) {

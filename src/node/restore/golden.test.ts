@@ -1,0 +1,156 @@
+// Every restore point that the golden manifests record, restored from files alone.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import { createMemoryStore } from "../../core/store/memory-store.ts";
+import { bodyOf } from "../../core/store/object-store.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import { type GoldenSet, copyGolden, goldenSetNames } from "../../../test/support/golden.ts";
+import { temporaryDirectory } from "../../../test/support/temporary.ts";
+import { type Environment, systemEnvironment } from "./environment.ts";
+import { type RestoreOptions, restoreIn } from "./restore.ts";
+
+describe.each(goldenSetNames())("golden set %s", (name) => {
+  let set: GoldenSet & Disposable;
+  let environment: Environment;
+  let replica: string;
+  beforeAll(async () => {
+    set = copyGolden(name);
+    environment = systemEnvironment();
+    replica = pathToFileURL(set.path).href;
+    if (name === "daemon-s3-4096") {
+      const store = await loadS3Store(set);
+      environment = { ...environment, openReplica: () => Promise.resolve(store) };
+    }
+  });
+  afterAll(() => set[Symbol.dispose]());
+
+  /** The SHA-256 of the restored database, or the code of the refusal. */
+  async function restored(point: Partial<RestoreOptions>): Promise<string> {
+    using directory = temporaryDirectory();
+    const output = join(directory.path, "restored.db");
+    try {
+      await restoreIn(environment, { replica, output, ...point });
+    } catch (error) {
+      expect(readdirSync(directory.path)).toEqual([]);
+      if (error instanceof HeadwaterError) return error.code;
+      throw error;
+    }
+    expect(readdirSync(directory.path)).toEqual(["restored.db"]);
+    return createHash("sha256").update(readFileSync(output)).digest("hex");
+  }
+
+  it("restores every TXID to its recorded bytes and refuses the others", async () => {
+    for (const { txid, sha256 } of set.restores) {
+      const found = await restored({ txid });
+      expect(`${txid} ${found}`).toBe(`${txid} ${sha256 ?? "replica/unreachable-txid"}`);
+    }
+  });
+
+  it("restores the newest TXID when no point is named", async () => {
+    const newest = set.restores.findLast(({ sha256 }) => sha256 !== undefined);
+    expect(await restored({})).toBe(newest?.sha256);
+  });
+
+  it("restores to times as Litestream does, and where it refuses, to the right state or not at all", async () => {
+    for (const { timestampMs, sha256 } of set.timestampRestores) {
+      if (timestampMs === null) continue;
+      const found = await restored({ timestamp: new Date(timestampMs) });
+      const expected = sha256 ?? (await expectedByTxidTimes(timestampMs));
+      expect(`${timestampMs} ${found}`).toBe(`${timestampMs} ${expected}`);
+    }
+  });
+
+  it("restores every captured TXID by the millisecond after it", async () => {
+    for (const file of set.files.filter(({ level }) => level === 0)) {
+      const sha256 = set.restores.find(({ txid }) => txid === file.maxTxid)?.sha256;
+      if (sha256 === undefined) continue;
+      const found = await restored({ timestamp: new Date(file.timestampMs + 1) });
+      expect(`${file.maxTxid} ${found}`).toBe(`${file.maxTxid} ${sha256}`);
+    }
+  });
+
+  /** Litestream refuses times that it could serve: the newest TXID stamped before the time decides for us. */
+  function expectedByTxidTimes(timestampMs: number): string {
+    const before = set.files.filter((file) => file.timestampMs < timestampMs);
+    const reached = before.reduce((txid, file) => (file.maxTxid > txid ? file.maxTxid : txid), 0n);
+    const point = set.restores.findLast(
+      ({ txid, sha256 }) => txid <= reached && sha256 !== undefined,
+    );
+    return point?.sha256 ?? "replica/unreachable-time";
+  }
+});
+
+it("counts on headers, not on modification times, when a replica was copied without them", async () => {
+  using set = copyGolden("many-4096");
+  using directory = temporaryDirectory();
+  const file = set.files[30];
+  const { utimesSync } = await import("node:fs");
+  for (const { path } of set.files) utimesSync(join(set.path, path), new Date(), new Date());
+  const result = await restoreIn(systemEnvironment(), {
+    replica: pathToFileURL(set.path).href,
+    output: join(directory.path, "restored.db"),
+    timestamp: new Date((file?.timestampMs ?? 0) + 1),
+  });
+  expect(result.txid).toBe(file?.maxTxid);
+});
+
+it("restores the state without a later snapshot where Litestream's bug left two", async () => {
+  using set = copyGolden("quirk-daemon-downtime-gap-4096");
+  using directory = temporaryDirectory();
+  rmSync(join(set.path, "ltx/9/0000000000000001-0000000000000004.ltx"));
+  const output = join(directory.path, "restored.db");
+  await restoreIn(systemEnvironment(), { replica: pathToFileURL(set.path).href, output });
+  const expected = set.manifest["withoutLastSnapshot"] as { readonly dbSha256: string };
+  expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(expected.dbSha256);
+});
+
+it("refuses the damaged database that Litestream's bug left when an integrity check is asked for", async () => {
+  using set = copyGolden("quirk-daemon-downtime-corrupt-4096");
+  using directory = temporaryDirectory();
+  const output = join(directory.path, "restored.db");
+  const replica = pathToFileURL(set.path).href;
+  for (const integrityCheck of ["quick", "full"] as const) {
+    const failure: unknown = await restoreIn(systemEnvironment(), {
+      replica,
+      output,
+      integrityCheck,
+    }).catch((error: unknown) => error);
+    expect(hasCode(failure, "restore/integrity")).toBe(true);
+    const rows = failure instanceof HeadwaterError ? failure.data["rows"] : undefined;
+    expect(rows).toContain("wrong # of entries in index t_b");
+    expect(existsSync(output)).toBe(false);
+  }
+  expect(readdirSync(directory.path)).toEqual([]);
+  const { txid } = await restoreIn(systemEnvironment(), { replica, output });
+  expect(txid).toBe(3n);
+});
+
+/** The objects of the S3 set under their keys; listings give LastModified, as S3's do. */
+async function loadS3Store(set: GoldenSet): Promise<ObjectStore> {
+  const memory = createMemoryStore({ clock: systemEnvironment().clock });
+  const prefix = "objects/app/live.db/";
+  const lastModifiedByKey = new Map<string, number>();
+  for (const file of set.files) {
+    const key = file.path.slice(prefix.length);
+    lastModifiedByKey.set(key, file.mtimeMs);
+    await memory.put(key, bodyOf(readFileSync(join(set.path, file.path))), {});
+  }
+  return new Proxy(memory, {
+    get: (store, property) => {
+      if (property === "url") return "s3://golden/app/live.db";
+      if (property !== "list") {
+        const value: unknown = Reflect.get(store, property);
+        return typeof value === "function" ? value.bind(store) : value;
+      }
+      return async function* list(options: Parameters<ObjectStore["list"]>[0]) {
+        for await (const info of store.list(options)) {
+          yield { ...info, timestampMs: lastModifiedByKey.get(info.key) ?? 0, isExactTime: false };
+        }
+      };
+    },
+  });
+}

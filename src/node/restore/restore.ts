@@ -1,0 +1,149 @@
+// Restores a database from a replica: plan, download, apply, prove, check, publish. Nothing appears under the output's
+// name before all of that has succeeded.
+import type { Waiting } from "../../core/base/async.ts";
+import { must } from "../../core/base/assert.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { openCodec } from "../../core/codec/codec.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import { type Applied, applyFiles } from "./apply.ts";
+import { Download } from "./download.ts";
+import { type Environment, systemEnvironment } from "./environment.ts";
+import { type Output, checkOutput, nameOutput, openTemporary, publishOutput } from "./output.ts";
+import { type IntegrityCheck, checkIntegrity } from "./sqlite-process.ts";
+import { type RestorePoint, planFromStore } from "./target.ts";
+
+/** Defaults of `restore`. */
+export const restoreDefaults = { parallelism: 8, integrityCheck: "none", force: false } as const;
+
+/** What to restore, to where. Without `txid` and `timestamp`: the newest restore point. */
+export interface RestoreOptions extends RestorePoint, Waiting {
+  /** URL of the replica: `file:///absolute/path` or `s3://bucket/path`. */
+  readonly replica: string;
+  /** Path of the database to make. Its directory is made if need be. */
+  readonly output: string;
+  /** Replace an existing database, with its -wal, -shm and -journal, once the restore has succeeded. */
+  readonly force?: boolean | undefined;
+  /** SQLite's own check of the result before it is put in place. */
+  readonly integrityCheck?: IntegrityCheck | undefined;
+  /** Requests to the store at once; each holds at most 8 MiB of memory. */
+  readonly parallelism?: number | undefined;
+  readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
+}
+
+export interface RestoreProgress {
+  readonly phase: "download" | "check";
+  /** Of the LTX files that make the restore point. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface RestoreResult {
+  /** Absolute, symbolic links resolved. */
+  readonly path: string;
+  readonly txid: Txid;
+  /** LTX files that were applied. */
+  readonly files: number;
+  /** Of the database. */
+  readonly sizeBytes: number;
+  readonly elapsedMs: number;
+  /**
+   * `proved`: the database checksum equals the one taken when this TXID was captured. `unproved`: every file was intact,
+   * but the last one carries no proof, because Litestream wrote it.
+   */
+  readonly proof: "proved" | "unproved";
+  readonly integrityCheck: IntegrityCheck;
+}
+
+/**
+ * Restores a database and resolves when it is on stable storage under its name. On any failure, an abort included,
+ * the output is as it was before. Throws a `HeadwaterError`: `replica/*` and `ltx/*` name the file at fault.
+ */
+export async function restore(options: RestoreOptions): Promise<RestoreResult> {
+  return restoreIn(systemEnvironment(), options);
+}
+
+/** `restore` with its surroundings as an argument. */
+export async function restoreIn(
+  environment: Environment,
+  options: RestoreOptions,
+): Promise<RestoreResult> {
+  const { signal, force = restoreDefaults.force } = options;
+  const { fileSystem, clock } = environment;
+  const startedMs = clock.monotonicMs();
+  const integrityCheck = options.integrityCheck ?? restoreDefaults.integrityCheck;
+  const parallelism = options.parallelism ?? restoreDefaults.parallelism;
+  if (!Number.isInteger(parallelism) || parallelism < 1) {
+    throw new HeadwaterError("usage/invalid", "parallelism must be a whole number of at least 1.");
+  }
+  const output = await nameOutput(options.output, environment.random);
+  await checkOutput(fileSystem, output, { force });
+  await using store = await environment.openReplica(options.replica, { signal });
+  const files = await planFromStore(store, options, { signal });
+  const applied = await withTemporaryFile(environment, output, async () => {
+    const made = await download(environment, store, files, { ...options, parallelism }, output);
+    report(options, files, "check");
+    const { path: name, temporaryPath } = output;
+    await checkIntegrity(temporaryPath, { kind: integrityCheck, name, signal });
+    signal?.throwIfAborted();
+    await publishOutput(fileSystem, output, { signal, force });
+    return made;
+  });
+  return {
+    path: output.path,
+    txid: must(files.at(-1), "last file of a plan").maxTxid,
+    files: files.length,
+    sizeBytes: applied.sizeBytes,
+    elapsedMs: clock.monotonicMs() - startedMs,
+    proof: applied.isProved ? "proved" : "unproved",
+    integrityCheck,
+  };
+}
+
+async function download(
+  { fileSystem }: Environment,
+  store: ObjectStore,
+  files: readonly ReplicaFile[],
+  options: RestoreOptions & { readonly parallelism: number },
+  output: Output,
+): Promise<Applied> {
+  const { signal, parallelism } = options;
+  let doneBytes = 0;
+  await using source = new Download(store, files, {
+    parallelism,
+    signal,
+    onBytes: (bytes) => {
+      doneBytes += bytes;
+      report(options, files, "download", doneBytes);
+    },
+  });
+  await using file = await openTemporary(fileSystem, output);
+  return await applyFiles(files, { codec: openCodec(), download: source, output: file, signal });
+}
+
+/** Runs `work`, and removes the temporary file unless it has been moved into its place. */
+async function withTemporaryFile<T>(
+  { fileSystem }: Environment,
+  { temporaryPath }: Output,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What went wrong before matters more than a file that cannot be removed.
+    await fileSystem.unlink(temporaryPath).catch(() => undefined);
+    throw error;
+  }
+}
+
+function report(
+  { onProgress }: RestoreOptions,
+  files: readonly ReplicaFile[],
+  phase: RestoreProgress["phase"],
+  doneBytes?: number,
+): void {
+  if (onProgress === undefined) return;
+  const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  onProgress({ phase, doneBytes: doneBytes ?? totalBytes, totalBytes });
+}
