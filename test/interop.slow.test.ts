@@ -7,12 +7,12 @@ import { openCodec } from "../src/core/codec/codec.ts";
 import { sha256OfFile } from "./support/database-image.ts";
 import { officialHydrate } from "./support/official-vfs.ts";
 import { writeReplica } from "./support/replica-writer.ts";
-import { temporaryDirectory } from "./support/temp.ts";
+import { temporaryDirectory } from "./support/temporary.ts";
 
 const pageSize = 65536;
 
 it("Litestream's code restores what Headwater wrote of a database that reaches beyond its lock page", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("large.db");
   const db = new DatabaseSync(path);
   db.exec(`PRAGMA page_size=${pageSize}; PRAGMA synchronous=OFF; CREATE TABLE t(x)`);

@@ -11,7 +11,7 @@ import { formatLtxName } from "../../src/core/ltx/file-name.ts";
 import { PageChecksums, checksumPages } from "../../src/core/ltx/page-checksums.ts";
 import { toTxid } from "../../src/core/ltx/txid.ts";
 import { ltxHeader } from "./ltx.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 /** States of one database, each the bytes of its file: new, grown, shrunk by VACUUM, grown again. */
 export async function databaseStates(pageSize: number): Promise<readonly Uint8Array[]> {
@@ -23,7 +23,7 @@ export async function databaseStates(pageSize: number): Promise<readonly Uint8Ar
     "DELETE FROM t WHERE id % 7 <> 0; VACUUM",
     "INSERT INTO t SELECT id + 10000, text, randomblob(500) FROM t",
   ];
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("states.db");
   const states: Uint8Array[] = [];
   for (const step of steps) {
