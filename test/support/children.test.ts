@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Child } from "./children.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 
@@ -40,7 +40,7 @@ it("leaves no process behind", async () => {
 it("removes a temporary directory with its contents", async () => {
   let path: string;
   {
-    await using directory = await temporaryDirectory();
+    using directory = temporaryDirectory();
     path = directory.path;
     await writeFile(directory.file("a"), "x");
     expect(directory.url("a")).toBe(`file://${path}/a`);

@@ -4,10 +4,10 @@ import { checkLedger } from "./check-ledger.ts";
 import { databaseImage, sha256OfFile } from "./database-image.ts";
 import { startDisturber } from "./disturber.ts";
 import { pauseLoad, startLoad } from "./load.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 it("takes the image of a live database, WAL included, and changes nothing", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   await using load = startLoad({ path, seed: 11, autocheckpoint: 50, synchronous: "OFF" });
   await load.line((line) => line.startsWith("committed"));
@@ -29,7 +29,7 @@ it("takes the image of a live database, WAL included, and changes nothing", asyn
 });
 
 it("takes the image of a database with a rollback journal", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   const page = new Uint8Array(512);
   // The smallest database SQLite writes: one empty schema page of 512 bytes.
@@ -43,7 +43,7 @@ it("takes the image of a database with a rollback journal", async () => {
 });
 
 it("disturbs a writer with checkpoints and long readers without harming its ledger", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   await using load = startLoad({ path, seed: 4, autocheckpoint: 0, synchronous: "OFF" });
   await load.line((line) => line.startsWith("committed"));

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { viewOf } from "../../src/core/base/bytes.ts";
-import { litestreamTakeOver } from "./litestream-model.ts";
+import { openCodec } from "../../src/core/codec/codec.ts";
+import { litestreamTakeOver, readLitestreamFiles } from "./litestream-model.ts";
 import type { LitestreamFile } from "./litestream-model.ts";
+import { databaseStates, writeReplica } from "./replica-writer.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 const pageSize = 512;
 const frameBytes = 24 + pageSize;
@@ -62,6 +65,20 @@ describe("a replica with our fixed WAL fields", () => {
       kind: "full",
       txid: 8n,
     });
+  });
+});
+
+it("reads the files of a replica on disk", async () => {
+  using directory = temporaryDirectory();
+  const states = await databaseStates(pageSize);
+  await writeReplica(directory.path, states, { codec: openCodec(), pageSize });
+  const files = readLitestreamFiles(directory.path);
+  expect(files.map(({ level, maxTxid }) => [level, maxTxid])).toEqual(
+    [1n, 2n, 3n, 4n].map((txid) => [0, txid]),
+  );
+  expect(litestreamTakeOver(files, walOf("old", ["old"]))).toMatchObject({
+    kind: "full",
+    txid: 5n,
   });
 });
 

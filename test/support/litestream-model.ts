@@ -1,7 +1,10 @@
 // How a Litestream 0.5 that is started on a replica written by another program finds its place in the WAL, as observed
 // on the real daemon. It has no local state, so its baseline is the newest level-0 file of the replica, and that file's
 // WAL fields decide. Only one outcome is safe: a full image at the TXID after the head. Tests hold our replicas to it.
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { viewOf } from "../../src/core/base/bytes.ts";
+import { decodeHeader } from "../../src/core/ltx/header.ts";
 
 /** What the daemon reads of a file. An `LtxHeader` with its level has all of it but the pages. */
 export interface LitestreamFile {
@@ -26,6 +29,18 @@ export type TakeOver =
   | { readonly kind: "lossy"; readonly why: string }
   /** It repeats an error for ever and replicates nothing. */
   | { readonly kind: "wedge"; readonly why: string };
+
+/** The files of a replica on disk, from their headers. Pages are left out: ours never make it look at them. */
+export function readLitestreamFiles(directory: string): readonly LitestreamFile[] {
+  return readdirSync(join(directory, "ltx"))
+    .flatMap((level) =>
+      readdirSync(join(directory, "ltx", level)).map((name) => ({ level: Number(level), name })),
+    )
+    .map(({ level, name }) => {
+      const bytes = readFileSync(join(directory, "ltx", String(level), name));
+      return { ...decodeHeader(bytes, name), level };
+    });
+}
 
 const walHeaderBytes = 32;
 const frameHeaderBytes = 24;

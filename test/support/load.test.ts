@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { checkLedger } from "./check-ledger.ts";
 import { lastCommitted, loadResult, pauseLoad, startLoad, startPythonLoad } from "./load.ts";
 import type { LoadOptions } from "./load.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 const writers = [
   ["node:sqlite", startLoad],
@@ -12,7 +12,7 @@ const writers = [
 ] as const;
 
 it.for(writers)("%s writes a ledger whose proof holds", async ([, start]) => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   await using child = start({
     path,
@@ -36,7 +36,7 @@ it.for(writers)("%s writes a ledger whose proof holds", async ([, start]) => {
 it.for(writers)(
   "%s goes on where another writer stopped, and keeps its WAL if told so",
   async ([, start]) => {
-    await using directory = await temporaryDirectory();
+    using directory = temporaryDirectory();
     const path = directory.file("app.db");
     const options: LoadOptions = {
       path,
@@ -56,7 +56,7 @@ it.for(writers)(
 );
 
 it("writes at the rate it is given, pauses between transactions, and ends at SIGTERM", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   await using child = startLoad({ path, seed: 3, commitsPerSecond: 200, reportMs: 0 });
   await child.line((line) => line === "committed 40");
@@ -71,7 +71,7 @@ it("writes at the rate it is given, pauses between transactions, and ends at SIG
 });
 
 it("stays provable with rollbacks, spills, large transactions and reconnecting", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   const options: LoadOptions = {
     path,
@@ -102,7 +102,7 @@ const damages = [
 ] as const;
 
 it.for(damages)("finds %s", async ([, sql, message]) => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const path = directory.file("app.db");
   await using child = startLoad({ path, seed: 2, transactions: 20, synchronous: "OFF" });
   await child.success();

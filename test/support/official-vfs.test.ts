@@ -2,10 +2,10 @@ import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { officialHydrate, officialQuery, officialWrite } from "./official-vfs.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 it("writes a replica with Litestream's own code, queries it and hydrates it", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const replica = directory.url("replica");
   await officialWrite(replica, [
     "CREATE TABLE t(x); INSERT INTO t VALUES(1)",

@@ -6,7 +6,7 @@ import { parseTxid } from "../../src/core/ltx/txid.ts";
 import { must } from "../../src/core/base/assert.ts";
 import { startModule } from "./children.ts";
 import { sha256OfFile } from "./database-image.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 export type OfficialRequest =
   | { readonly kind: "hydrate"; readonly replica: string; readonly output: string }
@@ -43,7 +43,7 @@ const patienceMs = 45_000;
 
 async function ask(request: OfficialRequest): Promise<unknown> {
   // Every run leaves directories in its temporary folder.
-  await using scratch = await temporaryDirectory("official");
+  using scratch = temporaryDirectory();
   const log = scratch.file("litestream.log");
   await using child = startModule(
     fileURLToPath(new URL("official-vfs-child.ts", import.meta.url)),
