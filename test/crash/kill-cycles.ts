@@ -8,7 +8,7 @@ import { startEngineChild, syncEngine, engineReady, stopEngine } from "../suppor
 import type { EngineChildOptions } from "../support/engine.ts";
 import { checkHistory } from "../support/history-check.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { temporaryDirectory } from "../support/temp.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 import { restore } from "../../src/node/restore/restore.ts";
 
 export interface KillCyclesOptions {
@@ -18,7 +18,7 @@ export interface KillCyclesOptions {
 
 /** Kills the engine at a random moment or before a random call to the file system, `cycles` times. */
 export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promise<void> {
-  await using directory = await temporaryDirectory("kill");
+  using directory = temporaryDirectory();
   const random = seededRandom(seed);
   const path = directory.file("app.db");
   const replica = directory.url("replica");

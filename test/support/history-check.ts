@@ -14,7 +14,7 @@ import { systemClock, systemRandom } from "../../src/node/base/clock.ts";
 import { nodeFileSystem } from "../../src/node/file/node-file-system.ts";
 import { openStore } from "../../src/node/store/open-store.ts";
 import { checkLedger } from "./check-ledger.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 export interface RestorePoint {
   readonly txid: string;
@@ -42,7 +42,7 @@ export async function replicaFiles(url: string): Promise<readonly ReplicaFile[]>
 /** Every restore point, oldest first. Throws at the first that is not a prefix of the ledger or not proved. */
 export async function checkHistory(url: string): Promise<readonly RestorePoint[]> {
   await using store = await openReplicaStore(url);
-  await using directory = await temporaryDirectory("history");
+  using directory = temporaryDirectory();
   const codec = openCodec();
   const files = await listReplica(store, layoutForUrl(url), {});
   const path = directory.file("state.db");
