@@ -11,7 +11,7 @@ import { LtxEncoder } from "./encoder.ts";
 import { checksumFlag } from "./header.ts";
 import { toTxid } from "./txid.ts";
 
-const engines: readonly CodecEngine[] = ["typescript"];
+const engines: readonly CodecEngine[] = ["wasm", "typescript"];
 const pageSizes = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
 
 /** Pages like those of databases: zero runs, text, noise. */

@@ -30,6 +30,7 @@ export class Download implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #queue: Promise<Uint8Array>[] = [];
+  #unreadPieces = 0;
   readonly #freeBuffers: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(
@@ -46,12 +47,15 @@ export class Download implements AsyncDisposable {
   }
 
   /**
-   * The next file, which must be `file`: call it for each file in turn and read each to its end. Chunks are borrowed
-   * until the next is asked for. Throws `replica/gap` if the object is gone, `store/changed` if it was replaced.
+   * The next file, which must be `file`: call it for each file in turn; what was not read of the one before is dropped.
+   * Chunks are borrowed until the next is asked for. Throws `replica/gap` if the object is gone, `store/changed` if it was replaced.
    */
   async *read(file: ReplicaFile): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let offset = 0; offset < file.sizeBytes; offset += pieceSizeBytes) {
+    await this.#skipRest();
+    this.#unreadPieces = Math.ceil(file.sizeBytes / pieceSizeBytes);
+    while (this.#unreadPieces > 0) {
       this.#fill();
+      this.#unreadPieces--;
       const piece = await this.#queue.shift();
       if (piece === undefined) return;
       this.#fill();
@@ -66,6 +70,14 @@ export class Download implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await Promise.allSettled(this.#queue);
+  }
+
+  async #skipRest(): Promise<void> {
+    for (; this.#unreadPieces > 0; this.#unreadPieces--) {
+      this.#fill();
+      // Whatever became of it, nobody needs it.
+      await this.#queue.shift()?.catch(() => undefined);
+    }
   }
 
   #fill(): void {

@@ -32,15 +32,12 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
   async function restored(point: Partial<RestoreOptions>): Promise<string> {
     using directory = temporaryDirectory();
     const output = join(directory.path, "restored.db");
-    try {
-      await restoreIn(environment, { replica, output, ...point });
-    } catch (error) {
-      expect(readdirSync(directory.path)).toEqual([]);
-      if (error instanceof HeadwaterError) return error.code;
-      throw error;
-    }
-    expect(readdirSync(directory.path)).toEqual(["restored.db"]);
-    return createHash("sha256").update(readFileSync(output)).digest("hex");
+    const code = await restoreIn(environment, { replica, output, ...point }).then(
+      () => undefined,
+      (error: unknown) => (error instanceof HeadwaterError ? error.code : Promise.reject(error)),
+    );
+    expect(readdirSync(directory.path)).toEqual(code === undefined ? ["restored.db"] : []);
+    return code ?? createHash("sha256").update(readFileSync(output)).digest("hex");
   }
 
   it("restores every TXID to its recorded bytes and refuses the others", async () => {
@@ -59,13 +56,14 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
     for (const { timestampMs, sha256 } of set.timestampRestores) {
       if (timestampMs === null) continue;
       const found = await restored({ timestamp: new Date(timestampMs) });
-      const expected = sha256 ?? (await expectedByTxidTimes(timestampMs));
+      const expected = sha256 ?? expectedByTxidTimes(timestampMs);
       expect(`${timestampMs} ${found}`).toBe(`${timestampMs} ${expected}`);
     }
   });
 
-  it("restores every captured TXID by the millisecond after it", async () => {
-    for (const file of set.files.filter(({ level }) => level === 0)) {
+  it("restores captured TXIDs by the millisecond after them", async () => {
+    const captured = set.files.filter(({ level }) => level === 0);
+    for (const file of captured.filter((_, n) => n % Math.ceil(captured.length / 20) === 0)) {
       const sha256 = set.restores.find(({ txid }) => txid === file.maxTxid)?.sha256;
       if (sha256 === undefined) continue;
       const found = await restored({ timestamp: new Date(file.timestampMs + 1) });
