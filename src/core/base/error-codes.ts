@@ -151,6 +151,11 @@ const table = {
     means: "The database was deleted or replaced while it was being replicated.",
     next: "Headwater attaches again when a database is there; its history stays.",
   },
+  "capture/empty": {
+    recovery: "retry",
+    means: "The file has no bytes yet: no database has been written into it.",
+    next: "Nothing: Headwater attaches as soon as an application creates a table in it.",
+  },
   "capture/gap": {
     recovery: "resync",
     means: "The WAL no longer continues where capture stopped.",

@@ -1,4 +1,15 @@
-// What capture gives to the engine. Evidence for every rule: docs/capture.md.
+// What capture takes from the engine and gives to it. Evidence for every rule: docs/capture.md.
+import type { Clock } from "../../core/base/clock.ts";
+import type { Logger } from "../../core/base/log.ts";
+
+export interface OpenCaptureOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal | undefined;
+  /** Where an earlier run stopped. Capture goes on from there if the WAL still continues exactly. */
+  readonly resumeAt?: CapturePosition | undefined;
+}
 
 /** The place in the WAL up to which everything has been captured. All numbers are u32. */
 export interface CapturePosition {
@@ -40,14 +51,33 @@ export interface PendingSummary {
   readonly more: boolean;
 }
 
+export interface CaptureOptions {
+  /**
+   * WAL bytes that may be pending: capture stops at the first commit at or past them. Default: no limit.
+   */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface CheckpointOptions {
+  /** `truncate` also empties the WAL file, if the checkpoint was complete and nobody committed since. */
+  readonly mode: "passive" | "truncate";
+  /**
+   * Stages everything: capture, take a batch, encode, release, until little is pending (1,000 frames). Called
+   * before each round, while no lock is held that could stop a writer.
+   */
+  readonly drain: () => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface CheckpointOutcome {
+  /** What was done in the end. */
   readonly mode: "passive" | "truncate";
   /** Frames in the WAL and frames in the database file afterwards. */
   readonly walFrames: number;
   readonly backfilledFrames: number;
   /** The next writer starts the WAL anew. */
   readonly complete: boolean;
-  /** How long writers were kept out. */
+  /** How long writers were kept out; 0 if the write lock was not taken. */
   readonly writeLockMs: number;
 }
 

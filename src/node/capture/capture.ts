@@ -1,0 +1,288 @@
+// Capture of one live database: notes every committed transaction, hands them over in batches or as a whole image,
+// and checkpoints without ever letting the WAL be reset past what was noted. Mechanism only; when to do what is the
+// engine's decision. The protocol and the evidence for it: docs/capture.md.
+import { Mutex } from "../../core/base/async.ts";
+import { assert } from "../../core/base/assert.ts";
+import type { Clock } from "../../core/base/clock.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { attach, type Attachment } from "./attach.ts";
+import type {
+  CaptureOptions,
+  CapturedBatch,
+  CapturePosition,
+  CheckpointOptions,
+  CheckpointOutcome,
+  FileIdentity,
+  OpenCaptureOptions,
+  PageSource,
+  PendingSummary,
+} from "./capture-types.ts";
+import { PendingBatch } from "./batch.ts";
+import { runCheckpoint } from "./checkpoint.ts";
+import type { DatabaseFiles } from "./database-files.ts";
+import { takeExactPosition } from "./exact-position.ts";
+import type { Guard } from "./guard.ts";
+import { HandOver } from "./hand-over.ts";
+import { PinnedImage } from "./image.ts";
+import { gap, Tracker } from "./tracker.ts";
+
+interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Captures still open, for the end of the process. */
+const openCaptures = new Set<Capture>();
+let hasExitHook = false;
+
+/**
+ * Attaches to the database at `path` and takes its guard. Switches a rollback-journal database to WAL mode (logged).
+ * Throws `capture/gone`, `capture/empty` and `capture/locked` (try again), `capture/not-a-database`, `capture/unreadable`.
+ */
+export async function openCapture(options: OpenCaptureOptions): Promise<Capture> {
+  const attachment = await attach(options);
+  const capture = new Capture(attachment, options);
+  openCaptures.add(capture);
+  if (!hasExitHook) {
+    hasExitHook = true;
+    // A process that just ends would have its connections closed in any order, and the WAL deleted.
+    process.once("exit", () => {
+      for (const open of openCaptures) open.closeNow();
+    });
+  }
+  return capture;
+}
+
+/** One attached database. Made by `openCapture`; whoever opened it closes it. */
+export class Capture implements AsyncDisposable {
+  readonly #files: DatabaseFiles;
+  readonly #guard: Guard;
+  readonly #tracker: Tracker;
+  readonly #handOver: HandOver;
+  readonly #clock: Clock;
+  /** One hand-over, image or checkpoint at a time. */
+  readonly #mutex = new Mutex();
+  readonly #closing = new AbortController();
+  #isHandingOver = false;
+  #isClosed = false;
+  #batch: PendingBatch | undefined;
+  #image: PinnedImage | undefined;
+
+  /** True when `resumeAt` was the exact continuation. Otherwise `position` is where the database is now, and everything before it must be compared. */
+  readonly resumed: boolean;
+  /** The SQLite that wrote last (3051003 = 3.51.3), to warn about known bugs. */
+  readonly sqliteVersion: number;
+
+  constructor({ files, guard, start, sqliteVersion }: Attachment, options: OpenCaptureOptions) {
+    this.#files = files;
+    this.#guard = guard;
+    this.#clock = options.clock;
+    this.#tracker = new Tracker(files, options.logger, start);
+    this.#tracker.guardTaken(guard);
+    this.#handOver = new HandOver(guard, this.#tracker, () => this.#batch !== undefined);
+    this.resumed = start.isResumed;
+    this.sqliteVersion = sqliteVersion;
+  }
+
+  /** The real path, beside which WAL and local state lie. */
+  get path(): string {
+    return this.#files.path;
+  }
+
+  get pageSize(): number {
+    return this.#files.pageSize;
+  }
+
+  /** Database size in pages after the last captured commit. */
+  get commit(): number {
+    return this.#tracker.pending.commit;
+  }
+
+  /** Captured so far, pending transactions included. */
+  get position(): CapturePosition {
+    return this.#tracker.position;
+  }
+
+  /** Committed frames in the WAL, as last seen. */
+  get walFrames(): number {
+    return this.#tracker.walFrames;
+  }
+
+  /** Frames not yet in the database file, as last seen: what a checkpoint would have to do. */
+  get tailFrames(): number {
+    return this.#tracker.tailFrames;
+  }
+
+  /** Size of the WAL file, now. */
+  get walSizeBytes(): number {
+    return this.#files.walSizeBytes;
+  }
+
+  /**
+   * Notes what has been committed since the last call. One pread when nothing was. Throws `capture/gap` when the WAL
+   * does not continue (then `reposition`), with nothing noted of the failed call.
+   */
+  capture({ maxBytes }: CaptureOptions = {}): PendingSummary {
+    this.#assertOpen();
+    if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
+    const result = this.#tracker.advance(maxBytes);
+    if (!this.#isHandingOver) {
+      if (result === "unreadable") this.#guard.mendIndex();
+      this.#improveGuard();
+    }
+    const { transactions, pageCount } = this.#tracker.pending;
+    return { transactions, pageCount, more: result === "more" };
+  }
+
+  /** Freezes what is pending as a batch, or `undefined`. The batch must be released before the next is taken. */
+  takeBatch(): CapturedBatch | undefined {
+    this.#assertOpen();
+    assert(this.#batch === undefined, "a batch is outstanding");
+    if (this.#tracker.pending.transactions === 0) return undefined;
+    const position = this.#tracker.position;
+    const batch = new PendingBatch(this.#tracker.takePending(), {
+      reader: this.#tracker.reader,
+      position,
+      pageSize: this.pageSize,
+      onRelease: () => {
+        this.#batch = undefined;
+      },
+    });
+    this.#batch = batch;
+    return batch;
+  }
+
+  /**
+   * Every page at the captured position, which becomes what is committed now; drops what is pending, which the image
+   * contains. Until it is released no checkpoint, ours or another's, passes it.
+   */
+  async pinImage({ signal }: Waiting = {}): Promise<PageSource> {
+    return this.#exclusively({ signal }, () => {
+      assert(this.#image === undefined, "an image is pinned");
+      if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
+      // R's guard lets others backfill up to R's snapshot. Noting everything puts the position at or past it.
+      if (this.#tracker.advance() !== "complete") throw this.#unreadable();
+      this.#tracker.dropPending();
+      const image = new PinnedImage(this.#files, this.#tracker, () => {
+        this.#image = undefined;
+      });
+      this.#image = image;
+      return image;
+    });
+  }
+
+  /**
+   * Copies the WAL into the database file as far as readers allow, in a way that loses nothing (docs/capture.md).
+   * `undefined` if a batch or an image is outstanding.
+   */
+  async checkpoint(options: CheckpointOptions): Promise<CheckpointOutcome | undefined> {
+    return this.#exclusively(options, async (signal) => {
+      if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
+      return runCheckpoint(
+        {
+          files: this.#files,
+          guard: this.#guard,
+          tracker: this.#tracker,
+          clock: this.#clock,
+          isReferenced: () => this.#batch !== undefined || this.#image !== undefined,
+          handOver: this.#handOver,
+        },
+        { ...options, signal },
+      );
+    });
+  }
+
+  /** Makes what is committed now the exact position, under a momentary write lock. Drops what is pending. */
+  async reposition({ signal }: Waiting = {}): Promise<void> {
+    await this.#exclusively({ signal }, async (anySignal) => {
+      assert(this.#batch === undefined && this.#image === undefined, "something is outstanding");
+      if (this.#files.identity() !== "same") {
+        throw new HeadwaterError(
+          "capture/gone",
+          `${this.path}, its -wal or its -shm was replaced. Headwater attaches anew.`,
+          { data: { path: this.path } },
+        );
+      }
+      if (this.#guard.isDoubled) this.#guard.undouble();
+      const start = await takeExactPosition(this.#guard, this.#files, {
+        clock: this.#clock,
+        signal: anySignal,
+      });
+      this.#tracker.restart(start);
+      this.#tracker.guardTaken(this.#guard);
+    });
+  }
+
+  /** What became of the file at the path. Looks only. */
+  checkIdentity(): FileIdentity {
+    const identity = this.#files.identity();
+    if (identity !== "same") return identity;
+    const isTruncated = this.#files.databaseSizeBytes < this.#tracker.leastFileSizeBytes;
+    return isTruncated ? "truncated" : "same";
+  }
+
+  /** Ends what is running, then closes everything and keeps the WAL. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#mutex.run(() => this.closeNow());
+  }
+
+  /** The last part of `close`, for the end of the process, when nothing can be waited for. */
+  closeNow(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    openCaptures.delete(this);
+    this.#guard.close();
+    this.#files.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #exclusively<T>(
+    { signal }: Waiting,
+    work: (signal: AbortSignal) => Promise<T> | T,
+  ): Promise<T> {
+    const either =
+      signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    return this.#mutex.run(
+      async () => {
+        this.#assertOpen();
+        this.#isHandingOver = true;
+        try {
+          return await work(either);
+        } finally {
+          this.#isHandingOver = false;
+        }
+      },
+      { signal: either },
+    );
+  }
+
+  /**
+   * Moves the guard from mark 0 to a mark above it as soon as the new generation has frames: behind a guard on
+   * mark 0 each commit of an application with automatic checkpoints indexes the whole WAL before it is refused.
+   */
+  #improveGuard(): void {
+    if (this.#guard.isDoubled) {
+      this.#handOver.finish();
+      return;
+    }
+    const isWorthIt =
+      this.#guard.mayBeOnMarkZero && !this.#tracker.mayRestart && this.#tracker.tailFrames > 0;
+    if (!isWorthIt || this.#batch !== undefined || this.#image !== undefined) return;
+    this.#handOver.move({ checkpoint: false });
+  }
+
+  #unreadable(): HeadwaterError {
+    return new HeadwaterError(
+      "capture/locked",
+      `The wal-index of ${this.path} is being recovered. Headwater tries again.`,
+      { data: { path: this.path } },
+    );
+  }
+
+  #assertOpen(): void {
+    assert(!this.#isClosed, "the capture is closed");
+  }
+}

@@ -1,0 +1,145 @@
+// Tells the engine at once when somebody commits, at no cost while nobody does. The directory is watched (a watch on the
+// file would die with it); but the event comes with the write to the WAL, before the commit is published in the
+// wal-index, and publishing makes no event. So after an event we look again for a while, and once a second anyway.
+import { statSync, watch, type FSWatcher } from "node:fs";
+import { basename, dirname } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock } from "../../core/base/clock.ts";
+
+export interface WakeUpOptions {
+  /** Of the database; it need not exist yet. */
+  readonly path: string;
+  readonly clock: Clock;
+  /** Looks for something new, cheaply; `true` if there was. Must not throw. */
+  readonly check: () => boolean;
+  /** How often to look without an event. Default 1 s. */
+  readonly safetyPollMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Looks in the turns of the event loop right after an event: most commits are visible by then. */
+const immediateChecks = 3;
+const followStepMs = 1;
+/** How long a commit usually takes from its first write to being visible, disk sync included. */
+const followMs = 60;
+/** After that, or once something was seen, the steps double up to this: for slow disks, and for events that coalesced. */
+const lastStepMs = 256;
+const defaultSafetyPollMs = 1000;
+
+/** Starts watching. Dispose it to stop; that waits until no check runs any more. */
+export function startWakeUp(options: WakeUpOptions): AsyncDisposable {
+  return new WakeUp(options);
+}
+
+class WakeUp implements AsyncDisposable {
+  readonly #options: WakeUpOptions;
+  readonly #directory: string;
+  readonly #name: string;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #done: Promise<unknown>;
+  #watcher: FSWatcher | undefined;
+  #watchedInode: bigint | undefined;
+  #eventAtMs = -Infinity;
+  #wake: (() => void) | undefined;
+
+  constructor(options: WakeUpOptions) {
+    this.#options = options;
+    this.#directory = dirname(options.path);
+    this.#name = basename(options.path);
+    this.#signal =
+      options.signal === undefined
+        ? this.#stop.signal
+        : AbortSignal.any([options.signal, this.#stop.signal]);
+    this.#signal.addEventListener("abort", () => this.#wake?.(), { once: true });
+    this.#watchDirectory();
+    this.#done = Promise.all([this.#follow(), this.#poll()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  /** Waits for events and looks until what they announced must be visible. */
+  async #follow(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#nextEvent();
+      await this.#lookAfterEvent();
+    }
+  }
+
+  async #lookAfterEvent(): Promise<void> {
+    const { clock, check } = this.#options;
+    let followedMs = -Infinity;
+    let stepMs = followStepMs;
+    while (!this.#signal.aborted) {
+      const isNewEvent = this.#eventAtMs > followedMs;
+      if (isNewEvent) {
+        followedMs = this.#eventAtMs;
+        stepMs = followStepMs;
+        for (let i = 0; i < immediateChecks && !check(); i++) await nextTurn();
+      }
+      await this.#rest(stepMs);
+      if (this.#signal.aborted) return;
+      const hasSeen = check();
+      const isFollowing = clock.monotonicMs() - followedMs < followMs;
+      if (hasSeen || stepMs > followStepMs || !isFollowing) stepMs *= 2;
+      if (stepMs > lastStepMs && this.#eventAtMs === followedMs) return;
+    }
+  }
+
+  /** Looks now and then whatever happens: events can be lost, and a directory can be replaced. */
+  async #poll(): Promise<void> {
+    for (;;) {
+      await this.#rest(this.#options.safetyPollMs ?? defaultSafetyPollMs);
+      if (this.#signal.aborted) return;
+      this.#watchDirectory();
+      this.#options.check();
+    }
+  }
+
+  async #rest(ms: number): Promise<void> {
+    try {
+      await this.#options.clock.sleep(ms, { signal: this.#signal });
+    } catch (error) {
+      if (!this.#signal.aborted) throw error;
+    }
+  }
+
+  async #nextEvent(): Promise<void> {
+    if (this.#signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+    this.#wake = undefined;
+  }
+
+  #onEvent(name: string | null): void {
+    // Null when the system does not say. Our own state directory begins with a dot and never matches.
+    if (name !== null && !name.startsWith(this.#name)) return;
+    this.#eventAtMs = this.#options.clock.monotonicMs();
+    this.#wake?.();
+  }
+
+  /** Watches the directory, anew if it is another one than before. A missing one is tried again by the poll. */
+  #watchDirectory(): void {
+    const inode = statSync(this.#directory, { bigint: true, throwIfNoEntry: false })?.ino;
+    if (inode !== undefined && inode === this.#watchedInode) return;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    this.#watchedInode = undefined;
+    if (inode === undefined) return;
+    try {
+      const watcher = watch(this.#directory, (_, name) => this.#onEvent(name));
+      // Without events (no inotify watches left, say) the safety poll goes on.
+      watcher.on("error", () => watcher.close());
+      this.#watcher = watcher;
+      this.#watchedInode = inode;
+    } catch {
+      // Tried again by the poll.
+    }
+  }
+}
