@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { viewOf } from "../../src/core/base/bytes.ts";
 import { startModule } from "./children.ts";
 
-export interface DatabaseImage {
+export interface LiveImage {
   readonly sha256: string;
   readonly pageSize: number;
   /** Pages. */
@@ -20,10 +20,10 @@ export interface DatabaseImage {
  * The image of the database as it is now. Writers wait meanwhile; nothing is checkpointed or written. With `output`
  * the image is also stored there.
  */
-export async function databaseImage(path: string, output?: string): Promise<DatabaseImage> {
+export async function liveImage(path: string, output?: string): Promise<LiveImage> {
   await using child = startModule(fileURLToPath(import.meta.url), { path, output });
   const [line = ""] = await child.success();
-  return JSON.parse(line) as DatabaseImage;
+  return JSON.parse(line) as LiveImage;
 }
 
 /** The SHA-256 of a file that is no live database, in hexadecimal. */
@@ -91,7 +91,7 @@ function main({ path, output }: { path: string; output?: string }): void {
     if (out !== undefined) writeSync(out, chunk);
   }
   if (out !== undefined) closeSync(out);
-  const image: DatabaseImage = { sha256: hash.digest("hex"), pageSize, commit };
+  const image: LiveImage = { sha256: hash.digest("hex"), pageSize, commit };
   console.log(JSON.stringify(image));
   // Ends without closing the database, so that a last close cannot checkpoint and delete the WAL.
   process.exit(0);
