@@ -1,0 +1,29 @@
+// Events as lines for a person or a log collector: time, level, event, fields.
+import type { LogFields, LogLevel, Logger } from "../../core/base/log.ts";
+
+export type LineLogger = Logger;
+
+const ranks: Readonly<Record<string, number>> = { trace: 0, debug: 0, info: 1, warn: 2, warning: 2, error: 3 };
+
+/** Prints events of at least `level`: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
+export function createLineLogger(print: (text: string) => void, level: string): LineLogger {
+  const least = ranks[level] ?? 1;
+  return {
+    log: (eventLevel, event, fields) => {
+      if ((ranks[eventLevel] ?? 1) < least) return;
+      print(formatEvent(new Date(), eventLevel, event, fields));
+    },
+  };
+}
+
+export function formatEvent(time: Date, level: LogLevel, event: string, fields: LogFields = {}): string {
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${formatValue(value)}`);
+  return `${[time.toISOString(), level.toUpperCase(), event, ...words].join(" ")}\n`;
+}
+
+function formatValue(value: unknown): string {
+  const text = typeof value === "string" ? value : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /^[^\s"=]+$/u.test(text) ? text : JSON.stringify(text);
+}

@@ -1,0 +1,91 @@
+// `headwater status`: what the local state of a database says. Reads files only: no store, no network, no SQLite.
+import { stat } from "node:fs/promises";
+import { Command } from "commander";
+import { readStateFiles } from "../engine/state-summary.ts";
+import { realPathOf, stateDirectoryOf } from "../engine/state-directory.ts";
+import type { CliContext } from "./command.ts";
+import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { formatJson, formatTable } from "./output.ts";
+import { localPath } from "./sources.ts";
+import { usage } from "./values.ts";
+
+interface StatusFlags {
+  readonly json?: boolean;
+  readonly stateDir?: string;
+}
+
+interface StatusRecord {
+  readonly database: string;
+  readonly status: "ok" | "not initialized" | "no database" | "error";
+  readonly local_txid: string;
+  readonly wal_size: string;
+  readonly replica: string;
+  readonly replicated_txid: string;
+  readonly staged_files: number;
+}
+
+/** Prints Litestream's four fields, then ours. Always exits with 0, as Litestream does. */
+export function statusCommand(context: CliContext): Command {
+  return addConfigFlags(
+    new Command("status")
+      .description("Show the local state of replicated databases. Does not use the network.")
+      .argument("[database...]", "path of a database")
+      .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
+      .option("--json", "print JSON"),
+  ).action(async (databases: readonly string[], flags: StatusFlags) => {
+    rejectConfigFlags(flags);
+    if (databases.length === 0) throw usage("status needs the path of a database.");
+    if (databases.length > 1 && flags.stateDir !== undefined) throw usage("-state-dir goes with one database.");
+    const records = await Promise.all(databases.map((path) => statusOf(localPath(path), flags)));
+    context.print(flags.json === true ? formatJson(records) : formatStatus(records));
+  });
+}
+
+async function statusOf(path: string, flags: StatusFlags): Promise<StatusRecord> {
+  const realPath = realPathOf(path);
+  const stateDirectory = flags.stateDir === undefined ? stateDirectoryOf(path) : localPath(flags.stateDir);
+  const hasDatabase = (await sizeOf(realPath)) !== undefined;
+  const nothing = { local_txid: "-", replica: "-", replicated_txid: "-", staged_files: 0 };
+  const walBytes = await sizeOf(`${realPath}-wal`);
+  const base = { ...nothing, database: path, wal_size: walBytes === undefined ? "-" : humanBytes(walBytes) };
+  try {
+    const state = await readStateFiles(stateDirectory);
+    if (state === undefined) return { ...base, status: hasDatabase ? "not initialized" : "no database" };
+    const fields = {
+      local_txid: state.localTxid ?? "-",
+      replica: state.replica ?? "-",
+      replicated_txid: state.replicatedTxid ?? "-",
+      staged_files: state.stagedFiles,
+    };
+    const status = !hasDatabase ? "no database" : state.localTxid === undefined ? "not initialized" : "ok";
+    return { ...base, ...fields, status };
+  } catch {
+    return { ...base, status: "error" };
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size;
+}
+
+/** As Litestream prints sizes: `0 B`, `32 kB`, `1.5 MB`. */
+function humanBytes(sizeBytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = sizeBytes;
+  let unit = 0;
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
+  const text = unit === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(1);
+  return `${text} ${units[unit] ?? "B"}`;
+}
+
+function formatStatus(records: readonly StatusRecord[]): string {
+  const rows = records.map((one) => [
+    one.database,
+    one.status,
+    one.local_txid,
+    one.wal_size,
+    one.replica,
+    one.replicated_txid,
+  ]);
+  return formatTable([["database", "status", "local txid", "wal size", "replica", "replicated txid"], ...rows]);
+}

@@ -1,0 +1,93 @@
+// When to checkpoint (measured in docs/capture.md): often enough that the WAL stays small, seldom enough that the
+// application does not notice. The application itself is faster with its checkpoints done by us.
+import type { Clock } from "../../core/base/clock.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { Capture } from "../capture/capture.ts";
+import type { CheckpointOutcome } from "../capture/capture-types.ts";
+
+/** From this many frames on, at most once in `regularMs`. */
+const regularFrames = 1_000;
+const regularMs = 1_000;
+
+/** Above this many frames, every `urgentMs`. */
+const urgentFrames = 16_000;
+const urgentMs = 50;
+
+/** A small WAL is checkpointed this long after the last capture. */
+const quietMs = 60_000;
+
+/** A larger WAL file is cut back once everything in it is checkpointed. */
+const truncateBytes = 64 << 20;
+
+const blockedLogMs = 60_000;
+
+export class CheckpointPolicy {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #maxWalSizeBytes: number;
+  #attemptedAtMs = Number.NEGATIVE_INFINITY;
+  #capturedAtMs: number | undefined;
+  #isComplete = false;
+  /** The last attempt moved nothing: a reader is in the way, and trying more often would not help. */
+  #isStuck = false;
+  #backfilledFrames = 0;
+  #blockedLoggedAtMs = Number.NEGATIVE_INFINITY;
+  #isBlocked = false;
+
+  constructor(clock: Clock, logger: Logger, maxWalSizeBytes: number) {
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#maxWalSizeBytes = maxWalSizeBytes;
+  }
+
+  /** True while the WAL is above its limit and something keeps it from being reset. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Something was captured since the last checkpoint. */
+  noteCapture(): void {
+    this.#capturedAtMs = this.#clock.monotonicMs();
+    this.#isComplete = false;
+  }
+
+  isDue(capture: Capture): boolean {
+    return this.msUntilDue(capture) <= 0;
+  }
+
+  /** `Infinity` when there is nothing to do. */
+  msUntilDue(capture: Capture): number {
+    const now = this.#clock.monotonicMs();
+    const frames = capture.walFrames;
+    if (this.#isComplete || frames === 0) return Number.POSITIVE_INFINITY;
+    if (frames >= urgentFrames && !this.#isStuck) return this.#attemptedAtMs + urgentMs - now;
+    if (frames >= regularFrames) return this.#attemptedAtMs + regularMs - now;
+    return this.#capturedAtMs === undefined
+      ? Number.POSITIVE_INFINITY
+      : this.#capturedAtMs + quietMs - now;
+  }
+
+  modeFor(capture: Capture): "passive" | "truncate" {
+    return capture.walSizeBytes > truncateBytes ? "truncate" : "passive";
+  }
+
+  noteOutcome(outcome: CheckpointOutcome | undefined, capture: Capture): void {
+    const now = this.#clock.monotonicMs();
+    this.#attemptedAtMs = now;
+    if (outcome === undefined) return;
+    this.#isComplete = outcome.complete;
+    this.#isStuck = !outcome.complete && outcome.backfilledFrames === this.#backfilledFrames;
+    this.#backfilledFrames = outcome.backfilledFrames;
+    if (outcome.complete) this.#capturedAtMs = undefined;
+    else this.#capturedAtMs = now;
+    this.#isBlocked = !outcome.complete && capture.walSizeBytes > this.#maxWalSizeBytes;
+    if (this.#isBlocked && now - this.#blockedLoggedAtMs >= blockedLogMs) {
+      this.#blockedLoggedAtMs = now;
+      this.#logger.log("error", "wal.blocked", {
+        walSizeBytes: capture.walSizeBytes,
+        maxWalSizeBytes: this.#maxWalSizeBytes,
+        hint: "a long-running reader or transaction of the application keeps the WAL from being reset",
+      });
+    }
+  }
+}

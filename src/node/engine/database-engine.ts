@@ -1,0 +1,460 @@
+// The engine of one database and one replica: attaches, settles, then captures, stages, uploads and checkpoints
+// until it is stopped. One loop decides what is next; one lock keeps staging and checkpoints apart.
+import { Mutex } from "../../core/base/async.ts";
+import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
+import { formatTxid } from "../../core/ltx/txid.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import { openCapture } from "../capture/capture.ts";
+import type { Capture } from "../capture/capture.ts";
+import { startWakeUp } from "../capture/wake-up.ts";
+import { Bell } from "./bell.ts";
+import { CheckpointPolicy } from "./checkpoint-policy.ts";
+import { hasLitestream } from "./litestream-beside.ts";
+import type { EngineParts } from "./parts.ts";
+import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
+import type { ChecksumFileOptions } from "./page-checksums-file.ts";
+import { retryStore } from "./retry-store.ts";
+import { scrub } from "./scrub.ts";
+import { followSource, pageSizeError, settle } from "./settle.ts";
+import { SyncRequests } from "./sync-requests.ts";
+import { Uploader } from "./uploader.ts";
+import type { EngineStatus } from "./engine-status.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** Most WAL bytes in one batch; a larger single transaction is still one batch. */
+const batchBytes = 64 << 20;
+
+/** How often a missing or locked database is looked at again. */
+const attachRetryMs = 1_000;
+
+/** Staged files that only the checksum table still needs, before it is saved. */
+const checksumSaveFiles = 256;
+const checksumSaveBytes = 64 << 20;
+
+export class DatabaseEngine {
+  readonly #parts: EngineParts;
+  readonly #uploader: Uploader;
+  readonly #lock = new Mutex();
+  readonly #bell = new Bell();
+  readonly #uploadBell = new Bell();
+  readonly #syncs = new SyncRequests();
+  readonly #checkpoints: CheckpointPolicy;
+  #capture: Capture | undefined;
+  #state: EngineStatus["state"] = "starting";
+  #isCheckpointing = false;
+  #hadLitestream = false;
+  #captureFault: unknown;
+  #flushedAtMs = Number.NEGATIVE_INFINITY;
+  #pending = 0;
+  #transactions = 0;
+  #savedThrough = 0n;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.#uploader = new Uploader(parts);
+    this.#checkpoints = new CheckpointPolicy(
+      parts.clock,
+      parts.logger,
+      parts.limits.maxWalSizeBytes,
+    );
+  }
+
+  /**
+   * Attaches and settles, waiting for a database that is missing or locked, and for a store that does not answer.
+   * Throws what waiting cannot mend.
+   */
+  async open({ signal }: Waiting): Promise<void> {
+    const { staging, history, codec } = this.#parts;
+    if (staging.newest !== undefined) {
+      const { proof, timestampMs } = await staging.readHeader(staging.newest);
+      const table = await loadChecksums(staging, codec, this.#checksumFile);
+      const head = { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs };
+      history.continueAfter(head, table?.pages);
+    }
+    await this.#attach({ signal });
+  }
+
+  /** Replicates until aborted. Throws what ends replication: another writer, another page size, our own bug. */
+  async run({ signal }: Waiting): Promise<void> {
+    const ended = new AbortController();
+    const both = AbortSignal.any([signal, ended.signal]);
+    const uploading = this.#runUploads({ signal: both });
+    const capturing = this.#runCapture({ signal: both });
+    try {
+      await Promise.all([uploading, capturing]);
+    } catch (error) {
+      ended.abort(error);
+      this.#syncs.rejectAll(error);
+      await Promise.allSettled([uploading, capturing]);
+      throw error;
+    }
+  }
+
+  /** Resolves when everything committed before the call is in the replica. */
+  sync(): Promise<Txid> {
+    const request = this.#syncs.add();
+    this.#bell.ring();
+    return request;
+  }
+
+  /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
+  async finish({ signal }: Waiting): Promise<void> {
+    this.#state = "stopping";
+    if (this.#capture !== undefined) await this.#flush({ signal });
+    const outcome = await this.#uploader.drain({ signal });
+    if (outcome === "settle" && this.#capture !== undefined) {
+      await this.#settleAgain({ signal });
+      await this.#uploader.drain({ signal });
+    }
+    this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
+  }
+
+  /** Detaches, keeping the WAL, and saves what makes the next start quick. */
+  async close(): Promise<void> {
+    this.#state = "stopped";
+    this.#syncs.rejectAll(
+      new HeadwaterError("engine/stopped", "The replication was stopped. Start it again to go on."),
+    );
+    await this.#capture?.close();
+    this.#capture = undefined;
+    await this.#saveChecksums().catch((error: unknown) => {
+      this.#parts.logger.log("warn", "checksums.not-saved", { error: messageOf(error) });
+    });
+  }
+
+  status(): EngineStatus {
+    const { history, staging, path } = this.#parts;
+    const uploader = this.#uploader;
+    return {
+      state: this.#state,
+      path,
+      txid: history.head?.txid,
+      replicatedThrough: uploader.ackedThrough,
+      transactions: this.#transactions,
+      pendingTransactions: this.#pending,
+      walSizeBytes: this.#capture?.walSizeBytes ?? 0,
+      stagedBytes: staging.sizeBytes,
+      isDiskFull: history.isDiskFull,
+      isWalBlocked: this.#checkpoints.isBlocked,
+      uploadedAtMs: uploader.uploadedAtMs,
+      failingSinceMs: uploader.failingSinceMs,
+      lastError: uploader.lastError,
+    };
+  }
+
+  #head(): Txid | undefined {
+    return this.#parts.history.head?.txid;
+  }
+
+  // --- attaching -------------------------------------------------------------------------------------
+
+  async #attach({ signal }: Waiting): Promise<void> {
+    const { path, clock, logger, staging, fileSystem, history, link } = this.#parts;
+    let waitingFor: string | undefined;
+    for (;;) {
+      try {
+        const resumeAt = staging.newest && (await staging.readPosition(staging.newest.txid));
+        this.#capture = await openCapture({ path, clock, logger, signal, resumeAt });
+        break;
+      } catch (error) {
+        const canWait =
+          hasCode(error, "capture/gone", "capture/empty", "capture/locked") && !this.#parts.once;
+        if (!canWait) throw error;
+        if (waitingFor !== error.code)
+          logger.log("warn", "database.waiting", { path, why: error.message });
+        waitingFor = error.code;
+        this.#state = "waiting";
+        await clock.sleep(attachRetryMs, { signal });
+      }
+    }
+    const capture = this.#capture;
+    logger.log("info", "database.attached", {
+      path,
+      resumed: capture.resumed,
+      pageSize: capture.pageSize,
+    });
+    this.#hadLitestream = await hasLitestream(fileSystem, path);
+    const isTrusted = !this.#hadLitestream && this.#isStateIntact();
+    this.#state = "settling";
+    if (isTrusted && staging.newest !== undefined) {
+      const { pageSize } = await staging.readHeader(staging.newest);
+      if (pageSize !== capture.pageSize)
+        throw pageSizeError(this.#parts, pageSize, capture.pageSize);
+      await this.#lock.run(() =>
+        this.#afterGaps({ signal }, () => followSource(this.#parts, capture, { signal })),
+      );
+    } else {
+      await this.#settleAgain({ signal });
+    }
+    this.#hadLitestream = await hasLitestream(fileSystem, path);
+    this.#state = "replicating";
+    logger.log("info", "database.replicating", {
+      path,
+      replica: link.store.url,
+      txid: history.head && formatTxid(history.head.txid),
+    });
+  }
+
+  /** Everything after the acknowledged object is staged here without a hole: no request is needed to go on. */
+  #isStateIntact(): boolean {
+    const { staging, link } = this.#parts;
+    const { record } = link;
+    if (record === undefined || staging.newest === undefined) return false;
+    let expected: bigint = record.maxTxid;
+    for (const file of staging.files) {
+      if (file.txid <= record.maxTxid) continue;
+      if (file.minTxid > expected + 1n) return false;
+      expected = file.txid;
+    }
+    return staging.newest.txid === expected;
+  }
+
+  async #settleAgain({ signal }: Waiting): Promise<void> {
+    await this.#lock.run(async () => {
+      await retryStore(this.#parts, { signal }, () =>
+        this.#afterGaps({ signal }, (capture) => settle(this.#parts, capture, { signal })),
+      );
+      await this.#saveChecksums();
+    });
+  }
+
+  /** Runs `work`; after a gap finds the position anew and runs it once more. */
+  async #afterGaps(waiting: Waiting, work: (capture: Capture) => Promise<void>): Promise<void> {
+    const { logger } = this.#parts;
+    const capture = this.#attached();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work(capture);
+      } catch (error) {
+        if (!hasCode(error, "capture/gap") || attempt === 3) throw error;
+        logger.log("warn", "capture.gap", { error: error.message });
+        await capture.reposition(waiting);
+      }
+    }
+  }
+
+  #attached(): Capture {
+    if (this.#capture === undefined) {
+      throw new HeadwaterError("capture/gone", `${this.#parts.path} is not attached.`);
+    }
+    return this.#capture;
+  }
+
+  // --- capturing -------------------------------------------------------------------------------------
+
+  async #runCapture({ signal }: Waiting): Promise<void> {
+    while (!signal.aborted) {
+      const capture = this.#attached();
+      try {
+        await using _wakeUp = startWakeUp({
+          path: this.#parts.path,
+          clock: this.#parts.clock,
+          check: () => this.#check(),
+        });
+        await this.#loop({ signal });
+        return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
+        this.#parts.logger.log("warn", "database.gone", {
+          path: this.#parts.path,
+          error: error.message,
+        });
+        await capture.close();
+        this.#capture = undefined;
+        await this.#attach({ signal });
+      }
+    }
+  }
+
+  async #loop({ signal }: Waiting): Promise<void> {
+    this.#bell.ring();
+    while (!signal.aborted) {
+      await this.#bell.wait(this.#msUntilDue(), signal);
+      if (signal.aborted) return;
+      this.#throwIfIdentityLost();
+      await this.#stopIfLitestreamCame();
+      if (this.#captureFault !== undefined) await this.#resync({ signal });
+      if (this.#isFlushDue()) await this.#flush({ signal });
+      if (this.#checkpoints.isDue(this.#attached())) await this.#checkpoint({ signal });
+    }
+  }
+
+  /** Called at every sign of a commit and once a second: notes new frames, wakes the loop if there is work. */
+  #check(): boolean {
+    const capture = this.#capture;
+    if (capture === undefined || this.#isCheckpointing || this.#captureFault !== undefined)
+      return false;
+    const before = this.#pending;
+    try {
+      const { transactions, more } = capture.capture({ maxBytes: batchBytes });
+      this.#pending = transactions;
+      if (more) this.#flushedAtMs = Number.NEGATIVE_INFINITY;
+    } catch (error) {
+      this.#captureFault = error;
+    }
+    const isNews = this.#pending !== before || this.#captureFault !== undefined;
+    if (isNews || capture.checkIdentity() !== "same") this.#bell.ring();
+    return isNews;
+  }
+
+  #isFlushDue(): boolean {
+    if (this.#syncs.isWaiting) return true;
+    if (this.#pending === 0) return false;
+    const elapsedMs = this.#parts.clock.monotonicMs() - this.#flushedAtMs;
+    return elapsedMs >= this.#parts.limits.syncIntervalMs;
+  }
+
+  #msUntilDue(): number | undefined {
+    const now = this.#parts.clock.monotonicMs();
+    const flushMs =
+      this.#pending === 0
+        ? Number.POSITIVE_INFINITY
+        : this.#flushedAtMs + this.#parts.limits.syncIntervalMs - now;
+    const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#attached()));
+    return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
+  }
+
+  #throwIfIdentityLost(): void {
+    const identity = this.#attached().checkIdentity();
+    if (identity === "same") return;
+    throw new HeadwaterError(
+      "capture/gone",
+      `${this.#parts.path} was ${identity === "missing" ? "deleted" : identity} underneath. Its history stays; ` +
+        `Headwater attaches again as soon as there is a database.`,
+      { data: { path: this.#parts.path, identity } },
+    );
+  }
+
+  async #stopIfLitestreamCame(): Promise<void> {
+    const { fileSystem, path } = this.#parts;
+    if (this.#hadLitestream || !(await hasLitestream(fileSystem, path))) return;
+    throw new HeadwaterError(
+      "engine/litestream",
+      `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,
+      { data: { path } },
+    );
+  }
+
+  /** Stages everything committed so far and wakes the uploader. */
+  async #flush({ signal }: Waiting): Promise<void> {
+    this.#syncs.take();
+    this.#flushedAtMs = this.#parts.clock.monotonicMs();
+    await this.#lock.run(() => this.#stageAll({ signal }));
+    this.#syncs.aimAt(this.#head());
+    this.#uploadBell.ring();
+  }
+
+  async #stageAll({ signal }: Waiting): Promise<void> {
+    const capture = this.#attached();
+    try {
+      for (let more = true; more;) {
+        ({ more } = capture.capture({ maxBytes: batchBytes }));
+        const batch = capture.takeBatch();
+        if (batch === undefined) break;
+        try {
+          await this.#parts.history.stageChanges(batch, batch.pgnos, { signal });
+        } finally {
+          batch.release();
+        }
+        this.#transactions += batch.transactions;
+        this.#checkpoints.noteCapture();
+      }
+      this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
+    } catch (error) {
+      if (!hasCode(error, "capture/gap")) throw error;
+      await this.#resyncLocked(error, { signal });
+    }
+  }
+
+  async #resync({ signal }: Waiting): Promise<void> {
+    const fault = this.#captureFault;
+    if (!hasCode(fault, "capture/gap")) throw fault;
+    await this.#lock.run(() => this.#resyncLocked(fault, { signal }));
+    this.#uploadBell.ring();
+  }
+
+  /** The WAL no longer continues where we stand: compare everything and stage what differs. */
+  async #resyncLocked(fault: HeadwaterError, waiting: Waiting): Promise<void> {
+    const { logger } = this.#parts;
+    logger.log("warn", "capture.gap", { error: fault.message });
+    const capture = this.#attached();
+    await capture.reposition(waiting);
+    await this.#afterGaps(waiting, async () =>
+      (await scrub(this.#parts, capture, waiting)).release(),
+    );
+    this.#captureFault = undefined;
+    this.#pending = 0;
+  }
+
+  async #checkpoint({ signal }: Waiting): Promise<void> {
+    const capture = this.#attached();
+    await this.#lock.run(async () => {
+      this.#isCheckpointing = true;
+      try {
+        const mode = this.#checkpoints.modeFor(capture);
+        const outcome = await capture.checkpoint({
+          mode,
+          drain: () => this.#stageAll({ signal }),
+          signal,
+        });
+        this.#checkpoints.noteOutcome(outcome, capture);
+      } catch (error) {
+        if (!hasCode(error, "capture/gap")) throw error;
+        await this.#resyncLocked(error, { signal });
+      } finally {
+        this.#isCheckpointing = false;
+      }
+    });
+    this.#check();
+  }
+
+  // --- uploading -------------------------------------------------------------------------------------
+
+  async #runUploads({ signal }: Waiting): Promise<void> {
+    this.#uploadBell.ring();
+    while (!signal.aborted) {
+      await this.#uploadBell.wait(undefined, signal);
+      if (signal.aborted) return;
+      const outcome = await this.#uploader.drain({ signal });
+      if (outcome === "settle") {
+        await this.#settleAgain({ signal });
+        this.#uploadBell.ring();
+        continue;
+      }
+      this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
+      await this.#lock.run(() => this.#tidyStaging());
+    }
+  }
+
+  /** Drops staged files that the replica has and the saved checksum table has passed. */
+  async #tidyStaging(): Promise<void> {
+    const { staging } = this.#parts;
+    const acked = this.#uploader.ackedThrough;
+    const held = staging.files.filter(
+      (file) => file.txid <= acked && file.txid > this.#savedThrough,
+    );
+    const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (held.length >= checksumSaveFiles || heldBytes >= checksumSaveBytes)
+      await this.#saveChecksums();
+    const through = acked < this.#savedThrough ? acked : this.#savedThrough;
+    const last = staging.files.findLast((file) => file.txid <= through);
+    if (last !== undefined) await staging.removeThrough(last.txid);
+  }
+
+  async #saveChecksums(): Promise<void> {
+    const { history, staging } = this.#parts;
+    const { head, table } = history;
+    if (head === undefined || table === undefined || staging.newest?.txid !== head.txid) return;
+    await saveChecksums({ txid: head.txid, pages: table }, this.#checksumFile);
+    this.#savedThrough = head.txid;
+  }
+
+  get #checksumFile(): ChecksumFileOptions {
+    const { fileSystem, state } = this.#parts;
+    return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
+  }
+}

@@ -1,0 +1,79 @@
+// Small files that are replaced as a whole: after a crash the old or the new content is there, never a mixture.
+import { dirname } from "node:path";
+import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+
+export interface DurableFileOptions {
+  readonly ownership?: FileOwnership | undefined;
+}
+
+/** Replaces `path` by `bytes`: temporary file, fsync, rename, fsync of the directory. */
+export async function writeDurably(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+  { ownership }: DurableFileOptions = {},
+): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await writeSynced(fileSystem, temporary, bytes, { ownership });
+  await fileSystem.rename(temporary, path);
+  await fileSystem.syncDirectory(dirname(path));
+}
+
+/** Writes and fsyncs `path` in place. Only for a name that means nothing until another file exists. */
+export async function writeSynced(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+  { ownership }: DurableFileOptions = {},
+): Promise<void> {
+  await using file = await fileSystem.open(path, "create");
+  if (ownership !== undefined) await file.setOwnership(ownership);
+  await file.write(bytes, 0);
+  await file.sync();
+}
+
+/** All bytes of `path`, or `undefined` if it does not exist. */
+export async function readWhole(
+  fileSystem: FileSystem,
+  path: string,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if ((await fileSystem.status(path)) === undefined) return undefined;
+  await using file = await fileSystem.open(path, "read");
+  const { sizeBytes } = await file.status();
+  const bytes = new Uint8Array(sizeBytes);
+  const count = await file.read(bytes, 0);
+  return bytes.subarray(0, count);
+}
+
+export function encodeJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** A JSON file's content, or `undefined` if it is absent. Throws `engine/state` if it is no JSON object. */
+export async function readJson(
+  fileSystem: FileSystem,
+  path: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const bytes = await readWhole(fileSystem, path);
+  if (bytes === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (isRecord(value)) return value;
+  } catch (error) {
+    throw unreadable(path, messageOf(error), error);
+  }
+  throw unreadable(path, "it is not a JSON object");
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function unreadable(path: string, why: string, cause?: unknown): HeadwaterError {
+  return new HeadwaterError(
+    "engine/state",
+    `${path} cannot be read: ${why}. Delete the state directory; the next start takes a full image.`,
+    { data: { path }, cause },
+  );
+}

@@ -1,0 +1,25 @@
+// What an engine tells about itself.
+import type { Txid } from "../../core/ltx/txid.ts";
+
+export interface EngineStatus {
+  /** `waiting`: for the database; `settling`: bringing replica and database to one history. */
+  readonly state: "starting" | "waiting" | "settling" | "replicating" | "stopping" | "stopped";
+  readonly path: string;
+  /** The newest TXID, staged on local disk. */
+  readonly txid: Txid | undefined;
+  /** Every TXID up to it is in the replica; 0 = none. */
+  readonly replicatedThrough: bigint;
+  /** Transactions captured by this process. */
+  readonly transactions: number;
+  /** Transactions seen and not yet staged. */
+  readonly pendingTransactions: number;
+  readonly walSizeBytes: number;
+  readonly stagedBytes: number;
+  readonly isDiskFull: boolean;
+  /** The WAL is above its limit and cannot be reset. */
+  readonly isWalBlocked: boolean;
+  /** Wall-clock times in ms. */
+  readonly uploadedAtMs: number | undefined;
+  readonly failingSinceMs: number | undefined;
+  readonly lastError: string | undefined;
+}

@@ -1,0 +1,78 @@
+// The first image of a replica: level 9, TXID 1, streamed from the live database with bounded memory and no copy
+// on local disk. The position stays pinned meanwhile, so the WAL grows; if it grows past `max-wal-size` the stream
+// is given up and the image is finished on local disk, which frees the WAL, and uploaded from there.
+import type { LtxHeader } from "../../core/ltx/header.ts";
+import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import type { ObjectBody } from "../../core/store/object-store.ts";
+import type { Capture } from "../capture/capture.ts";
+import type { PageSource } from "../capture/capture-types.ts";
+import type { HistoryHead } from "./history.ts";
+import { imageBody } from "./image.ts";
+import type { EngineParts } from "./parts.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+const walCheckMs = 1_000;
+
+/** Level of full images. */
+const snapshotLevel = 9;
+
+export interface SnapshotOptions extends Waiting {
+  /** The TXID whose pages the source has, and their checksums. */
+  readonly head: HistoryHead;
+  readonly table: PageChecksums;
+}
+
+/** Puts the snapshot `1-txid` of `source`, or stages it for the uploader. Releases `source`. */
+export async function putSnapshot(
+  parts: EngineParts,
+  capture: Capture,
+  source: PageSource,
+  { head, table, signal }: SnapshotOptions,
+): Promise<void> {
+  const { history, codec, staging, logger } = parts;
+  const header = history.snapshotHeader(source, head);
+  const body = imageBody(codec, header, source, table);
+  try {
+    if (await streamUnlessWalGrows(parts, capture, header, body, { signal })) return;
+    const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
+    logger.log("warn", "image.staged-locally", { sizeBytes, walSizeBytes: capture.walSizeBytes });
+  } finally {
+    source.release();
+  }
+}
+
+/** False if the stream was given up because of the WAL's size. */
+async function streamUnlessWalGrows(
+  { link, limits, clock }: EngineParts,
+  capture: Capture,
+  header: LtxHeader,
+  body: ObjectBody,
+  { signal }: Waiting,
+): Promise<boolean> {
+  const tooLarge = new AbortController();
+  const done = new AbortController();
+  const watching = (async () => {
+    const ended = AbortSignal.any([signal, done.signal]);
+    while (!ended.aborted) {
+      await clock.sleep(walCheckMs, { signal: ended }).catch(() => undefined);
+      capture.capture();
+      if (capture.walSizeBytes > limits.maxWalSizeBytes)
+        tooLarge.abort(new Error("the WAL is too large"));
+    }
+  })();
+  try {
+    const { minTxid, maxTxid, timestampMs } = header;
+    const request = { level: snapshotLevel, minTxid, maxTxid, timestampMs, body };
+    await link.create(request, { signal: AbortSignal.any([signal, tooLarge.signal]) });
+    return true;
+  } catch (error) {
+    if (tooLarge.signal.aborted && !signal.aborted) return false;
+    throw error;
+  } finally {
+    done.abort();
+    await watching;
+  }
+}

@@ -1,0 +1,206 @@
+// The chain of TXIDs as this engine writes it: its head, the page-checksum table that proves the next file, and
+// the staging of that file. TXIDs are numbered here and nowhere else.
+import type { Clock } from "../../core/base/clock.ts";
+import { assert, must } from "../../core/base/assert.ts";
+import { platformCode } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { Codec } from "../../core/codec/codec.ts";
+import type { LtxHeader } from "../../core/ltx/header.ts";
+import { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import { formatTxid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { PageSource } from "../capture/capture-types.ts";
+import { allPgnos, checksumsOf, encodeFrom } from "./image.ts";
+import type { StagedFile, Staging } from "./staging.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** Bit 63 is set in every stored checksum; XOR works on the rest. */
+const checksumFlag = 1n << 63n;
+const checksumBits = checksumFlag - 1n;
+
+/** The fields of a level-0 header that make a Litestream started later take a full image (docs/decisions/004). */
+export function levelZeroFields(
+  nodeId: bigint,
+): Pick<LtxHeader, "nodeId" | "walOffset" | "walSize" | "walSalt1" | "walSalt2"> {
+  return { nodeId, walOffset: 32n, walSize: 0n, walSalt1: 0, walSalt2: 0 };
+}
+
+const diskFullWaitMs = 1_000;
+
+export interface HistoryHead {
+  readonly txid: Txid;
+  /** Database checksum after it, 0 = unknown. */
+  readonly after: bigint;
+  readonly timestampMs: number;
+}
+
+export interface HistoryOptions {
+  readonly codec: Codec;
+  readonly staging: Staging;
+  readonly nodeId: bigint;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class History {
+  readonly #options: HistoryOptions;
+  #head: HistoryHead | undefined;
+  #table: PageChecksums | undefined;
+  #isDiskFull = false;
+
+  constructor(options: HistoryOptions) {
+    this.#options = options;
+  }
+
+  get head(): HistoryHead | undefined {
+    return this.#head;
+  }
+
+  /** Checksums of every page as of the head, if they are known. */
+  get table(): PageChecksums | undefined {
+    return this.#table;
+  }
+
+  /** True while a TXID waits for space in the state directory. */
+  get isDiskFull(): boolean {
+    return this.#isDiskFull;
+  }
+
+  /** Continues after `head`; `table` must describe its pages exactly. */
+  continueAfter(head: HistoryHead | undefined, table: PageChecksums | undefined): void {
+    assert(
+      table === undefined || (head !== undefined && head.after === table.databaseChecksum),
+      "a page-checksum table that is not the head's",
+    );
+    this.#head = head;
+    this.#table = table;
+  }
+
+  /** Stages pages of `source` that turn the head into the state at the source's position. */
+  async stageChanges(
+    source: PageSource,
+    pgnos: Uint32Array,
+    waiting: Waiting,
+  ): Promise<StagedFile> {
+    const table = must(this.#table, "the page-checksum table");
+    const head = must(this.#head, "the head");
+    const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
+    const after = checksumAfter(table, pgnos, sums, source.commit);
+    const header = this.#header(source, nextTxid(head.txid), { before: head.after, after });
+    const file = await this.#stage(header, source, pgnos, sums, waiting);
+    applyChanges(table, pgnos, sums, source.commit);
+    assert(table.databaseChecksum === after, "the staged proof is not the table's checksum");
+    this.#head = { txid: header.maxTxid, after, timestampMs: header.timestampMs };
+    return file;
+  }
+
+  /** Stages every page of `source` as the next TXID; needs no table and makes one. */
+  async stageImage(source: PageSource, waiting: Waiting): Promise<StagedFile> {
+    const pgnos = allPgnos(source.commit, source.pageSize);
+    const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
+    const table = new PageChecksums(source.pageSize);
+    applyChanges(table, pgnos, sums, source.commit);
+    const after = table.databaseChecksum;
+    const txid = this.#head === undefined ? toTxid(1) : nextTxid(this.#head.txid);
+    const before = this.#head?.after ?? checksumFlag;
+    const header = this.#header(source, txid, { before, after });
+    const file = await this.#stage(header, source, pgnos, sums, waiting);
+    this.continueAfter({ txid, after, timestampMs: header.timestampMs }, table);
+    return file;
+  }
+
+  /** Header of a snapshot `1-txid` of what the head says, to be put at level 9. */
+  snapshotHeader(source: PageSource, head: HistoryHead): LtxHeader {
+    return {
+      ...this.#header(source, head.txid, { before: checksumFlag, after: head.after }),
+      minTxid: toTxid(1),
+      timestampMs: head.timestampMs,
+    };
+  }
+
+  /** Milliseconds for the next file: now, but always later than the head. */
+  nextTimestampMs(): number {
+    const now = this.#options.clock.nowMs();
+    return this.#head === undefined ? now : Math.max(now, this.#head.timestampMs + 1);
+  }
+
+  #header(source: PageSource, txid: Txid, proof: { before: bigint; after: bigint }): LtxHeader {
+    return {
+      pageSize: source.pageSize,
+      commit: source.commit,
+      minTxid: txid,
+      maxTxid: txid,
+      timestampMs: this.nextTimestampMs(),
+      noChecksum: true,
+      preApplyChecksum: 0n,
+      ...levelZeroFields(this.#options.nodeId),
+      proof,
+    };
+  }
+
+  async #stage(
+    header: LtxHeader,
+    source: PageSource,
+    pgnos: Uint32Array,
+    sums: BigUint64Array,
+    { signal }: Waiting,
+  ): Promise<StagedFile> {
+    const { codec, staging, clock, logger } = this.#options;
+    const pagesChecksum = sums.reduce((sum, one) => sum ^ one, 0n) | checksumFlag;
+    for (;;) {
+      try {
+        const chunks = encodeFrom(codec, header, source, { pgnos, pagesChecksum });
+        const file = await staging.stage({
+          txid: header.maxTxid,
+          position: source.position,
+          chunks,
+        });
+        if (this.#isDiskFull)
+          logger.log("info", "disk.space-returned", { txid: formatTxid(header.maxTxid) });
+        this.#isDiskFull = false;
+        return file;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        if (!this.#isDiskFull)
+          logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
+        this.#isDiskFull = true;
+        await clock.sleep(diskFullWaitMs, { signal });
+      }
+    }
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(platformCode(error) ?? "");
+}
+
+/** The database checksum after the pages are applied, without changing the table. */
+export function checksumAfter(
+  table: PageChecksums,
+  pgnos: Uint32Array,
+  sums: BigUint64Array,
+  commit: number,
+): bigint {
+  let checksum = table.databaseChecksum & checksumBits;
+  for (let i = 0; i < pgnos.length; i++) {
+    const pgno = pgnos[i] ?? 0;
+    const old = pgno <= table.commit ? table.get(pgno) : 0n;
+    checksum ^= (old ^ (sums[i] ?? 0n)) & checksumBits;
+  }
+  for (let pgno = commit + 1; pgno <= table.commit; pgno++)
+    checksum ^= table.get(pgno) & checksumBits;
+  return checksum | checksumFlag;
+}
+
+function applyChanges(
+  table: PageChecksums,
+  pgnos: Uint32Array,
+  sums: BigUint64Array,
+  commit: number,
+): void {
+  table.setMany(pgnos, 0, pgnos.length, sums);
+  table.truncate(commit);
+}

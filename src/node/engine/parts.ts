@@ -1,0 +1,36 @@
+// The parts one database's engine is made of, opened once and handed to the functions that work with them.
+import type { Clock } from "../../core/base/clock.ts";
+import type { FileSystem } from "../../core/base/file-system.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { Random } from "../../core/base/random.ts";
+import type { Codec } from "../../core/codec/codec.ts";
+import type { History } from "./history.ts";
+import type { ReplicaLink } from "./replica-link.ts";
+import type { Staging } from "./staging.ts";
+import type { StateDirectory } from "./state-directory.ts";
+
+export interface EngineLimits {
+  /** Changes are uploaded at most once in this time; 0 = each commit at once. */
+  readonly syncIntervalMs: number;
+  readonly maxWalSizeBytes: number;
+  readonly maxStagingBytes: number;
+}
+
+export interface EngineParts {
+  /** The database's path with links followed. */
+  readonly path: string;
+  readonly state: StateDirectory;
+  readonly staging: Staging;
+  readonly history: History;
+  readonly link: ReplicaLink;
+  readonly codec: Codec;
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits: EngineLimits;
+  /** Do not wait for another writer to fall silent. */
+  readonly takeOver: boolean;
+  /** One pass: whatever would have to wait for another writer fails. */
+  readonly once: boolean;
+}

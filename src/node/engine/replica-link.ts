@@ -1,0 +1,258 @@
+// One replica as the engine sees it: what is in it, whether it is still what we left, and putting into it.
+// The rules are those of architecture section 6: names are created once, an existing name is compared before
+// anything is decided, and a replica that somebody else writes to is never written over.
+import { bytesEqual, concatBytes, toHex64 } from "../../core/base/bytes.ts";
+import type { Clock } from "../../core/base/clock.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import { decodeHeader, ltxHeaderSizeBytes } from "../../core/ltx/header.ts";
+import type { LtxHeader } from "../../core/ltx/header.ts";
+import { formatTxid } from "../../core/ltx/txid.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import { listReplica } from "../../core/replica/catalog.ts";
+import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import type { ReplicaLayout } from "../../core/replica/layout.ts";
+import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
+import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** The newest file of a replica and its header. */
+export interface ReplicaHead {
+  readonly txid: Txid;
+  readonly file: ReplicaFile;
+  readonly header: LtxHeader;
+  /** The level-0 file of exactly that TXID, which every Litestream and we take the position from. */
+  readonly single: ReplicaFile | undefined;
+}
+
+export interface ReplicaSurvey {
+  readonly files: readonly ReplicaFile[];
+  readonly head: ReplicaHead | undefined;
+}
+
+/** What a file is put as. */
+export interface PutRequest {
+  readonly level: number;
+  readonly minTxid: Txid;
+  readonly maxTxid: Txid;
+  readonly timestampMs: number;
+  readonly body: ObjectBody;
+}
+
+export type PreviousObject = "unchanged" | "changed" | "missing";
+
+export interface ReplicaLinkOptions {
+  readonly store: ObjectStore;
+  readonly layout: ReplicaLayout;
+  readonly records: ReplicaRecordFile;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A quiet replica is looked at again before the next put after this long. */
+const trustMs = 60_000;
+
+export class ReplicaLink {
+  readonly store: ObjectStore;
+  readonly #options: ReplicaLinkOptions;
+  #confirmedAtMs: number | undefined;
+
+  constructor(options: ReplicaLinkOptions) {
+    this.#options = options;
+    this.store = options.store;
+  }
+
+  get record(): ReplicaRecord | undefined {
+    return this.#options.records.record;
+  }
+
+  /** Lists everything and reads the header of the newest file. */
+  async survey({ signal }: Waiting): Promise<ReplicaSurvey> {
+    const { layout } = this.#options;
+    const files = await listReplica(this.store, layout, { signal });
+    const newest = files.reduce<ReplicaFile | undefined>(
+      (best, file) =>
+        best === undefined ||
+        file.maxTxid > best.maxTxid ||
+        (file.maxTxid === best.maxTxid && file.level < best.level)
+          ? file
+          : best,
+      undefined,
+    );
+    if (newest === undefined) return { files, head: undefined };
+    const header = await this.readHeader(newest, { signal });
+    const single = newest.level === 0 && newest.minTxid === newest.maxTxid ? newest : undefined;
+    return { files, head: { txid: newest.maxTxid, file: newest, header, single } };
+  }
+
+  async readHeader(file: ReplicaFile, { signal }: Waiting): Promise<LtxHeader> {
+    const content = await this.store.get(file.key, { length: ltxHeaderSizeBytes, signal });
+    const parts: Uint8Array[] = [];
+    if (content !== undefined) for await (const chunk of content.body) parts.push(chunk.slice());
+    try {
+      return decodeHeader(concatBytes(parts));
+    } catch (error) {
+      throw new HeadwaterError(
+        "replica/foreign-file",
+        `${file.key} in ${this.store.url} is not a readable LTX file. Move it away; then start again.`,
+        { data: { key: file.key }, cause: error },
+      );
+    }
+  }
+
+  /** True when the replica's object has exactly these bytes. */
+  async isIdentical(key: string, body: ObjectBody, { signal }: Waiting): Promise<boolean> {
+    const content = await this.store.get(key, { signal });
+    if (content === undefined) return false;
+    const isSameSize = body.sizeBytes === undefined || content.info.sizeBytes === body.sizeBytes;
+    return isSameSize && (await sameBytes(content.body, body.open({ signal })));
+  }
+
+  /** Whether the last acknowledged object is still there, asked at most once a minute. */
+  async checkPrevious({ signal }: Waiting): Promise<PreviousObject> {
+    const { record } = this;
+    const now = this.#options.clock.monotonicMs();
+    const isFresh = this.#confirmedAtMs !== undefined && now - this.#confirmedAtMs < trustMs;
+    if (record === undefined || isFresh) return "unchanged";
+    const info = await this.store.head(this.keyOf(record), { signal });
+    if (info === undefined) return "missing";
+    if (info.etag !== record.etag || info.sizeBytes !== record.sizeBytes) return "changed";
+    this.#confirmedAtMs = now;
+    return "unchanged";
+  }
+
+  /** True when an object of ours was seen or put in this process: from then on a change means another writer. */
+  get isConfirmed(): boolean {
+    return this.#confirmedAtMs !== undefined;
+  }
+
+  keyOf({ level, minTxid, maxTxid }: Pick<PutRequest, "level" | "minTxid" | "maxTxid">): string {
+    return this.#options.layout.key({ level, minTxid, maxTxid });
+  }
+
+  /**
+   * Creates one file and records it. A file of that name with the same bytes counts as done. Throws
+   * `engine/another-writer` for other bytes under that name.
+   */
+  async create(request: PutRequest, { signal }: Waiting): Promise<void> {
+    const { clock, logger } = this.#options;
+    const key = this.keyOf(request);
+    const startedMs = clock.monotonicMs();
+    const info = await this.#putOnce(key, request, { signal });
+    await this.#acknowledge(request, info);
+    const elapsedMs = Math.round(clock.monotonicMs() - startedMs);
+    const { level, maxTxid } = request;
+    logger.log("info", "ltx.uploaded", {
+      level,
+      txid: formatTxid(maxTxid),
+      sizeBytes: info.sizeBytes,
+      elapsedMs,
+    });
+  }
+
+  async #putOnce(key: string, request: PutRequest, { signal }: Waiting): Promise<ObjectInfo> {
+    const { body, timestampMs } = request;
+    const { createOnly } = await this.store.features({ signal });
+    if (!createOnly) {
+      const existing = await this.store.head(key, { signal });
+      if (existing !== undefined) return this.#sameOrConflict(key, body, { signal });
+      return this.store.put(key, body, { timestampMs, signal });
+    }
+    try {
+      return await this.store.put(key, body, { condition: "absent", timestampMs, signal });
+    } catch (error) {
+      if (!hasCode(error, "store/exists")) throw error;
+      return this.#sameOrConflict(key, body, { signal });
+    }
+  }
+
+  async #sameOrConflict(key: string, body: ObjectBody, { signal }: Waiting): Promise<ObjectInfo> {
+    const info = await this.store.head(key, { signal });
+    if (info !== undefined && (await this.isIdentical(key, body, { signal }))) return info;
+    throw await this.conflict(key, { signal });
+  }
+
+  /** The error that says who else wrote `key`, and when. */
+  async conflict(key: string, { signal }: Waiting): Promise<HeadwaterError> {
+    const content = await this.store
+      .get(key, { length: ltxHeaderSizeBytes, signal })
+      .catch(() => undefined);
+    const parts: Uint8Array[] = [];
+    if (content !== undefined) for await (const chunk of content.body) parts.push(chunk.slice());
+    let who = "an unknown program";
+    let since: string | undefined;
+    try {
+      const header = decodeHeader(concatBytes(parts));
+      who =
+        header.nodeId === 0n
+          ? "a Litestream"
+          : `a Headwater with node id ${toHex64(header.nodeId)}`;
+      since = new Date(header.timestampMs).toISOString();
+    } catch {
+      // The object is not LTX: the message then says less, the conflict stays the same.
+    }
+    return new HeadwaterError(
+      "engine/another-writer",
+      `${key} in ${this.store.url} was written by ${who}${since === undefined ? "" : ` at ${since}`}. ` +
+        `Two writers on one replica destroy its history: stop the other one, or give each its own URL.`,
+      { data: { key, url: this.store.url, who, since } },
+    );
+  }
+
+  /** Takes an object found in the replica as our last acknowledged one. */
+  async adopt(file: ReplicaFile): Promise<void> {
+    const { level, minTxid, maxTxid, sizeBytes, etag } = file;
+    await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+    this.#confirmedAtMs = this.#options.clock.monotonicMs();
+  }
+
+  async forget(): Promise<void> {
+    await this.#options.records.clear();
+    this.#confirmedAtMs = undefined;
+  }
+
+  async #acknowledge(request: PutRequest, { sizeBytes, etag }: ObjectInfo): Promise<void> {
+    this.#confirmedAtMs = this.#options.clock.monotonicMs();
+    const { level, minTxid, maxTxid } = request;
+    // A snapshot put beside the head does not move the head back.
+    const { record } = this;
+    if (record !== undefined && record.maxTxid >= maxTxid && level > 0) return;
+    await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+  }
+}
+
+/** Compares two streams chunk by chunk, whatever their chunk sizes. */
+async function sameBytes(
+  a: AsyncIterable<Uint8Array>,
+  b: AsyncIterable<Uint8Array>,
+): Promise<boolean> {
+  const other = b[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array(0);
+  try {
+    for await (const chunk of a) {
+      let at = 0;
+      while (at < chunk.length) {
+        if (rest.length === 0) {
+          const next = await other.next();
+          if (next.done === true) return false;
+          rest = next.value;
+          continue;
+        }
+        const count = Math.min(rest.length, chunk.length - at);
+        if (!bytesEqual(rest.subarray(0, count), chunk.subarray(at, at + count))) return false;
+        rest = rest.subarray(count);
+        at += count;
+      }
+    }
+    if (rest.length > 0) return false;
+    for (let next = await other.next(); next.done !== true; next = await other.next()) {
+      if (next.value.length > 0) return false;
+    }
+    return true;
+  } finally {
+    await other.return?.();
+  }
+}

@@ -1,0 +1,87 @@
+// `replicas/<hash of URL>.json`: the last object that a replica acknowledged. A lower bound, written after each
+// acknowledged put, so a crash between put and record leaves it one behind; create-only puts find that out.
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { FileSystem } from "../../core/base/file-system.ts";
+import { formatTxid, parseTxid } from "../../core/ltx/txid.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import { encodeJson, readJson, writeDurably } from "./durable-file.ts";
+import type { StateOwnership } from "./state-directory.ts";
+
+export interface ReplicaRecord {
+  readonly level: number;
+  readonly minTxid: Txid;
+  readonly maxTxid: Txid;
+  readonly sizeBytes: number;
+  readonly etag: string;
+}
+
+export interface ReplicaRecordFileOptions {
+  readonly fileSystem: FileSystem;
+  readonly stateDirectory: string;
+  readonly ownership: StateOwnership;
+  /** The replica's URL without secrets. */
+  readonly url: string;
+}
+
+/** Reads and writes one replica's record. */
+export class ReplicaRecordFile {
+  readonly #options: ReplicaRecordFileOptions;
+  readonly #path: string;
+  #record: ReplicaRecord | undefined;
+
+  private constructor(options: ReplicaRecordFileOptions) {
+    this.#options = options;
+    const hash = createHash("sha256").update(options.url).digest("hex").slice(0, 16);
+    this.#path = join(options.stateDirectory, "replicas", `${hash}.json`);
+  }
+
+  static async open(options: ReplicaRecordFileOptions): Promise<ReplicaRecordFile> {
+    const file = new ReplicaRecordFile(options);
+    const directory = join(options.stateDirectory, "replicas");
+    if ((await options.fileSystem.status(directory)) === undefined) {
+      await options.fileSystem.makeDirectory(directory);
+      await options.fileSystem.setDirectoryOwnership(directory, options.ownership.directory);
+      await options.fileSystem.syncDirectory(options.stateDirectory);
+    }
+    // A damaged record is no record: the engine lists the replica and decides from what is there.
+    const value = await readJson(options.fileSystem, file.#path).catch(() => undefined);
+    file.#record = value === undefined ? undefined : parse(value, options.url);
+    return file;
+  }
+
+  get record(): ReplicaRecord | undefined {
+    return this.#record;
+  }
+
+  async write(record: ReplicaRecord): Promise<void> {
+    const { fileSystem, ownership, url } = this.#options;
+    const value = {
+      url,
+      level: record.level,
+      minTxid: formatTxid(record.minTxid),
+      txid: formatTxid(record.maxTxid),
+      sizeBytes: record.sizeBytes,
+      etag: record.etag,
+    };
+    await writeDurably(fileSystem, this.#path, encodeJson(value), { ownership: ownership.file });
+    this.#record = record;
+  }
+
+  /** Forgets what was acknowledged, because the replica is no longer what it was. URL stays for `restore DB`. */
+  async clear(): Promise<void> {
+    const { fileSystem, ownership, url } = this.#options;
+    await writeDurably(fileSystem, this.#path, encodeJson({ url }), { ownership: ownership.file });
+    this.#record = undefined;
+  }
+}
+
+function parse(value: Readonly<Record<string, unknown>>, url: string): ReplicaRecord | undefined {
+  const { level, minTxid, txid, sizeBytes, etag } = value;
+  const min = typeof minTxid === "string" ? parseTxid(minTxid) : undefined;
+  const max = typeof txid === "string" ? parseTxid(txid) : undefined;
+  if (value["url"] !== url || typeof level !== "number" || typeof sizeBytes !== "number")
+    return undefined;
+  if (min === undefined || max === undefined || typeof etag !== "string") return undefined;
+  return { level, minTxid: min, maxTxid: max, sizeBytes, etag };
+}

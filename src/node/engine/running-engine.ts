@@ -1,0 +1,184 @@
+// Puts one engine together from the real file system, clock and store, runs it, and takes it down in order.
+// Runs in the process that calls it; `replicate` runs it in a process of its own.
+import { lstatSync } from "node:fs";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import type { FileSystem } from "../../core/base/file-system.ts";
+import type { Logger } from "../../core/base/log.ts";
+import { openCodec } from "../../core/codec/codec.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import { layoutForUrl } from "../../core/replica/layout.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import { systemClock, systemRandom } from "../base/clock.ts";
+import { nodeFileSystem } from "../file/node-file-system.ts";
+import { openStore } from "../store/open-store.ts";
+import { DatabaseEngine } from "./database-engine.ts";
+import type { ResolvedOptions } from "./engine-options.ts";
+import type { EngineStatus } from "./engine-status.ts";
+import { History } from "./history.ts";
+import type { EngineParts } from "./parts.ts";
+import { ReplicaLink } from "./replica-link.ts";
+import { ReplicaRecordFile } from "./replica-record.ts";
+import { Staging } from "./staging.ts";
+import {
+  openStateDirectory,
+  ownershipOf,
+  realPathOf,
+  stateDirectoryOf,
+} from "./state-directory.ts";
+
+/** A last sync at shutdown is given up after this long. */
+export const shutdownSyncMs = 30_000;
+
+export interface EngineEnvironment {
+  readonly logger: Logger;
+  /** One pass: sync, upload, end. */
+  readonly once?: boolean | undefined;
+  /** Tests put a failing one in front. */
+  readonly fileSystem?: FileSystem | undefined;
+  /** Tests put a failing one in front. */
+  readonly wrapStore?: ((store: ObjectStore) => ObjectStore) | undefined;
+}
+
+/** An engine at work. */
+export class RunningEngine {
+  readonly #engine: DatabaseEngine;
+  readonly #dispose: () => Promise<void>;
+  readonly #abort: AbortController;
+  readonly #run: Promise<void>;
+  #stopping: Promise<void> | undefined;
+
+  constructor(engine: DatabaseEngine, abort: AbortController, dispose: () => Promise<void>) {
+    this.#engine = engine;
+    this.#abort = abort;
+    this.#dispose = dispose;
+    this.#run = engine.run({ signal: abort.signal });
+    this.#run.catch(() => undefined);
+  }
+
+  /** Rejects when replication has ended by itself; resolves after `stop`. */
+  async ended(): Promise<void> {
+    try {
+      await this.#run;
+    } catch (error) {
+      if (!this.#abort.signal.aborted) throw error;
+    }
+  }
+
+  sync(): Promise<Txid> {
+    return this.#engine.sync();
+  }
+
+  status(): EngineStatus {
+    return this.#engine.status();
+  }
+
+  /**
+   * Ends the loops, captures and uploads what is left, detaches. Throws if the last upload failed or the signal
+   * gave it up: staged files stay and go up at the next start.
+   */
+  stop({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    this.#stopping ??= this.#stop({ signal });
+    return this.#stopping;
+  }
+
+  async #stop({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    this.#abort.abort(new HeadwaterError("engine/stopped", "The replication was stopped."));
+    const failure = await this.#run.then(
+      () => undefined,
+      (error: unknown) => (error === this.#abort.signal.reason ? undefined : error),
+    );
+    try {
+      if (failure === undefined || isAbort(failure)) await this.#engine.finish({ signal });
+    } finally {
+      await this.#engine.close();
+      await this.#dispose();
+    }
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return (
+    hasCode(error, "engine/stopped") || (error instanceof Error && error.name === "AbortError")
+  );
+}
+
+/**
+ * Opens state, store and database, and starts replicating. Resolves when the database and the replica are one
+ * history; waits for a database that is not there yet. Throws what waiting cannot mend.
+ */
+export async function startEngine(
+  options: ResolvedOptions,
+  environment: EngineEnvironment,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<RunningEngine> {
+  refuseDirectory(options.path);
+  const stack = new AsyncDisposableStack();
+  try {
+    const parts = await openParts(options, environment, stack, { signal });
+    const engine = new DatabaseEngine(parts);
+    const failed = stack.move();
+    try {
+      await engine.open({ signal });
+    } catch (error) {
+      await engine.close();
+      await failed.disposeAsync();
+      throw error;
+    }
+    return new RunningEngine(engine, new AbortController(), () => failed.disposeAsync());
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+function refuseDirectory(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  throw new HeadwaterError(
+    "capture/not-a-database",
+    `${path} is a directory. Give the path of a SQLite database.`,
+    {
+      data: { path },
+    },
+  );
+}
+
+async function openParts(
+  options: ResolvedOptions,
+  environment: EngineEnvironment,
+  stack: AsyncDisposableStack,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<EngineParts> {
+  const {
+    logger,
+    once = false,
+    fileSystem = nodeFileSystem,
+    wrapStore = (store) => store,
+  } = environment;
+  const [clock, random] = [systemClock, systemRandom];
+  const path = realPathOf(options.path);
+  const ownership = ownershipOf(path);
+  const storeOptions = { clock, random, logger, fileSystem, ownership: ownership.file, signal };
+  const store = stack.use(
+    wrapStore(await openStore(options.replica, { ...storeOptions, environment: process.env })),
+  );
+  const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
+  const state = stack.use(
+    await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
+  );
+  const staging = await Staging.open(fileSystem, state.path, ownership);
+  const records = await ReplicaRecordFile.open({
+    fileSystem,
+    stateDirectory,
+    ownership,
+    url: store.url,
+  });
+  if (records.record === undefined) await records.clear();
+  const codec = openCodec();
+  const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
+  const layout = layoutForUrl(options.replica);
+  const link = new ReplicaLink({ store, layout, records, clock, logger });
+  const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
+  const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
+  const tools = { codec, fileSystem, clock, random, logger };
+  return { path, state, staging, history, link, ...tools, limits, takeOver, once };
+}

@@ -1,0 +1,361 @@
+// Making one history of a replica and a database that may not have met: carries out what `decideAdoption` says.
+// Every step can be repeated: a crash in the middle finds a replica and a state from which the same rules lead on.
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import { openLtx } from "../../core/ltx/decoder.ts";
+import { formatTxid, toTxid } from "../../core/ltx/txid.ts";
+import { planRestore } from "../../core/replica/plan.ts";
+import type { Capture } from "../capture/capture.ts";
+import type { PageSource } from "../capture/capture-types.ts";
+import { decideAdoption } from "./adoption.ts";
+import { putSnapshot } from "./first-image.ts";
+import { scan } from "./image.ts";
+import { hasLitestream, litestreamFiles, setLitestreamAside } from "./litestream-beside.ts";
+import type { EngineParts } from "./parts.ts";
+import type { ReplicaHead, ReplicaSurvey } from "./replica-link.ts";
+import { scrub } from "./scrub.ts";
+import { asideSuffix } from "./state-directory.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** A foreign head must have stood still for this long before we continue after it. */
+const quietMs = 120_000;
+const quietPollMs = 10_000;
+
+/** Level-0 files of a Litestream beside us that are compared with the replica's. */
+const litestreamCompareLimit = 16;
+
+/**
+ * Lists the replica and brings replica, staged files and source to one history. Afterwards the head's pages are the
+ * source's at the captured position and everything staged continues the replica.
+ */
+export async function settle(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  const { link, staging, logger } = parts;
+  const survey = await link.survey(waiting);
+  checkPageSize(parts, survey.head, capture);
+  const isFenced = await setAsideLitestream(parts, survey, waiting);
+  if (survey.head === undefined && staging.snapshot !== undefined)
+    return followSource(parts, capture, waiting);
+  let source: PageSource | undefined;
+  try {
+    const { head } = survey;
+    const isHeadStagedHere = await isStagedHere(parts, head, waiting);
+    const restored = isHeadStagedHere
+      ? undefined
+      : await sourceAtHead(parts, capture, head, waiting);
+    source = restored?.source;
+    const adoption = decideAdoption({
+      hasHead: head !== undefined,
+      hasStaged: staging.newest !== undefined,
+      isHeadStagedHere,
+      isSourceAtHead: restored !== undefined,
+      isWriterKnown: isFenced || head?.header.nodeId === parts.state.nodeId,
+      takeOver: parts.takeOver,
+    });
+    logger.log("info", "replica.adopted", {
+      rule: adoption,
+      head: head === undefined ? undefined : formatTxid(head.txid),
+    });
+    switch (adoption) {
+      case "first-image":
+        return await firstImage(parts, capture, waiting);
+      case "image-of-held":
+        return await imageOfHeld(parts, capture, waiting);
+      case "continue":
+        return await continueStaged(parts, capture, survey, waiting);
+      case "continue-restored":
+        return await continueRestored(parts, required(head), required(restored), waiting);
+      case "wait-then-take-over":
+        await waitForQuiet(parts, required(head), waiting);
+        return await settle({ ...parts, takeOver: true }, capture, waiting);
+      case "take-over":
+        return await takeOver(parts, capture, survey, waiting);
+    }
+  } finally {
+    source?.release();
+  }
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("Headwater bug: an adoption rule without its facts");
+  return value;
+}
+
+function checkPageSize(parts: EngineParts, head: ReplicaHead | undefined, capture: Capture): void {
+  if (head === undefined || head.header.pageSize === capture.pageSize) return;
+  throw pageSizeError(parts, head.header.pageSize, capture.pageSize);
+}
+
+/** The error for a database whose page size is not that of its history. */
+export function pageSizeError(
+  { path, link }: EngineParts,
+  was: number,
+  is: number,
+): HeadwaterError {
+  return new HeadwaterError(
+    "capture/page-size",
+    `${path} has pages of ${is} bytes, but its replica ${link.store.url} holds pages of ${was}. One replica has one ` +
+      `page size: start a new path, for example: headwater replicate ${path} ${link.store.url}-${is}`,
+    { data: { path, was, is } },
+  );
+}
+
+async function setAsideLitestream(
+  { fileSystem, path, clock, random, logger, link }: EngineParts,
+  { files, head }: ReplicaSurvey,
+  waiting: Waiting,
+): Promise<boolean> {
+  if (!(await hasLitestream(fileSystem, path))) return false;
+  let belongs = head?.header.nodeId === 0n;
+  if (!belongs) {
+    const bySize = new Map(
+      files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
+    );
+    for (const local of await litestreamFiles(fileSystem, path, litestreamCompareLimit)) {
+      const there = bySize.get(local.txid);
+      if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
+      const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
+      belongs = await link.isIdentical(there.key, body, waiting);
+      if (belongs) break;
+    }
+  }
+  if (!belongs) {
+    logger.log("warn", "litestream.other-replica", { path });
+    return false;
+  }
+  const to = await setLitestreamAside(fileSystem, path, asideSuffix(clock.nowMs(), random));
+  logger.log("warn", "litestream.set-aside", { to });
+  return true;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** Rule (a): the head's level-0 object has the bytes of a file staged here. */
+async function isStagedHere(
+  { staging, link }: EngineParts,
+  head: ReplicaHead | undefined,
+  waiting: Waiting,
+): Promise<boolean> {
+  const staged = head === undefined ? undefined : staging.find(head.txid);
+  if (staged === undefined || head?.single === undefined) return false;
+  return link.isIdentical(head.single.key, staging.body(staged), waiting);
+}
+
+interface RestoredSource {
+  readonly source: PageSource;
+  readonly table: Awaited<ReturnType<typeof scan>>;
+}
+
+/** Rule (b): the source has exactly the pages that the head proves. Keeps it pinned if so. */
+async function sourceAtHead(
+  { codec }: EngineParts,
+  capture: Capture,
+  head: ReplicaHead | undefined,
+  waiting: Waiting,
+): Promise<RestoredSource | undefined> {
+  const after = head?.header.proof?.after ?? 0n;
+  if (after === 0n || head?.header.commit !== capture.commit) return undefined;
+  const source = await capture.pinImage(waiting);
+  try {
+    const table = await scan(codec, source, waiting);
+    if (table.databaseChecksum === after) return { source, table };
+  } catch (error) {
+    source.release();
+    throw error;
+  }
+  source.release();
+  return undefined;
+}
+
+async function firstImage(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+  const { history, link, clock } = parts;
+  await link.forget();
+  const source = await capture.pinImage(waiting);
+  try {
+    const table = await scan(parts.codec, source, waiting);
+    const head = { txid: toTxid(1), after: table.databaseChecksum, timestampMs: clock.nowMs() };
+    const pageOne = keepPageOne(source);
+    await putSnapshot(parts, capture, source, { head, table, ...waiting });
+    history.continueAfter(head, table);
+    await history.stageChanges(pageOne, Uint32Array.of(1), waiting);
+  } finally {
+    source.release();
+  }
+}
+
+/** Page 1 of a source, kept beyond its release. */
+function keepPageOne(source: PageSource): PageSource {
+  const page = new Uint8Array(source.pageSize);
+  source.readPages(Uint32Array.of(1), 0, 1, page);
+  const { pageSize, commit, position } = source;
+  return {
+    pageSize,
+    commit,
+    position,
+    readPages: (_list, _from, _count, into) => into.set(page),
+    release: () => {},
+  };
+}
+
+async function imageOfHeld(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+  await parts.link.forget();
+  await putSnapshotOfHeld(parts, capture, waiting);
+}
+
+/** Level 9 of what we hold; the uploader then puts the level-0 file of the same TXID from staging. */
+async function putSnapshotOfHeld(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  const source = await scrub(parts, capture, waiting);
+  const { head, table } = parts.history;
+  await putSnapshot(parts, capture, source, {
+    head: required(head),
+    table: required(table),
+    ...waiting,
+  });
+}
+
+async function continueStaged(
+  parts: EngineParts,
+  capture: Capture,
+  survey: ReplicaSurvey,
+  waiting: Waiting,
+): Promise<void> {
+  await parts.link.adopt(required(survey.head?.single));
+  await followSource(parts, capture, waiting);
+  if (!hasPlan(survey)) await putSnapshotOfHeld(parts, capture, waiting);
+}
+
+/** The head is staged; brings it to where the source is unless capture goes on exactly there. */
+export async function followSource(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  if (capture.resumed && parts.history.table !== undefined) return;
+  const source = await scrub(parts, capture, waiting);
+  source.release();
+}
+
+async function continueRestored(
+  parts: EngineParts,
+  head: ReplicaHead,
+  { source, table }: RestoredSource,
+  waiting: Waiting,
+): Promise<void> {
+  const { history, link } = parts;
+  await setStagedAside(parts);
+  const { timestampMs } = head.header;
+  if (head.single !== undefined) await stageHead(parts, head, source, waiting);
+  history.continueAfter({ txid: head.txid, after: table.databaseChecksum, timestampMs }, table);
+  await link.adopt(head.single ?? head.file);
+  // The newest TXID has to exist as a single level-0 file.
+  if (head.single === undefined) await history.stageChanges(source, Uint32Array.of(1), waiting);
+}
+
+/** Fetches the head's level-0 file as our newest staged one. */
+async function stageHead(
+  parts: EngineParts,
+  head: ReplicaHead,
+  source: PageSource,
+  { signal }: Waiting,
+): Promise<void> {
+  const { staging, link, codec } = parts;
+  const { key } = required(head.single);
+  const content = await link.store.get(key, { signal });
+  if (content === undefined) {
+    throw new HeadwaterError("store/changed", `${key} vanished while it was read. Start again.`, {
+      data: { key },
+    });
+  }
+  const file = await staging.stage({
+    txid: head.txid,
+    position: source.position,
+    chunks: content.body,
+  });
+  try {
+    const reader = await openLtx(codec, staging.body(file).open({ signal }), { name: key, signal });
+    for await (const batch of reader.pages()) void batch;
+  } catch (error) {
+    await setStagedAside(parts);
+    throw error;
+  }
+}
+
+async function setStagedAside({ staging, clock, random, logger }: EngineParts): Promise<void> {
+  if (staging.newest === undefined) return;
+  const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
+  logger.log("warn", "staging.set-aside", { to });
+}
+
+/**
+ * A full image at head + 1. Where the replica has no plan up to its head, a snapshot of the same TXID is put first:
+ * whenever we are interrupted, the replica is either as before or can be restored.
+ */
+async function takeOver(
+  parts: EngineParts,
+  capture: Capture,
+  survey: ReplicaSurvey,
+  waiting: Waiting,
+): Promise<void> {
+  const { history, link } = parts;
+  const head = required(survey.head);
+  await setStagedAside(parts);
+  const { proof, timestampMs } = head.header;
+  history.continueAfter({ txid: head.txid, after: proof?.after ?? 0n, timestampMs }, undefined);
+  const source = await capture.pinImage(waiting);
+  try {
+    await history.stageImage(source, waiting);
+    if (hasPlan(survey)) return await link.adopt(head.file);
+    const of = { head: required(history.head), table: required(history.table) };
+    await putSnapshot(parts, capture, source, { ...of, ...waiting });
+  } finally {
+    source.release();
+  }
+}
+
+function hasPlan({ files, head }: ReplicaSurvey): boolean {
+  try {
+    planRestore(files, { kind: "txid", txid: required(head).txid });
+    return true;
+  } catch (error) {
+    if (hasCode(error, "replica/empty", "replica/unreachable-txid", "replica/gap")) return false;
+    throw error;
+  }
+}
+
+/** Waits until the head has not changed for two minutes of our own clock. */
+async function waitForQuiet(
+  parts: EngineParts,
+  found: ReplicaHead,
+  waiting: Waiting,
+): Promise<void> {
+  const { clock, link, logger } = parts;
+  if (parts.once) throw await link.conflict(found.file.key, waiting);
+  logger.log("warn", "replica.foreign-head", {
+    head: formatTxid(found.txid),
+    waitMs: quietMs,
+    hint: "another writer may be at work; --take-over does not wait",
+  });
+  let seen: ReplicaHead | undefined = found;
+  let sinceMs = clock.monotonicMs();
+  while (clock.monotonicMs() - sinceMs < quietMs) {
+    await clock.sleep(quietPollMs, waiting);
+    const { head } = await link.survey(waiting);
+    if (!isSameHead(head, seen)) sinceMs = clock.monotonicMs();
+    seen = head;
+  }
+}
+
+function isSameHead(a: ReplicaHead | undefined, b: ReplicaHead | undefined): boolean {
+  return a?.txid === b?.txid && a?.file.etag === b?.file.etag && a?.file.level === b?.file.level;
+}

@@ -1,0 +1,93 @@
+// One engine in a process of its own, for tests that kill it: at a moment, or at its n-th call to the file system.
+// Takes `sync <tag>`, `status` and `stop` on its input; prints `ready`, `synced <tag> <txid>`, `status <json>`,
+// `log <level> <event> <json>`, `stopped` and `failed <code> <message>`.
+import { createInterface } from "node:readline";
+import { HeadwaterError, messageOf } from "../../src/core/base/errors.ts";
+import { formatTxid } from "../../src/core/ltx/txid.ts";
+import { createFaultyFileSystem } from "../../src/core/testing/faulty-file-system.ts";
+import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
+import type { StoreCall, StoreFault } from "../../src/core/testing/faulty-store.ts";
+import { systemClock } from "../../src/node/base/clock.ts";
+import { resolveOptions } from "../../src/node/engine/engine-options.ts";
+import { startEngine } from "../../src/node/engine/running-engine.ts";
+import type { RunningEngine } from "../../src/node/engine/running-engine.ts";
+import { nodeFileSystem } from "../../src/node/file/node-file-system.ts";
+import type { EngineChildOptions } from "./engine.ts";
+
+const options = JSON.parse(process.argv[2] ?? "{}") as EngineChildOptions;
+const stopping = new AbortController();
+let running: RunningEngine | undefined;
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+const toJson = (value: unknown): string =>
+  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? field.toString() : field));
+
+function fail(error: unknown): void {
+  print(`failed ${error instanceof HeadwaterError ? error.code : "bug"} ${messageOf(error)}`);
+}
+
+const fileSystem = createFaultyFileSystem(nodeFileSystem, ({ name, path, index }) => {
+  if (options.printCalls === true) print(`call ${index} ${name} ${path}`);
+  if (index === options.killAtCall) process.kill(process.pid, "SIGKILL");
+  const { fault } = options;
+  if (fault === undefined) return undefined;
+  const isMeant = index >= fault.fromCall && index < fault.fromCall + fault.calls;
+  return isMeant && `${name} ${path}`.includes(fault.match) ? fault.code : undefined;
+});
+
+function storeFault({ operation }: StoreCall): StoreFault | undefined {
+  const bytesPerSecond = options.throttleBytesPerSecond;
+  return bytesPerSecond !== undefined && operation === "put" ? { kind: "throttle", bytesPerSecond } : undefined;
+}
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const [verb, tag] = line.split(" ");
+  if (verb === "sync") {
+    running?.sync().then((txid) => print(`synced ${tag} ${formatTxid(txid)}`), fail);
+  } else if (verb === "status") {
+    print(`status ${toJson(running?.status())}`);
+  } else if (verb === "stop") {
+    void stop();
+  }
+});
+process.on("SIGTERM", () => void stop());
+
+async function stop(): Promise<void> {
+  if (stopping.signal.aborted) return;
+  stopping.abort();
+  try {
+    await running?.stop({ signal: AbortSignal.timeout(options.shutdownMs ?? 30_000) });
+    print("stopped");
+    process.exit(0);
+  } catch (error) {
+    fail(error);
+    process.exit(1);
+  }
+}
+
+try {
+  running = await startEngine(
+    resolveOptions(options),
+    {
+      fileSystem,
+      once: options.once,
+      logger: {
+        log: (level, event, fields) => {
+          if (options.logs !== false) print(`log ${level} ${event} ${toJson(fields ?? {})}`);
+        },
+      },
+      wrapStore: (store) => createFaultyStore(store, { clock: systemClock, plan: storeFault }),
+    },
+    { signal: stopping.signal },
+  );
+  print("ready");
+  await running.ended();
+} catch (error) {
+  if (!stopping.signal.aborted) {
+    fail(error);
+    process.exit(1);
+  }
+}
