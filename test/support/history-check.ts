@@ -14,7 +14,7 @@ import { systemClock, systemRandom } from "../../src/node/base/clock.ts";
 import { nodeFileSystem } from "../../src/node/file/node-file-system.ts";
 import { openStore } from "../../src/node/store/open-store.ts";
 import { checkLedger } from "./check-ledger.ts";
-import { temporaryDirectory } from "./temp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 export interface RestorePoint {
   readonly txid: string;
@@ -42,7 +42,7 @@ export async function replicaFiles(url: string): Promise<readonly ReplicaFile[]>
 /** Every restore point, oldest first. Throws at the first that is not a prefix of the ledger or not proved. */
 export async function checkHistory(url: string): Promise<readonly RestorePoint[]> {
   await using store = await openReplicaStore(url);
-  await using directory = await temporaryDirectory("history");
+  using directory = temporaryDirectory();
   const codec = openCodec();
   const files = await listReplica(store, layoutForUrl(url), {});
   const path = directory.file("state.db");
@@ -51,13 +51,18 @@ export async function checkHistory(url: string): Promise<readonly RestorePoint[]
   let at = 0n;
   for (;;) {
     const next = files
-      .filter((file) => file.minTxid <= at + 1n && file.maxTxid > at && (at > 0n || file.minTxid === 1n))
-      .sort((a, b) => (a.maxTxid < b.maxTxid ? -1 : a.maxTxid > b.maxTxid ? 1 : a.level - b.level))[0];
+      .filter(
+        (file) => file.minTxid <= at + 1n && file.maxTxid > at && (at > 0n || file.minTxid === 1n),
+      )
+      .sort((a, b) =>
+        a.maxTxid < b.maxTxid ? -1 : a.maxTxid > b.maxTxid ? 1 : a.level - b.level,
+      )[0];
     if (next === undefined) break;
     checksums = await applyFile(store, codec, next, path, checksums);
     at = next.maxTxid;
     const { seq } = checkLedger(path);
-    if (seq < (points.at(-1)?.seq ?? 0)) throw new Error(`${next.key} goes back to transaction ${seq}`);
+    if (seq < (points.at(-1)?.seq ?? 0))
+      throw new Error(`${next.key} goes back to transaction ${seq}`);
     points.push({ txid: formatTxid(next.maxTxid), seq });
   }
   const head = files.reduce((max, file) => (file.maxTxid > max ? file.maxTxid : max), 0n);
@@ -77,7 +82,12 @@ async function applyFile(
   const reader = await openLtx(codec, content.body, { name: file.key });
   const { pageSize, commit, proof } = reader.header;
   const checksums = before ?? new PageChecksums(pageSize);
-  if (before !== undefined && proof !== undefined && proof.before !== 0n && proof.before !== before.databaseChecksum)
+  if (
+    before !== undefined &&
+    proof !== undefined &&
+    proof.before !== 0n &&
+    proof.before !== before.databaseChecksum
+  )
     throw new Error(`${file.key} does not follow: its proof begins elsewhere`);
   const fd = openSync(path, before === undefined ? "w+" : "r+");
   try {

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryDirectory } from "../../../test/support/temp.ts";
+import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import { systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStateDirectory, ownershipOf, stateDirectoryOf } from "./state-directory.ts";
@@ -9,7 +9,7 @@ import { openStateDirectory, ownershipOf, stateDirectoryOf } from "./state-direc
 const tools = { fileSystem: nodeFileSystem, random: systemRandom };
 
 test("the state lies beside the real file, also when the path is a link", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   mkdirSync(join(directory.path, "data"));
   writeFileSync(join(directory.path, "data", "app.db"), "");
   symlinkSync(join("data", "app.db"), join(directory.path, "link.db"));
@@ -19,7 +19,7 @@ test("the state lies beside the real file, also when the path is a link", async 
 });
 
 test("the node id stays the same, and files take the mode of the database", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const database = join(directory.path, "app.db");
   writeFileSync(database, "");
   chmodSync(database, 0o640);
@@ -36,7 +36,7 @@ test("the node id stays the same, and files take the mode of the database", asyn
 });
 
 test("a second engine is refused and told who holds the state", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const database = join(directory.path, "app.db");
   const options = { ...tools, path: stateDirectoryOf(database), ownership: ownershipOf(database) };
   await using _first = await openStateDirectory(options);
@@ -47,7 +47,7 @@ test("a second engine is refused and told who holds the state", async () => {
 });
 
 test("a state of a newer format is refused, not misread", async () => {
-  await using directory = await temporaryDirectory();
+  using directory = temporaryDirectory();
   const database = join(directory.path, "app.db");
   const options = { ...tools, path: stateDirectoryOf(database), ownership: ownershipOf(database) };
   await (await openStateDirectory(options))[Symbol.asyncDispose]();
