@@ -3,10 +3,9 @@ import { DatabaseSync } from "node:sqlite";
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
 import { lockPgno } from "../src/core/base/page.ts";
-import { openCodec } from "../src/core/codec/codec.ts";
-import { sha256OfFile } from "./support/database-image.ts";
+import { sha256OfFile } from "./support/live-image.ts";
 import { officialHydrate } from "./support/official-vfs.ts";
-import { writeReplica } from "./support/replica-writer.ts";
+import { historyOf } from "./support/sqlite-history.ts";
 import { temporaryDirectory } from "./support/temporary.ts";
 
 const pageSize = 65536;
@@ -21,7 +20,7 @@ it("Litestream's code restores what Headwater wrote of a database that reaches b
   db.close();
   const image = await readFile(path);
   expect(image.length / pageSize).toBeGreaterThan(lockPgno(pageSize));
-  await writeReplica(directory.file("replica"), [image], { codec: openCodec(), pageSize });
+  await historyOf([image], pageSize).writeLevel0(directory.file("replica"));
   const output = directory.file("hydrated.db");
   const { sha256 } = await officialHydrate(directory.url("replica"), output);
   expect(sha256).toBe(await sha256OfFile(path));

@@ -1,16 +1,13 @@
 // Headwater and Litestream read each other's replicas. Litestream is its own Go code here (support/official-vfs.ts).
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { openCodec } from "../src/core/codec/codec.ts";
 import { toTxid } from "../src/core/ltx/txid.ts";
 import { restore } from "../src/node/restore/restore.ts";
-import { sha256OfFile } from "./support/database-image.ts";
+import { sha256OfFile } from "./support/live-image.ts";
 import { copyGolden } from "./support/golden.ts";
 import { officialHydrate, officialQuery, officialWrite } from "./support/official-vfs.ts";
-import { databaseStates, writeReplica } from "./support/replica-writer.ts";
+import { databaseStates, historyOf } from "./support/sqlite-history.ts";
 import { temporaryDirectory } from "./support/temporary.ts";
-
-const codec = openCodec();
 
 function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
@@ -44,10 +41,10 @@ describe("Litestream's code", () => {
     "restores what Headwater wrote with pages of %i bytes, grown, shrunk and grown again",
     async (pageSize) => {
       using directory = temporaryDirectory();
-      const states = await databaseStates(pageSize);
+      const states = databaseStates(pageSize);
       for (const count of [states.length - 1, states.length]) {
         const replica = directory.file(`replica-${count}`);
-        await writeReplica(replica, states.slice(0, count), { codec, pageSize });
+        await historyOf(states.slice(0, count), pageSize).writeLevel0(replica);
         const restored = await officialHydrate(`file://${replica}`, directory.file(`${count}.db`));
         const expected = states[count - 1] ?? new Uint8Array(0);
         expect(restored).toEqual({ txid: BigInt(count), sha256: sha256(expected) });
@@ -86,8 +83,8 @@ describe("Headwater", () => {
     "proves what it wrote itself with pages of %i bytes, at every TXID",
     async (pageSize) => {
       using directory = temporaryDirectory();
-      const states = await databaseStates(pageSize);
-      await writeReplica(directory.file("replica"), states, { codec, pageSize });
+      const states = databaseStates(pageSize);
+      await historyOf(states, pageSize).writeLevel0(directory.file("replica"));
       for (const [index, state] of states.entries()) {
         const output = directory.file(`${index}.db`);
         const txid = toTxid(index + 1);
@@ -105,8 +102,8 @@ describe("Headwater", () => {
   it("restores a replica that Headwater began and Litestream's code continued", async () => {
     using directory = temporaryDirectory();
     const replica = directory.url("replica");
-    const states = await databaseStates(4096);
-    await writeReplica(directory.file("replica"), states.slice(0, 2), { codec, pageSize: 4096 });
+    const states = databaseStates(4096);
+    await historyOf(states.slice(0, 2), 4096).writeLevel0(directory.file("replica"));
     await officialWrite(replica, ["UPDATE t SET text = 'changed' WHERE id < 50"]);
     const official = await officialHydrate(replica, directory.file("official.db"));
     const output = directory.file("ours.db");

@@ -3,11 +3,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { pauseLoad, startLoad, lastCommitted } from "../support/load.ts";
-import { databaseImage, sha256OfFile } from "../support/database-image.ts";
+import { liveImage, sha256OfFile } from "../support/live-image.ts";
 import { startEngineChild, syncEngine, engineReady, stopEngine } from "../support/engine.ts";
 import type { EngineChildOptions } from "../support/engine.ts";
 import { checkHistory } from "../support/history-check.ts";
-import { seededRandom } from "../support/seeded-random.ts";
+import { createSeededRandom } from "../../src/core/testing/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { restore } from "../../src/node/restore/restore.ts";
 
@@ -19,16 +19,29 @@ export interface KillCyclesOptions {
 /** Kills the engine at a random moment or before a random call to the file system, `cycles` times. */
 export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promise<void> {
   using directory = temporaryDirectory();
-  const random = seededRandom(seed);
+  const random = createSeededRandom(seed);
   const path = directory.file("app.db");
   const replica = directory.url("replica");
-  await using load = startLoad({ path, seed, commitsPerSecond: 400, pagesPerCommit: 4, rough: true, reportMs: 0 });
+  await using load = startLoad({
+    path,
+    seed,
+    commitsPerSecond: 400,
+    pagesPerCommit: 4,
+    rough: true,
+    reportMs: 0,
+  });
   await load.line((line) => line.startsWith("committed "));
   /** Transactions that were committed before a `sync()` that was acknowledged with this TXID. */
   const acknowledged: { txid: string; seq: number }[] = [];
   for (let cycle = 0; cycle < cycles; cycle++) {
     const atCall = random.float() < 0.7 ? 1 + Math.floor(random.float() * 120) : undefined;
-    const options: EngineChildOptions = { path, replica, syncIntervalMs: 0, killAtCall: atCall, logs: false };
+    const options: EngineChildOptions = {
+      path,
+      replica,
+      syncIntervalMs: 0,
+      killAtCall: atCall,
+      logs: false,
+    };
     await using engine = startEngineChild(options);
     const kill = async (): Promise<void> => {
       await engineReady(engine);
@@ -40,18 +53,22 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
     };
     await Promise.race([engine.exited, kill().catch(() => undefined)]);
     await engine.end("SIGKILL");
-    if (engine.lines.some((line) => line.startsWith("failed "))) throw new Error(engine.lines.join("\n"));
+    if (engine.lines.some((line) => line.startsWith("failed ")))
+      throw new Error(engine.lines.join("\n"));
   }
   await using engine = startEngineChild({ path, replica, logs: false });
   await engineReady(engine);
   const seq = await pauseLoad(load);
   acknowledged.push({ seq, txid: await syncEngine(engine) });
-  const image = await databaseImage(path);
+  const image = await liveImage(path);
   expect(await stopEngine(engine)).toBe(0);
   const points = await checkHistory(replica);
   for (const { txid, seq: least } of acknowledged) {
     const point = points.find((one) => one.txid === txid);
-    expect(point?.seq, `restore point ${txid} holds what its sync acknowledged`).toBeGreaterThanOrEqual(least);
+    expect(
+      point?.seq,
+      `restore point ${txid} holds what its sync acknowledged`,
+    ).toBeGreaterThanOrEqual(least);
   }
   const output = directory.file("restored.db");
   await restore({ replica, output });

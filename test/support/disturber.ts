@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startModule } from "./children.ts";
 import type { Child } from "./children.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { createSeededRandom } from "../../src/core/testing/seeded-random.ts";
 
 export interface DisturberOptions {
   readonly path: string;
@@ -23,7 +23,7 @@ export function startDisturber(options: DisturberOptions): Child {
 const modes = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] as const;
 
 async function disturb({ path, seed, kind, maxMs }: DisturberOptions): Promise<void> {
-  const random = seededRandom(seed);
+  const random = createSeededRandom(seed);
   const db = new DatabaseSync(path, { timeout: 50 });
   const pause = async (): Promise<void> => {
     await sleep(random.float() * maxMs);

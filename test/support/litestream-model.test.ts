@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { viewOf } from "../../src/core/base/bytes.ts";
-import { openCodec } from "../../src/core/codec/codec.ts";
 import { litestreamTakeOver, readLitestreamFiles } from "./litestream-model.ts";
 import type { LitestreamFile } from "./litestream-model.ts";
-import { databaseStates, writeReplica } from "./replica-writer.ts";
+import { databaseStates, historyOf } from "./sqlite-history.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const pageSize = 512;
@@ -70,8 +69,8 @@ describe("a replica with our fixed WAL fields", () => {
 
 it("reads the files of a replica on disk", async () => {
   using directory = temporaryDirectory();
-  const states = await databaseStates(pageSize);
-  await writeReplica(directory.path, states, { codec: openCodec(), pageSize });
+  const states = databaseStates(pageSize);
+  await historyOf(states, pageSize).writeLevel0(directory.path);
   const files = readLitestreamFiles(directory.path);
   expect(files.map(({ level, maxTxid }) => [level, maxTxid])).toEqual(
     [1n, 2n, 3n, 4n].map((txid) => [0, txid]),

@@ -4,11 +4,11 @@ import { createInterface } from "node:readline";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { LedgerWriter, ledgerSchema } from "./ledger.ts";
 import type { LoadOptions, LoadResult } from "./load.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { createSeededRandom } from "../../src/core/testing/seeded-random.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as LoadOptions;
 const { pagesPerCommit = 5, reportMs = 100, rough = false } = options;
-const random = seededRandom(options.seed);
+const random = createSeededRandom(options.seed);
 const longestMs: number[] = [];
 const stop = new AbortController();
 let pause: PromiseWithResolvers<void> | undefined;

@@ -5,7 +5,7 @@ import type { Txid } from "../../src/core/ltx/txid.ts";
 import { parseTxid } from "../../src/core/ltx/txid.ts";
 import { must } from "../../src/core/base/assert.ts";
 import { startModule } from "./children.ts";
-import { sha256OfFile } from "./database-image.ts";
+import { sha256OfFile } from "./live-image.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export type OfficialRequest =

@@ -108,6 +108,12 @@ export class ReplicaHistory {
     return encodeWhole(this.codec, header, pages);
   }
 
+  /** Writes one level-0 file per TXID, as capture does. */
+  async writeLevel0(directory: string): Promise<void> {
+    const ranges = this.#transactions.map((_, i) => ({ level: 0, min: i + 1, max: i + 1 }));
+    await this.writeFiles(directory, ranges);
+  }
+
   /** Writes files into a `file://` replica at `directory`. */
   async writeFiles(directory: string, ranges: readonly FileRange[]): Promise<void> {
     for (const range of ranges) writeLtx(directory, range, await this.fileOf(range));

@@ -1,7 +1,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { expect, it } from "vitest";
 import { checkLedger } from "./check-ledger.ts";
-import { databaseImage, sha256OfFile } from "./database-image.ts";
+import { liveImage, sha256OfFile } from "./live-image.ts";
 import { startDisturber } from "./disturber.ts";
 import { pauseLoad, startLoad } from "./load.ts";
 import { temporaryDirectory } from "./temporary.ts";
@@ -15,17 +15,17 @@ it("takes the image of a live database, WAL included, and changes nothing", asyn
   const walBytes = (await stat(`${path}-wal`)).size;
   const fileBytes = (await stat(path)).size;
   const copy = directory.file("copy.db");
-  const image = await databaseImage(path, copy);
+  const image = await liveImage(path, copy);
   expect(checkLedger(copy).seq).toBe(seq);
   await expect(sha256OfFile(copy)).resolves.toBe(image.sha256);
   expect((await stat(copy)).size).toBe(image.commit * image.pageSize);
   expect((await stat(`${path}-wal`)).size).toBe(walBytes);
   expect((await stat(path)).size).toBe(fileBytes);
-  await expect(databaseImage(path)).resolves.toEqual(image);
+  await expect(liveImage(path)).resolves.toEqual(image);
   load.send("resume");
   await load.end("SIGTERM");
   // Closing checkpointed everything and deleted the WAL: now the file is the image.
-  await expect(databaseImage(path)).resolves.toHaveProperty("sha256", await sha256OfFile(path));
+  await expect(liveImage(path)).resolves.toHaveProperty("sha256", await sha256OfFile(path));
 });
 
 it("takes the image of a database with a rollback journal", async () => {
@@ -38,7 +38,7 @@ it("takes the image of a database with a rollback journal", async () => {
   page.set([0, 0, 0, 1], 28);
   page.set([13, 0, 0, 0, 0, 2, 0, 0], 100);
   await writeFile(path, page);
-  const image = await databaseImage(path);
+  const image = await liveImage(path);
   expect(image).toEqual({ sha256: await sha256OfFile(path), pageSize: 512, commit: 1 });
 });
 
