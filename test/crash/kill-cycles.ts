@@ -16,8 +16,8 @@ export interface KillCyclesOptions {
   readonly seed: number;
 }
 
-/** Kills the engine at a random moment or before a random call to the file system, `cycles` times. */
-export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promise<void> {
+/** Kills the engine at a random moment or before a random call to the file system; returns the number of restore points. */
+export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promise<number> {
   using directory = temporaryDirectory();
   const random = createSeededRandom(seed);
   const path = directory.file("app.db");
@@ -73,4 +73,5 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
   const output = directory.file("restored.db");
   await restore({ replica, output });
   expect(await sha256OfFile(output)).toBe(image.sha256);
+  return points.length;
 }

@@ -1,8 +1,9 @@
-import { test } from "vitest";
+import { expect, test } from "vitest";
 import { runKillCycles } from "./kill-cycles.ts";
 
 const seed = Number(process.env["HEADWATER_SEED"] ?? Date.now() % 1_000_000);
 
 test(`20 kills under load lose and alter nothing (HEADWATER_SEED=${seed})`, async () => {
-  await runKillCycles({ cycles: 20, seed });
+  const points = await runKillCycles({ cycles: 20, seed });
+  expect(points).toBeGreaterThan(20);
 });

@@ -36,7 +36,7 @@ export function openReplicaStore(url: string): Promise<ObjectStore> {
 /** The files of a replica. */
 export async function replicaFiles(url: string): Promise<readonly ReplicaFile[]> {
   await using store = await openReplicaStore(url);
-  return listReplica(store, layoutForUrl(url), {});
+  return await listReplica(store, layoutForUrl(url), {});
 }
 
 /** Every restore point, oldest first. Throws at the first that is not a prefix of the ledger or not proved. */

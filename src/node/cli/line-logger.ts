@@ -3,7 +3,14 @@ import type { LogFields, LogLevel, Logger } from "../../core/base/log.ts";
 
 export type LineLogger = Logger;
 
-const ranks: Readonly<Record<string, number>> = { trace: 0, debug: 0, info: 1, warn: 2, warning: 2, error: 3 };
+const ranks: Readonly<Record<string, number>> = {
+  trace: 0,
+  debug: 0,
+  info: 1,
+  warn: 2,
+  warning: 2,
+  error: 3,
+};
 
 /** Prints events of at least `level`: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
 export function createLineLogger(print: (text: string) => void, level: string): LineLogger {
@@ -16,7 +23,12 @@ export function createLineLogger(print: (text: string) => void, level: string): 
   };
 }
 
-export function formatEvent(time: Date, level: LogLevel, event: string, fields: LogFields = {}): string {
+export function formatEvent(
+  time: Date,
+  level: LogLevel,
+  event: string,
+  fields: LogFields = {},
+): string {
   const words = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${formatValue(value)}`);
@@ -24,6 +36,11 @@ export function formatEvent(time: Date, level: LogLevel, event: string, fields: 
 }
 
 function formatValue(value: unknown): string {
-  const text = typeof value === "string" ? value : typeof value === "object" ? JSON.stringify(value) : String(value);
+  const text =
+    typeof value === "string"
+      ? value
+      : typeof value === "bigint"
+        ? value.toString()
+        : JSON.stringify(value);
   return /^[^\s"=]+$/u.test(text) ? text : JSON.stringify(text);
 }

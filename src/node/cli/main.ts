@@ -8,6 +8,11 @@ import { formatTable } from "./output.ts";
 
 const commands: readonly CliCommand[] = [
   {
+    name: "replicate",
+    summary: "replicate a live database to a replica",
+    load: async () => (await import("./replicate.ts")).replicateCommand,
+  },
+  {
     name: "restore",
     summary: "restore a database from a replica",
     load: async () => (await import("./restore.ts")).restoreCommand,
@@ -22,6 +27,11 @@ const commands: readonly CliCommand[] = [
     name: "verify",
     summary: "check and prove every file of a replica",
     load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    name: "status",
+    summary: "show the local state of a database",
+    load: async () => (await import("./status.ts")).statusCommand,
   },
   {
     name: "version",

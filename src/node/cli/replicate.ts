@@ -40,27 +40,39 @@ export function replicateCommand(context: CliContext): Command {
       .description("Replicate a live SQLite database to a replica.")
       .argument("[database]", "path of the database; it may not exist yet")
       .argument("[replica...]", "URL of the replica: file:///absolute/path or s3://bucket/path")
-      .option("--exec <command>", "run this command and replicate until it ends; exit with its code")
+      .option(
+        "--exec <command>",
+        "run this command and replicate until it ends; exit with its code",
+      )
       .option("--once", "replicate what is there, then exit")
       .option("--force-snapshot", "with -once: also write a full image")
       .option("--enforce-retention", "not in this version")
       .option("--restore-if-db-not-exists", "restore the database first if it is missing")
-      .option("--sync-interval <duration>", "upload changes at most this often; 0 = each commit at once", "1s")
+      .option(
+        "--sync-interval <duration>",
+        "upload changes at most this often; 0 = each commit at once",
+        "1s",
+      )
       .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
-      .option("--take-over", "continue another program's replica without waiting for it to fall silent")
+      .option(
+        "--take-over",
+        "continue another program's replica without waiting for it to fall silent",
+      )
       .option("--max-wal-size <size>", "size of the WAL above which something is wrong", "1GiB")
       .option("--max-staging <size>", "size of staged files above which they are merged", "10GiB")
       .option("--log-level <level>", `one of ${logLevels.join(", ")}`),
-  ).action(async (database: string | undefined, replicas: readonly string[], flags: ReplicateFlags) => {
-    rejectConfigFlags(flags);
-    const options = optionsOf(database, replicas, flags);
-    const text = (flags.logLevel ?? context.environment["LOG_LEVEL"] ?? "info").toLowerCase();
-    const level = parseChoiceFlag("log-level", [...logLevels, "warning"], text);
-    const logger = createLineLogger(context.print, level);
-    checkPlatform(logger);
-    await restoreIfMissing(options, flags, logger);
-    context.exitWith(await run(options, flags, logger));
-  });
+  ).action(
+    async (database: string | undefined, replicas: readonly string[], flags: ReplicateFlags) => {
+      rejectConfigFlags(flags);
+      const options = optionsOf(database, replicas, flags);
+      const text = (flags.logLevel ?? context.environment["LOG_LEVEL"] ?? "info").toLowerCase();
+      const level = parseChoiceFlag("log-level", [...logLevels, "warning"], text);
+      const logger = createLineLogger(context.print, level);
+      checkPlatform(logger);
+      await restoreIfMissing(options, flags, logger);
+      context.exitWith(await run(options, flags, logger));
+    },
+  );
 }
 
 function optionsOf(
@@ -70,14 +82,20 @@ function optionsOf(
 ): ResolvedOptions {
   const [replica] = replicas;
   if (database === undefined || replica === undefined) {
-    throw usage("replicate needs a database and the URL of a replica: headwater replicate app.db s3://bucket/app");
+    throw usage(
+      "replicate needs a database and the URL of a replica: headwater replicate app.db s3://bucket/app",
+    );
   }
   const flag = replicas.find((text) => text.startsWith("-"));
   if (flag !== undefined) throw usage(`there is no flag ${flag} of replicate.`);
-  if (replicas.length > 1) throw usage("one database has one replica URL in this version; give exactly one.");
-  if (flags.once === true && flags.exec !== undefined) throw usage("-once and -exec cannot be used together.");
-  if (flags.forceSnapshot === true && flags.once !== true) throw usage("-force-snapshot needs -once.");
-  if (flags.enforceRetention === true) throw usage("-enforce-retention is not supported by this version.");
+  if (replicas.length > 1)
+    throw usage("one database has one replica URL in this version; give exactly one.");
+  if (flags.once === true && flags.exec !== undefined)
+    throw usage("-once and -exec cannot be used together.");
+  if (flags.forceSnapshot === true && flags.once !== true)
+    throw usage("-force-snapshot needs -once.");
+  if (flags.enforceRetention === true)
+    throw usage("-enforce-retention is not supported by this version.");
   return resolveOptions({
     path: localPath(database),
     replica,
@@ -105,17 +123,22 @@ async function restoreIfMissing(
 }
 
 /** Runs to the end; returns the exit code. */
-async function run(options: ResolvedOptions, flags: ReplicateFlags, logger: LineLogger): Promise<number> {
+async function run(
+  options: ResolvedOptions,
+  flags: ReplicateFlags,
+  logger: LineLogger,
+): Promise<number> {
   using signals = new StopSignals();
   await using command = flags.exec === undefined ? undefined : startCommand(flags.exec);
   const starting = startEngine(options, { logger, once: flags.once }, { signal: signals.first });
-  const engine = await Promise.race([starting, command?.exited.then(() => undefined) ?? starting]).catch(
-    async (error: unknown) => {
-      if (signals.first.aborted && error === signals.first.reason) return undefined;
-      await command?.stop("SIGTERM");
-      throw error;
-    },
-  );
+  const engine = await Promise.race([
+    starting,
+    command?.exited.then(() => undefined) ?? starting,
+  ]).catch(async (error: unknown) => {
+    if (signals.first.aborted && error === signals.first.reason) return undefined;
+    await command?.stop("SIGTERM");
+    throw error;
+  });
   try {
     if (flags.once === true) return await runOnce(engine, flags, signals);
     await waitForEnd(engine, command, signals);
@@ -127,7 +150,10 @@ async function run(options: ResolvedOptions, flags: ReplicateFlags, logger: Line
 }
 
 /** The command has ended while the engine was still starting: what it wrote is replicated all the same. */
-function stillStarting(starting: Promise<RunningEngine>, signals: StopSignals): Promise<RunningEngine | undefined> {
+function stillStarting(
+  starting: Promise<RunningEngine>,
+  signals: StopSignals,
+): Promise<RunningEngine | undefined> {
   if (signals.first.aborted) return starting.catch(() => undefined);
   return starting;
 }

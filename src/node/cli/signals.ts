@@ -23,3 +23,45 @@ class InterruptedError extends Error {
     super(`interrupted by ${signal}; nothing was changed`);
   }
 }
+
+/** SIGINT and SIGTERM for work that ends in order at the first one and gives up at the second. */
+export class StopSignals implements Disposable {
+  readonly #first = new AbortController();
+  readonly #second = new AbortController();
+  #name: NodeJS.Signals | undefined;
+
+  constructor() {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
+  }
+
+  get first(): AbortSignal {
+    return this.#first.signal;
+  }
+
+  get second(): AbortSignal {
+    return this.#second.signal;
+  }
+
+  /** The first signal that came. */
+  get name(): NodeJS.Signals | undefined {
+    return this.#name;
+  }
+
+  /** Resolves at the first signal. */
+  received(): Promise<void> {
+    if (this.first.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.first.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, this.#onSignal);
+  }
+
+  readonly #onSignal = (name: NodeJS.Signals): void => {
+    if (this.#name !== undefined) this.#second.abort(new InterruptedError(name));
+    this.#name ??= name;
+    this.#first.abort(new InterruptedError(name));
+  };
+}

@@ -35,7 +35,8 @@ export function statusCommand(context: CliContext): Command {
   ).action(async (databases: readonly string[], flags: StatusFlags) => {
     rejectConfigFlags(flags);
     if (databases.length === 0) throw usage("status needs the path of a database.");
-    if (databases.length > 1 && flags.stateDir !== undefined) throw usage("-state-dir goes with one database.");
+    if (databases.length > 1 && flags.stateDir !== undefined)
+      throw usage("-state-dir goes with one database.");
     const records = await Promise.all(databases.map((path) => statusOf(localPath(path), flags)));
     context.print(flags.json === true ? formatJson(records) : formatStatus(records));
   });
@@ -43,21 +44,31 @@ export function statusCommand(context: CliContext): Command {
 
 async function statusOf(path: string, flags: StatusFlags): Promise<StatusRecord> {
   const realPath = realPathOf(path);
-  const stateDirectory = flags.stateDir === undefined ? stateDirectoryOf(path) : localPath(flags.stateDir);
+  const stateDirectory =
+    flags.stateDir === undefined ? stateDirectoryOf(path) : localPath(flags.stateDir);
   const hasDatabase = (await sizeOf(realPath)) !== undefined;
   const nothing = { local_txid: "-", replica: "-", replicated_txid: "-", staged_files: 0 };
   const walBytes = await sizeOf(`${realPath}-wal`);
-  const base = { ...nothing, database: path, wal_size: walBytes === undefined ? "-" : humanBytes(walBytes) };
+  const base = {
+    ...nothing,
+    database: path,
+    wal_size: walBytes === undefined ? "-" : humanBytes(walBytes),
+  };
   try {
     const state = await readStateFiles(stateDirectory);
-    if (state === undefined) return { ...base, status: hasDatabase ? "not initialized" : "no database" };
+    if (state === undefined)
+      return { ...base, status: hasDatabase ? "not initialized" : "no database" };
     const fields = {
       local_txid: state.localTxid ?? "-",
       replica: state.replica ?? "-",
       replicated_txid: state.replicatedTxid ?? "-",
       staged_files: state.stagedFiles,
     };
-    const status = !hasDatabase ? "no database" : state.localTxid === undefined ? "not initialized" : "ok";
+    const status = !hasDatabase
+      ? "no database"
+      : state.localTxid === undefined
+        ? "not initialized"
+        : "ok";
     return { ...base, ...fields, status };
   } catch {
     return { ...base, status: "error" };
@@ -87,5 +98,8 @@ function formatStatus(records: readonly StatusRecord[]): string {
     one.replica,
     one.replicated_txid,
   ]);
-  return formatTable([["database", "status", "local txid", "wal size", "replica", "replicated txid"], ...rows]);
+  return formatTable([
+    ["database", "status", "local txid", "wal size", "replica", "replicated txid"],
+    ...rows,
+  ]);
 }

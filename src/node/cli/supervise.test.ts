@@ -22,5 +22,7 @@ test("the exit code is the command's, or 128 and the signal", async () => {
 });
 
 test("a command that cannot be started says so", async () => {
-  await expect(startCommand("headwater-no-such-program").exited).rejects.toMatchObject({ code: "usage/invalid" });
+  await expect(startCommand("headwater-no-such-program").exited).rejects.toMatchObject({
+    code: "usage/invalid",
+  });
 });

@@ -15,16 +15,21 @@ export interface SupervisedCommand extends AsyncDisposable {
 /** Starts the command. Throws `usage/invalid` if it cannot be split or found. */
 export function startCommand(line: string): SupervisedCommand {
   const [file, ...args] = splitWords(line);
-  if (file === undefined) throw usage("-exec is empty. Give the command to run, for example -exec \"node server.js\".");
+  if (file === undefined)
+    throw usage('-exec is empty. Give the command to run, for example -exec "node server.js".');
   const child = spawn(file, args, { stdio: "inherit" });
   let isRunning = true;
   const exited = new Promise<number>((resolve, reject) => {
     child.on("error", (error) => {
       isRunning = false;
       reject(
-        new HeadwaterError("usage/invalid", `-exec ${file}: ${error.message}. Check the command and its path.`, {
-          cause: error,
-        }),
+        new HeadwaterError(
+          "usage/invalid",
+          `-exec ${file}: ${error.message}. Check the command and its path.`,
+          {
+            cause: error,
+          },
+        ),
       );
     });
     child.on("exit", (code, signal) => {

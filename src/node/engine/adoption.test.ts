@@ -27,7 +27,9 @@ describe("the rules of adoption", () => {
   });
 
   test("(b) a database restored from the head needs nothing uploaded", () => {
-    expect(decideAdoption({ ...nothing, hasHead: true, isSourceAtHead: true })).toBe("continue-restored");
+    expect(decideAdoption({ ...nothing, hasHead: true, isSourceAtHead: true })).toBe(
+      "continue-restored",
+    );
   });
 
   test("(c) anything else is a full image, at once only if no other writer can be at work", () => {

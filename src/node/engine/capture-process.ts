@@ -96,10 +96,11 @@ function toSent(error: unknown): SentError {
   return { code: undefined, message: messageOf(error), data: {} };
 }
 
+/** Only what survives the way to another process. */
 function sendable(fields: LogFields): LogFields {
-  const entries = Object.entries(fields).map(([name, value]) => [
-    name,
-    typeof value === "object" ? String(value) : value,
-  ]);
+  const entries = Object.entries(fields).map(([name, value]) => {
+    const isPlain = ["string", "number", "boolean", "bigint", "undefined"].includes(typeof value);
+    return [name, isPlain ? value : JSON.stringify(value)];
+  });
   return Object.fromEntries(entries);
 }

@@ -15,7 +15,7 @@ import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
 import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import { retryStore } from "./retry-store.ts";
 import { scrub } from "./scrub.ts";
-import { followSource, pageSizeError, settle } from "./settle.ts";
+import { followSource, pageSizeError, putSnapshotOfHeld, settle } from "./settle.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
 import type { EngineStatus } from "./engine-status.ts";
@@ -102,6 +102,13 @@ export class DatabaseEngine {
     const request = this.#syncs.add();
     this.#bell.ring();
     return request;
+  }
+
+  /** Puts a full image of the newest TXID, unless the replica has it. */
+  async snapshot({ signal }: Waiting): Promise<void> {
+    await this.#flush({ signal });
+    await this.#lock.run(() => putSnapshotOfHeld(this.#parts, this.#attached(), { signal }));
+    this.#uploadBell.ring();
   }
 
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
@@ -253,11 +260,9 @@ export class DatabaseEngine {
     while (!signal.aborted) {
       const capture = this.#attached();
       try {
-        await using _wakeUp = startWakeUp({
-          path: this.#parts.path,
-          clock: this.#parts.clock,
-          check: () => this.#check(),
-        });
+        const { path, clock } = this.#parts;
+        await using watch = new AsyncDisposableStack();
+        watch.use(startWakeUp({ path, clock, check: () => this.#check() }));
         await this.#loop({ signal });
         return;
       } catch (error) {

@@ -72,6 +72,11 @@ export class RunningEngine {
     return this.#engine.status();
   }
 
+  /** Puts a full image at the newest TXID. */
+  async snapshot({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    await this.#engine.snapshot({ signal });
+  }
+
   /**
    * Ends the loops, captures and uploads what is left, detaches. Throws if the last upload failed or the signal
    * gave it up: staged files stay and go up at the next start.

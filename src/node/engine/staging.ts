@@ -295,11 +295,9 @@ export class Staging {
 
   /** Removes staged files up to `txid`, oldest first, but never the newest. */
   async removeThrough(txid: Txid): Promise<void> {
-    for (const file of [...this.#files]) {
-      if (file.txid > txid || file === this.newest) break;
-      await this.#remove(file);
-      this.#files.shift();
-    }
+    const gone = this.#files.filter((file) => file.txid <= txid && file !== this.newest);
+    for (const file of gone) await this.#remove(file);
+    this.#files = this.#files.filter((file) => !gone.includes(file));
   }
 
   /** Puts everything staged aside in one step: a crash afterwards finds no local state. */

@@ -39,11 +39,12 @@ test("a second engine is refused and told who holds the state", async () => {
   using directory = temporaryDirectory();
   const database = join(directory.path, "app.db");
   const options = { ...tools, path: stateDirectoryOf(database), ownership: ownershipOf(database) };
-  await using _first = await openStateDirectory(options);
+  await using first = await openStateDirectory(options);
   await expect(openStateDirectory(options)).rejects.toMatchObject({
     code: "engine/locked",
     data: { pid: process.pid },
   });
+  expect(first.path).toBe(options.path);
 });
 
 test("a state of a newer format is refused, not misread", async () => {

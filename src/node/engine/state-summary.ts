@@ -17,12 +17,20 @@ export interface StateSummary {
 export async function readStateFiles(stateDirectory: string): Promise<StateSummary | undefined> {
   const state = await readJson(nodeFileSystem, join(stateDirectory, "state.json"));
   if (state === undefined) return undefined;
-  const staged = (await namesIn(join(stateDirectory, "ltx", "0"))).filter((name) => name.endsWith(".ltx"));
-  const records = (await namesIn(join(stateDirectory, "replicas"))).filter((name) => name.endsWith(".json"));
-  const [name] = records;
-  const record = name === undefined ? undefined : await readJson(nodeFileSystem, join(stateDirectory, "replicas", name));
+  const staged = (await namesIn(join(stateDirectory, "ltx", "0"))).filter((name) =>
+    name.endsWith(".ltx"),
+  );
+  const names = await namesIn(join(stateDirectory, "replicas"));
+  const name = names.find((one) => one.endsWith(".json"));
+  const record =
+    name === undefined
+      ? undefined
+      : await readJson(nodeFileSystem, join(stateDirectory, "replicas", name));
   return {
-    localTxid: staged.map((file) => file.slice(-20, -4)).toSorted().at(-1),
+    localTxid: staged
+      .map((file) => file.slice(-20, -4))
+      .toSorted()
+      .at(-1),
     stagedFiles: staged.length,
     replica: textOf(record?.["url"]),
     replicatedTxid: textOf(record?.["txid"]),

@@ -22,17 +22,13 @@ test("callers that come before a flush share its TXID, later ones wait for the n
 
 test("a request is not resolved by an acknowledgement below its TXID", async () => {
   const syncs = new SyncRequests();
-  let isDone = false;
-  const request = syncs.add().then(() => {
-    isDone = true;
-  });
+  const request = syncs.add();
   syncs.take();
   syncs.aimAt(toTxid(3));
   syncs.resolveThrough(2n, toTxid(3));
-  await Promise.resolve();
-  expect(isDone).toBe(false);
+  expect(await Promise.race([request, Promise.resolve("not yet")])).toBe("not yet");
   syncs.resolveThrough(3n, toTxid(3));
-  await request;
+  expect(await request).toBe(3n);
 });
 
 test("a flush that failed leaves its callers waiting for the next one", async () => {

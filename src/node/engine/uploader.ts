@@ -2,7 +2,7 @@
 import { mergeLtx } from "../../core/ltx/merge.ts";
 import { levelZeroFields } from "./history.ts";
 import type { StagedFile } from "./staging.ts";
-import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
+import { type HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
 import type { EngineParts } from "./parts.ts";
 import { must } from "../../core/base/assert.ts";
