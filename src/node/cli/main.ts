@@ -34,6 +34,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
+    name: "demo",
+    summary: "see it work in a temporary directory, in about 15 seconds",
+    load: async () => (await import("./demo.ts")).demoCommand,
+  },
+  {
     name: "version",
     summary: "print the version",
     load: async () => (await import("./version.ts")).versionCommand,

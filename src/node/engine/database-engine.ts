@@ -147,6 +147,7 @@ export class DatabaseEngine {
       transactions: this.#transactions,
       pendingTransactions: this.#pending,
       walSizeBytes: this.#capture?.walSizeBytes ?? 0,
+      uploadedBytes: this.#parts.link.uploadedBytes,
       stagedBytes: staging.sizeBytes,
       isDiskFull: history.isDiskFull,
       isWalBlocked: this.#checkpoints.isBlocked,

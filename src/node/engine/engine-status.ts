@@ -14,6 +14,8 @@ export interface EngineStatus {
   /** Transactions seen and not yet staged. */
   readonly pendingTransactions: number;
   readonly walSizeBytes: number;
+  /** Put into the replica by this process. */
+  readonly uploadedBytes: number;
   readonly stagedBytes: number;
   readonly isDiskFull: boolean;
   /** The WAL is above its limit and cannot be reset. */

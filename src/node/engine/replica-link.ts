@@ -59,10 +59,16 @@ export class ReplicaLink {
   readonly store: ObjectStore;
   readonly #options: ReplicaLinkOptions;
   #confirmedAtMs: number | undefined;
+  #uploadedBytes = 0;
 
   constructor(options: ReplicaLinkOptions) {
     this.#options = options;
     this.store = options.store;
+  }
+
+  /** Bytes put by this process. */
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
   }
 
   get record(): ReplicaRecord | undefined {
@@ -216,6 +222,7 @@ export class ReplicaLink {
 
   async #acknowledge(request: PutRequest, { sizeBytes, etag }: ObjectInfo): Promise<void> {
     this.#confirmedAtMs = this.#options.clock.monotonicMs();
+    this.#uploadedBytes += sizeBytes;
     const { level, minTxid, maxTxid } = request;
     // A snapshot put beside the head does not move the head back.
     const { record } = this;
