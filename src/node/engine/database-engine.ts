@@ -30,6 +30,9 @@ const batchBytes = 64 << 20;
 /** How often a missing or locked database is looked at again. */
 const attachRetryMs = 1_000;
 
+/** How often the file at the path is compared with the one we are attached to. */
+const inspectMs = 900;
+
 /** Staged files that only the checksum table still needs, before it is saved. */
 const checksumSaveFiles = 256;
 const checksumSaveBytes = 64 << 20;
@@ -47,6 +50,7 @@ export class DatabaseEngine {
   #isCheckpointing = false;
   #hadLitestream = false;
   #captureFault: unknown;
+  #inspectedAtMs = Number.NEGATIVE_INFINITY;
   #flushedAtMs = Number.NEGATIVE_INFINITY;
   #pending = 0;
   #transactions = 0;
@@ -54,7 +58,7 @@ export class DatabaseEngine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#uploader = new Uploader(parts);
+    this.#uploader = new Uploader(parts, () => this.#acknowledged());
     this.#checkpoints = new CheckpointPolicy(
       parts.clock,
       parts.logger,
@@ -104,12 +108,12 @@ export class DatabaseEngine {
   async finish({ signal }: Waiting): Promise<void> {
     this.#state = "stopping";
     if (this.#capture !== undefined) await this.#flush({ signal });
-    const outcome = await this.#uploader.drain({ signal });
-    if (outcome === "settle" && this.#capture !== undefined) {
-      await this.#settleAgain({ signal });
-      await this.#uploader.drain({ signal });
+    for (;;) {
+      const outcome = await this.#uploader.drain({ signal });
+      if (outcome === "done") break;
+      if (outcome === "settle") await this.#settleAgain({ signal });
     }
-    this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
+    this.#acknowledged();
   }
 
   /** Detaches, keeping the WAL, and saves what makes the next start quick. */
@@ -275,8 +279,7 @@ export class DatabaseEngine {
     while (!signal.aborted) {
       await this.#bell.wait(this.#msUntilDue(), signal);
       if (signal.aborted) return;
-      this.#throwIfIdentityLost();
-      await this.#stopIfLitestreamCame();
+      if (this.#isInspectionDue()) await this.#inspect();
       if (this.#captureFault !== undefined) await this.#resync({ signal });
       if (this.#isFlushDue()) await this.#flush({ signal });
       if (this.#checkpoints.isDue(this.#attached())) await this.#checkpoint({ signal });
@@ -297,7 +300,7 @@ export class DatabaseEngine {
       this.#captureFault = error;
     }
     const isNews = this.#pending !== before || this.#captureFault !== undefined;
-    if (isNews || capture.checkIdentity() !== "same") this.#bell.ring();
+    if (isNews || this.#isInspectionDue()) this.#bell.ring();
     return isNews;
   }
 
@@ -318,7 +321,14 @@ export class DatabaseEngine {
     return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
   }
 
-  #throwIfIdentityLost(): void {
+  #isInspectionDue(): boolean {
+    return this.#parts.clock.monotonicMs() - this.#inspectedAtMs >= inspectMs;
+  }
+
+  /** Looks whether the file is still the one we are attached to, and whether a Litestream has come. */
+  async #inspect(): Promise<void> {
+    this.#inspectedAtMs = this.#parts.clock.monotonicMs();
+    await this.#stopIfLitestreamCame();
     const identity = this.#attached().checkIdentity();
     if (identity === "same") return;
     throw new HeadwaterError(
@@ -420,14 +430,15 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploader.drain({ signal });
-      if (outcome === "settle") {
-        await this.#settleAgain({ signal });
-        this.#uploadBell.ring();
-        continue;
-      }
-      this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
+      if (outcome === "settle") await this.#settleAgain({ signal });
+      if (outcome !== "done") this.#uploadBell.ring();
+      this.#acknowledged();
       await this.#lock.run(() => this.#tidyStaging());
     }
+  }
+
+  #acknowledged(): void {
+    this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
   }
 
   /** Drops staged files that the replica has and the saved checksum table has passed. */

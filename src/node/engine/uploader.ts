@@ -14,17 +14,22 @@ interface Waiting {
 /** Retries never end by themselves. */
 const backoff = { firstMs: 250, maxMs: 300_000 };
 
-/** `settle`: the replica is not what we left; list it and decide. */
-export type DrainOutcome = "done" | "settle";
+/** `more`: so many files were put that staging should be tidied. `settle`: the replica is not what we left; list it. */
+export type DrainOutcome = "done" | "more" | "settle";
+
+const filesPerDrain = 64;
 
 export class Uploader {
   readonly #parts: EngineParts;
+  readonly #onAcked: () => void;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
   #uploadedAtMs: number | undefined;
 
-  constructor(parts: EngineParts) {
+  /** `onAcked` is called after each object that the replica has acknowledged. */
+  constructor(parts: EngineParts, onAcked: () => void) {
     this.#parts = parts;
+    this.#onAcked = onAcked;
   }
 
   /** Every TXID up to it is in the replica as a level-0 file, or contained in one there; 0 = none. */
@@ -47,7 +52,7 @@ export class Uploader {
     return this.#uploadedAtMs;
   }
 
-  /** Uploads everything staged, retrying until it is done or aborted. Throws `engine/another-writer`. */
+  /** Uploads what is staged, retrying until it is done or aborted. Throws `engine/another-writer`. */
   async drain({ signal }: Waiting): Promise<DrainOutcome> {
     const { clock, random, logger } = this.#parts;
     for (let attempt = 1; ; attempt++) {
@@ -70,7 +75,8 @@ export class Uploader {
 
   async #drainOnce({ signal }: Waiting): Promise<DrainOutcome> {
     const { staging, link, clock } = this.#parts;
-    for (;;) {
+    for (let puts = 0; ; puts++) {
+      if (puts === filesPerDrain) return "more";
       await this.#mergeIfTooLarge({ signal });
       const { snapshot } = staging;
       const next = staging.files.find((file) => file.txid > this.ackedThrough);
@@ -83,6 +89,7 @@ export class Uploader {
         if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
         this.#uploadedAtMs = clock.nowMs();
+        this.#onAcked();
       } catch (error) {
         if (hasCode(error, "engine/another-writer") && !wasConfirmed) return "settle";
         throw error;
