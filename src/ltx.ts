@@ -8,6 +8,8 @@ export { encodeLtx, LtxEncoder } from "./core/ltx/encoder.ts";
 export { formatLtxName, parseLtxName } from "./core/ltx/file-name.ts";
 export type { LtxHeader, LtxProof } from "./core/ltx/header.ts";
 export { decodeHeader, encodeHeader, ltxHeaderSizeBytes } from "./core/ltx/header.ts";
+export type { MergeInput, MergeOptions } from "./core/ltx/merge.ts";
+export { mergeLtx } from "./core/ltx/merge.ts";
 export type { SinglePage } from "./core/ltx/page-block.ts";
 export { decodePageFrame } from "./core/ltx/page-block.ts";
 export { checksumPages, PageChecksums } from "./core/ltx/page-checksums.ts";

@@ -11,8 +11,11 @@ export type CodecEngine = "wasm" | "typescript";
 export interface Codec {
   /** Which engine is at work. */
   readonly engine: CodecEngine;
-  /** Working memory for pages of this size. `isPageSize(pageSize)` must hold. Dispose it to reuse its memory. */
-  openKernel(pageSize: number): PageKernel;
+  /**
+   * Working memory for up to `maxPages` pages of this size, `isPageSize(pageSize)`; by default for a batch, about
+   * 0.6 MB. Dispose it, so that its memory is used again.
+   */
+  openKernel(pageSize: number, maxPages?: number): PageKernel;
 }
 
 /** Working memory and running checksums for one file. Its areas keep their place until it is disposed. */

@@ -25,8 +25,8 @@ export function maxBlockSizeBytes(pageSize: number): number {
   return 2 * pageSize + 64;
 }
 
-/** Bytes of the frame area: a file header and a batch of frames, and never less than one longest frame. */
-export function frameAreaBytes(pageSize: number): number {
-  const frames = batchPageCount(pageSize) * (frameHeaderSizeBytes + blockBoundBytes(pageSize));
+/** Bytes of the frame area: a file header and `maxPages` frames, and never less than one longest frame. */
+export function frameAreaBytes(pageSize: number, maxPages: number): number {
+  const frames = maxPages * (frameHeaderSizeBytes + blockBoundBytes(pageSize));
   return slackBytes + Math.max(frames, frameHeaderSizeBytes + maxBlockSizeBytes(pageSize));
 }

@@ -17,7 +17,8 @@ const sizedFlag = 1;
 export function openTypescriptCodec(): Codec {
   return {
     engine: "typescript",
-    openKernel: (pageSize) => new TypescriptKernel(pageSize),
+    openKernel: (pageSize, maxPages = batchPageCount(pageSize)) =>
+      new TypescriptKernel(pageSize, maxPages),
   };
 }
 
@@ -40,13 +41,13 @@ class TypescriptKernel implements PageKernel {
   #xorHi = 0;
   #xorLo = 0;
 
-  constructor(pageSize: number) {
+  constructor(pageSize: number, maxPages: number) {
     this.pageSize = pageSize;
-    this.maxPages = batchPageCount(pageSize);
-    this.pages = new Uint8Array(this.maxPages * pageSize);
-    this.pgnos = new Uint32Array(this.maxPages);
-    this.checksums = new BigUint64Array(this.maxPages);
-    this.frames = new Uint8Array(frameAreaBytes(pageSize) + slackBytes);
+    this.maxPages = maxPages;
+    this.pages = new Uint8Array(maxPages * pageSize);
+    this.pgnos = new Uint32Array(maxPages);
+    this.checksums = new BigUint64Array(maxPages);
+    this.frames = new Uint8Array(frameAreaBytes(pageSize, maxPages) + slackBytes);
     this.#pagesView = viewOf(this.pages);
     this.#framesView = viewOf(this.frames);
     this.#checksumWords = new Uint32Array(this.checksums.buffer);

@@ -31,19 +31,20 @@ const hostAddress = 0x1_0000;
 const wasmPageBytes = 0x1_0000;
 /** Bytes that `hash` copies in at a time. */
 const scratchBytes = 0x4000;
-/** Kernels kept for reuse, per page size. Making one costs half a millisecond and fresh memory. */
+/** Kernels kept for reuse, per page size and batch. Making one costs half a millisecond and fresh memory. */
 const maxIdleKernels = 4;
 
 /** Throws where WebAssembly or its SIMD is missing or forbidden. */
 export function openWasmCodec(): Codec {
   const module = new WebAssembly.Module(Uint8Array.from(atob(kernelBase64), toCode));
-  const idleByPageSize = new Map<number, WasmKernel[]>();
+  const idleByShape = new Map<string, WasmKernel[]>();
   return {
     engine: "wasm",
-    openKernel(pageSize) {
-      const idle = idleByPageSize.get(pageSize) ?? [];
-      idleByPageSize.set(pageSize, idle);
-      const kernel = idle.pop() ?? new WasmKernel(module, pageSize, idle);
+    openKernel(pageSize, maxPages = batchPageCount(pageSize)) {
+      const shape = `${pageSize}*${maxPages}`;
+      const idle = idleByShape.get(shape) ?? [];
+      idleByShape.set(shape, idle);
+      const kernel = idle.pop() ?? new WasmKernel(module, { pageSize, maxPages, idle });
       kernel.restart();
       return kernel;
     },
@@ -55,8 +56,7 @@ function toCode(character: string): number {
 }
 
 /** Where the areas of a kernel lie. Each is followed by room for copies that write too far. */
-function layOut(pageSize: number): Readonly<Record<Area | "end", number>> {
-  const maxPages = batchPageCount(pageSize);
+function layOut(pageSize: number, maxPages: number): Readonly<Record<Area | "end", number>> {
   const pgnos = hostAddress;
   const checksums = pgnos + 4 * maxPages + (maxPages % 2) * 4;
   const scratch = checksums + 8 * maxPages;
@@ -68,8 +68,15 @@ function layOut(pageSize: number): Readonly<Record<Area | "end", number>> {
     scratch,
     pages,
     frames,
-    end: frames + frameAreaBytes(pageSize) + slackBytes,
+    end: frames + frameAreaBytes(pageSize, maxPages) + slackBytes,
   };
+}
+
+interface KernelShape {
+  readonly pageSize: number;
+  readonly maxPages: number;
+  /** Where the kernel goes when it is disposed. */
+  readonly idle: WasmKernel[];
 }
 
 type Area = "pgnos" | "checksums" | "scratch" | "pages" | "frames";
@@ -89,16 +96,16 @@ class WasmKernel implements PageKernel {
   readonly #running: Uint32Array;
   #isOpen = false;
 
-  constructor(module: WebAssembly.Module, pageSize: number, idle: WasmKernel[]) {
-    const at = layOut(pageSize);
+  constructor(module: WebAssembly.Module, { pageSize, maxPages, idle }: KernelShape) {
+    const at = layOut(pageSize, maxPages);
     const memory = new WebAssembly.Memory({ initial: Math.ceil(at.end / wasmPageBytes) });
     const { buffer } = memory;
     this.pageSize = pageSize;
-    this.maxPages = batchPageCount(pageSize);
-    this.pages = new Uint8Array(buffer, at.pages, this.maxPages * pageSize);
-    this.pgnos = new Uint32Array(buffer, at.pgnos, this.maxPages);
-    this.checksums = new BigUint64Array(buffer, at.checksums, this.maxPages);
-    this.frames = new Uint8Array(buffer, at.frames, frameAreaBytes(pageSize));
+    this.maxPages = maxPages;
+    this.pages = new Uint8Array(buffer, at.pages, maxPages * pageSize);
+    this.pgnos = new Uint32Array(buffer, at.pgnos, maxPages);
+    this.checksums = new BigUint64Array(buffer, at.checksums, maxPages);
+    this.frames = new Uint8Array(buffer, at.frames, frameAreaBytes(pageSize, maxPages));
     this.#scratch = new Uint8Array(buffer, at.scratch, scratchBytes);
     this.#running = new Uint32Array(buffer, fileCrcAddress, (pagesXorAddress - fileCrcAddress) / 2);
     this.#idle = idle;

@@ -43,6 +43,8 @@ export interface OpenLtxOptions {
   /** The file's name in errors. */
   readonly name: string;
   readonly signal?: AbortSignal | undefined;
+  /** Most pages in a batch, to bound memory where many files are read at once. By default some hundred KiB. */
+  readonly maxBatchPages?: ((pageSize: number) => number) | undefined;
 }
 
 /**
@@ -52,7 +54,7 @@ export interface OpenLtxOptions {
 export async function openLtx(
   codec: Codec,
   chunks: AsyncIterable<Uint8Array>,
-  { name, signal }: OpenLtxOptions,
+  { name, signal, maxBatchPages }: OpenLtxOptions,
 ): Promise<LtxReader> {
   const iterator = chunks[Symbol.asyncIterator]();
   try {
@@ -64,7 +66,7 @@ export async function openLtx(
       start = start.length === 0 ? next.value : concatBytes([start, next.value]);
     }
     const header = decodeHeader(start, name);
-    const kernel = codec.openKernel(header.pageSize);
+    const kernel = codec.openKernel(header.pageSize, maxBatchPages?.(header.pageSize));
     kernel.hash(start.subarray(0, ltxHeaderSizeBytes));
     const window = new InputWindow(kernel.frames, iterator, {
       rest: start.subarray(ltxHeaderSizeBytes),

@@ -5,7 +5,7 @@ import { concatBytes, viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "../codec/codec.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader } from "./header.ts";
-import { encodeHeader } from "./header.ts";
+import { encodeHeader, ltxHeaderSizeBytes } from "./header.ts";
 import { frameHeaderSizeBytes, legacyFrameHeaderSizeBytes, ltxFrameLayout } from "./page-block.ts";
 import { PageIndexWriter } from "./page-index.ts";
 import { PageOrder } from "./page-order.ts";
@@ -25,7 +25,7 @@ export class LtxEncoder implements Disposable {
   readonly #framesView: DataView;
   readonly #order: PageOrder;
   readonly #index = new PageIndexWriter();
-  /** Bytes at the start of `kernel.frames` that wait for the next output: the header, once. */
+  /** Bytes at the start of `kernel.frames` that wait for the next output: the header, copied frames. */
   #pendingBytes: number;
   #sizeBytes = 0;
   #isOpen = true;
@@ -68,6 +68,7 @@ export class LtxEncoder implements Disposable {
     const kernel = this.#kernel;
     assert(this.#isOpen, "an encoder is used after its end");
     assert(count <= kernel.maxPages, "too many pages in one call");
+    assert(this.#pendingBytes <= ltxHeaderSizeBytes, "copied frames have not been flushed");
     assert(pages.length === count * kernel.pageSize, "the pages do not have the announced length");
     for (let i = 0; i < count; i++) {
       const pgno = pgnos[from + i] ?? 0;
@@ -87,19 +88,29 @@ export class LtxEncoder implements Disposable {
     return this.#take(end);
   }
 
+  /** Whether a frame of `sizeBytes` can be copied before the next `flush`. */
+  hasRoom(sizeBytes: number): boolean {
+    return this.#pendingBytes + sizeBytes <= this.#kernel.frames.length;
+  }
+
   /**
-   * Takes over a frame from another file without compressing it again. `page` holds its decoded bytes, which the
-   * file checksum needs. Returns file bytes like `encodePages`. The caller has verified that the frame is sized.
+   * Takes over a sized frame from another file without compressing it again. `page` holds its decoded bytes, which
+   * the file checksum needs. `flush` returns what has come together. Throws like `encodePages`.
    */
-  copyFrame(pgno: number, frame: Uint8Array, page: Uint8Array): Uint8Array {
+  copyFrame(pgno: number, frame: Uint8Array, page: Uint8Array): void {
     const kernel = this.#kernel;
-    assert(this.#isOpen, "an encoder is used after its end");
+    assert(this.#isOpen && this.hasRoom(frame.length), "a frame is copied without room for it");
     this.#checkOrder(pgno);
     const at = this.#pendingBytes;
     kernel.frames.set(frame, at);
     kernel.pages.set(page);
     kernel.hashPage(0, at, frameHeaderSizeBytes);
-    return this.#take(this.#noteFrame(pgno, at, frame.length));
+    this.#pendingBytes = this.#noteFrame(pgno, at, frame.length);
+  }
+
+  /** The frames copied since the last output. Borrowed until the next call. */
+  flush(): Uint8Array {
+    return this.#take(this.#pendingBytes);
   }
 
   /**

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { decodeWhole } from "../../../test/support/ltx.ts";
+import { DatabaseImage } from "../../../test/support/database-image.ts";
 import type { GoldenFile, GoldenSet } from "../../../test/support/golden.ts";
 import { goldenSetNames, readGoldenSet } from "../../../test/support/golden.ts";
 import { openCodec } from "../codec/codec.ts";
@@ -45,7 +46,7 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
       const levelZero = set.files.filter(({ level }) => level === 0);
       levelZero.sort((a, b) => Number(a.maxTxid - b.maxTxid));
       const actual = new Map<bigint, string>();
-      const image = new Image(set.pageSize);
+      const image = new DatabaseImage(set.pageSize);
       for (const file of levelZero) {
         const { header, pageByPgno } = await decodeWhole(codec, readFile(set, file));
         image.apply(header.commit, pageByPgno);
@@ -59,7 +60,7 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
     const actual = new Map<bigint, string>();
     for (const file of set.files.filter(({ minTxid }) => minTxid === 1n)) {
       const { header, pageByPgno } = await decodeWhole(codec, readFile(set, file));
-      const image = new Image(set.pageSize);
+      const image = new DatabaseImage(set.pageSize);
       image.apply(header.commit, pageByPgno);
       actual.set(file.maxTxid, image.sha256());
     }
@@ -82,25 +83,4 @@ function readFile(set: GoldenSet, file: GoldenFile): Uint8Array {
   const bytes = readFileSync(join(set.path, file.path));
   expect(createHash("sha256").update(bytes).digest("hex")).toBe(file.sha256);
   return bytes;
-}
-
-/** A database image that files are applied to. */
-class Image {
-  readonly #pageSize: number;
-  #bytes = new Uint8Array(0);
-
-  constructor(pageSize: number) {
-    this.#pageSize = pageSize;
-  }
-
-  apply(commit: number, pageByPgno: ReadonlyMap<number, Uint8Array>): void {
-    const next = new Uint8Array(commit * this.#pageSize);
-    next.set(this.#bytes.subarray(0, next.length));
-    for (const [pgno, page] of pageByPgno) next.set(page, (pgno - 1) * this.#pageSize);
-    this.#bytes = next;
-  }
-
-  sha256(): string {
-    return createHash("sha256").update(this.#bytes).digest("hex");
-  }
 }
