@@ -21,9 +21,20 @@ interface FileRange {
   readonly max: number;
 }
 
-/** A page with `seed` in every byte: enough to tell pages apart. */
+/**
+ * A page of noise from `seed`. Pages of one repeated byte will not do: CRC is linear, so the XOR of their checksums, the
+ * database checksum, can be equal by the arithmetic of the seeds.
+ */
 export function pageOf(pageSize: number, seed: number): Uint8Array {
-  return new Uint8Array(pageSize).fill(seed % 251).fill(seed >> 8, 0, 4);
+  const words = new Uint32Array(pageSize / 4);
+  let state = (seed + 1) * 2_654_435_761;
+  for (let i = 0; i < words.length; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    words[i] = state;
+  }
+  return new Uint8Array(words.buffer);
 }
 
 /** A history of which any range can be written as a file of any level. TXID n is `transactions[n - 1]`. */

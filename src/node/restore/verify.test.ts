@@ -22,12 +22,10 @@ async function verifyDirectory(path: string): Promise<VerifyResult> {
 
 /** `level:min-max result` of each file. */
 function outline({ files }: VerifyResult): readonly string[] {
-  return files.map(
-    ({ file, result }) => `${file.level}:${file.minTxid}-${file.maxTxid} ${result}`,
-  );
+  return files.map(({ file, result }) => `${file.level}:${file.minTxid}-${file.maxTxid} ${result}`);
 }
 
-function failures({ files }: VerifyResult): readonly (readonly [string, readonly number[]?])[] {
+function failures({ files }: VerifyResult): readonly (readonly unknown[])[] {
   return files
     .filter(({ result }) => result === "failed")
     .map(({ file, pages }) => {
@@ -54,8 +52,7 @@ describe("verify", () => {
       writeLtx(directory.path, range, await history.fileOf(range, {}, swap));
       const result = await verifyDirectory(directory.path);
       const name = `${range.level}:${range.min}-${range.max}`;
-      expect(failures(result)[0]?.[0]).toBe(name);
-      expect(failures(result)).toHaveLength(1);
+      expect(failures(result).map(([failed]) => failed)).toEqual([name]);
       expect(result.result).toBe("failed");
       writeLtx(directory.path, range, await history.fileOf(range));
     }
@@ -68,9 +65,12 @@ describe("verify", () => {
     using directory = temporaryDirectory();
     await history.writeFiles(directory.path, singles);
     const range = { level: 1, min: 2, max: 4 };
-    const thinner = await sampleHistory().fileOf({ min: 4, max: 4 }, {
-      ...(await headerChanges(range)),
-    });
+    const thinner = await sampleHistory().fileOf(
+      { min: 4, max: 4 },
+      {
+        ...(await headerChanges(range)),
+      },
+    );
     writeLtx(directory.path, range, thinner);
     expect(failures(await verifyDirectory(directory.path)).map(([name]) => name)).toEqual([
       "1:2-4",
@@ -100,7 +100,10 @@ describe("verify", () => {
     const flipped = good.slice();
     flipped[good.length >> 1] = (flipped[good.length >> 1] ?? 0) ^ 1;
     const faults = new Map<string, Uint8Array>([
-      ["does not continue", await history.fileOf(range, { proof: { before: 1n << 63n, after: history.checksumAt(4) } })],
+      [
+        "does not continue",
+        await history.fileOf(range, { proof: { before: 1n << 63n, after: history.checksumAt(4) } }),
+      ],
       ["not what its name says", await history.fileOf({ min: 5, max: 5 })],
       ["ltx/0/0000000000000004-0000000000000004.ltx, byte", flipped],
       ["ends before its trailer", good.subarray(0, good.length - 9)],
@@ -120,9 +123,15 @@ describe("verify", () => {
     using directory = temporaryDirectory();
     await history.writeFiles(directory.path, [...singles, { level: 0, min: 3, max: 4 }]);
     const overlapping = await verifyDirectory(directory.path);
-    expect(overlapping.overlaps.map(({ minTxid, maxTxid }) => `${minTxid}-${maxTxid}`)).toEqual(["4-4"]);
+    expect(overlapping.overlaps.map(({ minTxid, maxTxid }) => `${minTxid}-${maxTxid}`)).toEqual([
+      "3-4",
+      "4-4",
+    ]);
     expect(overlapping.files.filter(({ result }) => result === "failed")).toEqual([]);
-    for (const range of [{ level: 0, min: 4, max: 4 }, { level: 0, min: 3, max: 4 }]) {
+    for (const range of [
+      { level: 0, min: 4, max: 4 },
+      { level: 0, min: 3, max: 4 },
+    ]) {
       rmSync(ltxPath(directory.path, range));
     }
     const holed = await verifyDirectory(directory.path);
@@ -149,7 +158,9 @@ describe("verify", () => {
 });
 
 describe("verify on Litestream's replicas", () => {
-  const sound = goldenSetNames().filter((name) => name !== "daemon-s3-4096" && name !== "quirk-daemon-downtime-gap-4096");
+  const sound = goldenSetNames().filter(
+    (name) => name !== "daemon-s3-4096" && name !== "quirk-daemon-downtime-gap-4096",
+  );
 
   it.each(sound)("finds %s intact and unproved, all levels in agreement", async (name) => {
     using set = copyGolden(name);

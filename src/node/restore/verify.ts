@@ -182,21 +182,21 @@ function judgeState(
   isExact: boolean,
 ): void {
   const after = proof?.after ?? 0n;
-  if (after === 0n || finding.result === "failed") return;
+  if (after === 0n) return;
   const { databaseChecksum } = level.state;
-  if (after === databaseChecksum) {
-    level.delta = 0n;
-    level.culprit = undefined;
-    finding.result = isExact ? "proved" : "linked";
-  } else if (level.delta !== 0n && after === (databaseChecksum ^ level.delta)) {
-    // The fault of an earlier file is still in the database; this one added none.
-    finding.result = "linked";
-  } else {
+  const isRight = after === databaseChecksum;
+  const isInherited = level.delta !== 0n && after === (databaseChecksum ^ level.delta);
+  if (isRight || !isInherited) {
     level.delta = after ^ databaseChecksum;
-    level.culprit = finding;
+    level.culprit = isRight ? undefined : finding;
+  }
+  if (finding.result === "failed") return;
+  // A fault of an earlier file may still be in the database: then this one added none, and proves nothing.
+  if (isRight || isInherited) finding.result = isRight && isExact ? "proved" : "linked";
+  else {
     fail(
       finding,
-      "Its pages are not those captured: a page was altered and the checksum made to fit.",
+      "Its pages are not those captured: one was altered and the checksum made to fit.",
     );
   }
 }

@@ -1,0 +1,187 @@
+// The stress of docs/capture.md: two writers with automatic checkpoints, an adversary that checkpoints in every mode, long
+// readers, and capture with a cadence far more aggressive than the engine's. HEADWATER_STRESS_SECONDS shortens it.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { AppliedImage } from "../../../test/support/applied-image.ts";
+import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
+import { workloadSchema } from "../../../test/support/workload.ts";
+import { silentLogger } from "../../core/base/log.ts";
+import { systemClock } from "../base/clock.ts";
+import { openCapture, type Capture } from "./capture.ts";
+
+const seconds = Number(process.env["HEADWATER_STRESS_SECONDS"] ?? "60");
+const script = fileURLToPath(new URL("../../../test/support/stress-child.ts", import.meta.url));
+
+interface Participant {
+  stop(): Promise<number>;
+}
+
+function start(role: string, path: string, seed: number): Participant {
+  const child = spawn(process.execPath, [script, role, path, String(seed)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const output = text(child.stdout);
+  const exited = once(child, "exit");
+  return {
+    stop: async () => {
+      child.stdin.end();
+      const [code] = await exited;
+      if (code !== 0) throw new Error(`${role} ended with ${String(code)}`);
+      return Number(await output);
+    },
+  };
+}
+
+interface Tally {
+  captured: number;
+  checkpoints: number;
+  complete: number;
+  truncated: number;
+  resumed: number;
+  imaged: number;
+  checks: number;
+  maxLockMs: number;
+  maxWalBytes: number;
+}
+
+/** Applies everything that is committed, in bounded batches that are read while writers go on. */
+async function drain(capture: Capture, image: AppliedImage, tally: Tally): Promise<void> {
+  for (;;) {
+    const { more } = capture.capture({ maxBytes: 4 << 20 });
+    const batch = capture.takeBatch();
+    if (batch !== undefined) {
+      await systemClock.sleep(0, {});
+      image.apply(batch);
+      tally.captured += batch.transactions;
+      batch.release();
+    }
+    if (!more) return;
+  }
+}
+
+const seqOf = (image: AppliedImage): number =>
+  Number(image.all("SELECT seq FROM progress")[0]?.["seq"]);
+
+/** The image holds exactly the transactions that were counted, whole and in order. */
+function check(image: AppliedImage, tally: Tally): void {
+  tally.checks++;
+  expect(seqOf(image)).toBe(tally.captured);
+  let sum = 0;
+  for (let seq = 1; seq <= tally.captured; seq++) sum = (sum * 31 + seq) % 1_000_003;
+  expect(image.all("SELECT sum FROM progress")).toEqual([{ sum }]);
+  expect(image.all("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+}
+
+async function takeImage(capture: Capture, image: AppliedImage, tally: Tally): Promise<void> {
+  const source = await capture.pinImage();
+  await systemClock.sleep(20, {});
+  image.replace(source);
+  source.release();
+  tally.imaged++;
+  tally.captured = seqOf(image);
+}
+
+async function captureUntil(
+  path: string,
+  endMs: number,
+  options: { readonly restartEveryMs: number; readonly tally: Tally; readonly image: AppliedImage },
+): Promise<void> {
+  const { tally, image } = options;
+  const open = async (resumeAt?: Capture["position"]): Promise<Capture> =>
+    openCapture({ path, clock: systemClock, logger: silentLogger, resumeAt });
+  let capture = await open();
+  try {
+    await takeImage(capture, image, tally);
+    let restartAtMs = systemClock.nowMs() + options.restartEveryMs;
+    let imageAtMs = systemClock.nowMs() + 3000;
+    for (let round = 0; systemClock.nowMs() < endMs; round++) {
+      await drain(capture, image, tally);
+      tally.maxWalBytes = Math.max(tally.maxWalBytes, capture.walSizeBytes);
+      const outcome = await capture.checkpoint({
+        mode: round % 7 === 0 ? "truncate" : "passive",
+        // Sometimes nothing is staged before: then the tail has to survive in memory.
+        drain: async () => (round % 3 === 0 ? undefined : drain(capture, image, tally)),
+      });
+      tally.checkpoints++;
+      if (outcome?.complete === true) tally.complete++;
+      if (outcome?.mode === "truncate") tally.truncated++;
+      tally.maxLockMs = Math.max(tally.maxLockMs, outcome?.writeLockMs ?? 0);
+      if (round % 20 === 0) {
+        await drain(capture, image, tally);
+        check(image, tally);
+      }
+      if (systemClock.nowMs() > imageAtMs) {
+        await takeImage(capture, image, tally);
+        check(image, tally);
+        imageAtMs = systemClock.nowMs() + 3000;
+      }
+      if (systemClock.nowMs() > restartAtMs) {
+        await drain(capture, image, tally);
+        const { position } = capture;
+        await capture.close();
+        capture = await open(position);
+        if (capture.resumed) tally.resumed++;
+        else await takeImage(capture, image, tally);
+        restartAtMs = systemClock.nowMs() + options.restartEveryMs;
+      }
+      await systemClock.sleep(20, {});
+    }
+  } finally {
+    await capture.close();
+  }
+}
+
+it.each([
+  { restartEveryMs: Infinity, share: 0.7 },
+  { restartEveryMs: 1500, share: 0.3 },
+])(
+  "loses nothing among writers, checkpoints by others and long readers, re-attached every $restartEveryMs ms",
+  async ({ restartEveryMs, share }) => {
+    const directory = mkdtempSync(join(tmpdir(), "headwater-stress-"));
+    try {
+      const path = join(directory, "app.db");
+      await using app = new SqliteProcess(path);
+      await app.exec(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; ${workloadSchema}`);
+      const seed = 7;
+      const writers = [start("write", path, seed), start("write", path, seed + 1)];
+      const others = [
+        start("interfere", path, seed + 2),
+        start("read", path, seed + 3),
+        start("read", path, seed + 4),
+      ];
+      const image = new AppliedImage();
+      const tally: Tally = {
+        captured: 0,
+        checkpoints: 0,
+        complete: 0,
+        truncated: 0,
+        resumed: 0,
+        imaged: 0,
+        checks: 0,
+        maxLockMs: 0,
+        maxWalBytes: 0,
+      };
+      const endMs = systemClock.nowMs() + seconds * 1000 * share;
+      await captureUntil(path, endMs, { restartEveryMs, tally, image });
+      // The end of the history, with everybody gone but the application's own connection.
+      const counts = await Promise.all(writers.map(async (writer) => writer.stop()));
+      await Promise.all(others.map(async (other) => other.stop()));
+      const capture = await openCapture({ path, clock: systemClock, logger: silentLogger });
+      await takeImage(capture, image, tally);
+      const committed = counts.reduce((sum, count) => sum + count, 0);
+      console.log(JSON.stringify({ committed, ...tally }));
+      check(image, tally);
+      expect(tally.captured).toBe(committed);
+      expect(Buffer.compare(image.bytes, await app.truth())).toBe(0);
+      await capture.close();
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+);
