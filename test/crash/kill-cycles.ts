@@ -22,13 +22,26 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
   const random = createSeededRandom(seed);
   const path = directory.file("app.db");
   const replica = directory.url("replica");
-  await using load = startLoad({ path, seed, commitsPerSecond: 400, pagesPerCommit: 4, rough: true, reportMs: 0 });
+  await using load = startLoad({
+    path,
+    seed,
+    commitsPerSecond: 400,
+    pagesPerCommit: 4,
+    rough: true,
+    reportMs: 0,
+  });
   await load.line((line) => line.startsWith("committed "));
   /** Transactions that were committed before a `sync()` that was acknowledged with this TXID. */
   const acknowledged: { txid: string; seq: number }[] = [];
   for (let cycle = 0; cycle < cycles; cycle++) {
     const atCall = random.float() < 0.7 ? 1 + Math.floor(random.float() * 120) : undefined;
-    const options: EngineChildOptions = { path, replica, syncIntervalMs: 0, killAtCall: atCall, logs: false };
+    const options: EngineChildOptions = {
+      path,
+      replica,
+      syncIntervalMs: 0,
+      killAtCall: atCall,
+      logs: false,
+    };
     await using engine = startEngineChild(options);
     const kill = async (): Promise<void> => {
       await engineReady(engine);
@@ -40,7 +53,8 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
     };
     await Promise.race([engine.exited, kill().catch(() => undefined)]);
     await engine.end("SIGKILL");
-    if (engine.lines.some((line) => line.startsWith("failed "))) throw new Error(engine.lines.join("\n"));
+    if (engine.lines.some((line) => line.startsWith("failed ")))
+      throw new Error(engine.lines.join("\n"));
   }
   await using engine = startEngineChild({ path, replica, logs: false });
   await engineReady(engine);
@@ -51,7 +65,10 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
   const points = await checkHistory(replica);
   for (const { txid, seq: least } of acknowledged) {
     const point = points.find((one) => one.txid === txid);
-    expect(point?.seq, `restore point ${txid} holds what its sync acknowledged`).toBeGreaterThanOrEqual(least);
+    expect(
+      point?.seq,
+      `restore point ${txid} holds what its sync acknowledged`,
+    ).toBeGreaterThanOrEqual(least);
   }
   const output = directory.file("restored.db");
   await restore({ replica, output });

@@ -23,7 +23,9 @@ function print(line: string): void {
 }
 
 const toJson = (value: unknown): string =>
-  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? field.toString() : field));
+  JSON.stringify(value, (_key, field: unknown) =>
+    typeof field === "bigint" ? field.toString() : field,
+  );
 
 function fail(error: unknown): void {
   print(`failed ${error instanceof HeadwaterError ? error.code : "bug"} ${messageOf(error)}`);
@@ -40,7 +42,9 @@ const fileSystem = createFaultyFileSystem(nodeFileSystem, ({ name, path, index }
 
 function storeFault({ operation }: StoreCall): StoreFault | undefined {
   const bytesPerSecond = options.throttleBytesPerSecond;
-  return bytesPerSecond !== undefined && operation === "put" ? { kind: "throttle", bytesPerSecond } : undefined;
+  return bytesPerSecond !== undefined && operation === "put"
+    ? { kind: "throttle", bytesPerSecond }
+    : undefined;
 }
 
 createInterface({ input: process.stdin }).on("line", (line) => {

@@ -50,5 +50,7 @@ export async function stopEngine(child: Child): Promise<number | null> {
 
 /** The events that the engine has logged so far. */
 export function eventsOf(child: Child): string[] {
-  return child.lines.filter((line) => line.startsWith("log ")).map((line) => line.split(" ")[2] ?? "");
+  return child.lines
+    .filter((line) => line.startsWith("log "))
+    .map((line) => line.split(" ")[2] ?? "");
 }

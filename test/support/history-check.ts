@@ -51,13 +51,18 @@ export async function checkHistory(url: string): Promise<readonly RestorePoint[]
   let at = 0n;
   for (;;) {
     const next = files
-      .filter((file) => file.minTxid <= at + 1n && file.maxTxid > at && (at > 0n || file.minTxid === 1n))
-      .sort((a, b) => (a.maxTxid < b.maxTxid ? -1 : a.maxTxid > b.maxTxid ? 1 : a.level - b.level))[0];
+      .filter(
+        (file) => file.minTxid <= at + 1n && file.maxTxid > at && (at > 0n || file.minTxid === 1n),
+      )
+      .sort((a, b) =>
+        a.maxTxid < b.maxTxid ? -1 : a.maxTxid > b.maxTxid ? 1 : a.level - b.level,
+      )[0];
     if (next === undefined) break;
     checksums = await applyFile(store, codec, next, path, checksums);
     at = next.maxTxid;
     const { seq } = checkLedger(path);
-    if (seq < (points.at(-1)?.seq ?? 0)) throw new Error(`${next.key} goes back to transaction ${seq}`);
+    if (seq < (points.at(-1)?.seq ?? 0))
+      throw new Error(`${next.key} goes back to transaction ${seq}`);
     points.push({ txid: formatTxid(next.maxTxid), seq });
   }
   const head = files.reduce((max, file) => (file.maxTxid > max ? file.maxTxid : max), 0n);
@@ -77,7 +82,12 @@ async function applyFile(
   const reader = await openLtx(codec, content.body, { name: file.key });
   const { pageSize, commit, proof } = reader.header;
   const checksums = before ?? new PageChecksums(pageSize);
-  if (before !== undefined && proof !== undefined && proof.before !== 0n && proof.before !== before.databaseChecksum)
+  if (
+    before !== undefined &&
+    proof !== undefined &&
+    proof.before !== 0n &&
+    proof.before !== before.databaseChecksum
+  )
     throw new Error(`${file.key} does not follow: its proof begins elsewhere`);
   const fd = openSync(path, before === undefined ? "w+" : "r+");
   try {
