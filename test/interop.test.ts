@@ -1,11 +1,15 @@
 // Headwater and Litestream read each other's replicas. Litestream is its own Go code here (support/official-vfs.ts).
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { openCodec } from "../src/core/codec/codec.ts";
+import { mergeLtx } from "../src/core/ltx/merge.ts";
 import { toTxid } from "../src/core/ltx/txid.ts";
 import { restore } from "../src/node/restore/restore.ts";
-import { sha256OfFile } from "./support/live-image.ts";
 import { copyGolden } from "./support/golden.ts";
+import { sha256OfFile } from "./support/live-image.ts";
+import { chunked, collect } from "./support/ltx.ts";
 import { officialHydrate, officialQuery, officialWrite } from "./support/official-vfs.ts";
+import { writeLtx } from "./support/replica-builder.ts";
 import { databaseStates, historyOf } from "./support/sqlite-history.ts";
 import { temporaryDirectory } from "./support/temporary.ts";
 
@@ -55,6 +59,30 @@ describe("Litestream's code", () => {
       await expect(officialQuery(newest, sql)).resolves.toEqual([{ count: 114, old: 57 }]);
     },
   );
+});
+
+it("both restore a replica of files that Headwater merged, a shrink among them", async () => {
+  using directory = temporaryDirectory();
+  const states = databaseStates(1024);
+  const history = historyOf(states, 1024);
+  for (const range of [
+    { level: 9, min: 1, max: 2 },
+    { level: 1, min: 3, max: 4 },
+  ]) {
+    const inputs = [range.min, range.max].map(async (txid) => {
+      const bytes = await history.fileOf({ min: txid, max: txid });
+      return { name: `TXID ${txid}`, chunks: chunked(bytes) };
+    });
+    const merged = await collect(mergeLtx(openCodec(), await Promise.all(inputs)));
+    writeLtx(directory.file("replica"), range, merged);
+  }
+  const replica = directory.url("replica");
+  const output = directory.file("ours.db");
+  const official = await officialHydrate(replica, directory.file("official.db"));
+  await expect(restore({ replica, output })).resolves.toMatchObject({ txid: 4n, proof: "proved" });
+  const expected = sha256(states[3] ?? new Uint8Array(0));
+  expect(official).toEqual({ txid: 4n, sha256: expected });
+  await expect(sha256OfFile(output)).resolves.toBe(expected);
 });
 
 describe("Headwater", () => {

@@ -15,7 +15,7 @@ export interface DisturberOptions {
   readonly maxMs: number;
 }
 
-/** Starts one as a child process. It prints `<what it did>` after each step and ends at SIGTERM. */
+/** Starts one as a child process. It prints what it did after each step and ends at SIGTERM. */
 export function startDisturber(options: DisturberOptions): Child {
   return startModule(fileURLToPath(import.meta.url), options);
 }
@@ -25,29 +25,33 @@ const modes = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] as const;
 async function disturb({ path, seed, kind, maxMs }: DisturberOptions): Promise<void> {
   const random = createSeededRandom(seed);
   const db = new DatabaseSync(path, { timeout: 50 });
-  const pause = async (): Promise<void> => {
-    await sleep(random.float() * maxMs);
+  const pause = (): Promise<void> => sleep(random.float() * maxMs);
+
+  const checkpoint = async (): Promise<string> => {
+    const mode = modes[Math.floor(random.float() * modes.length)] ?? "PASSIVE";
+    const outcome = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+    await pause();
+    return `${mode} ${JSON.stringify(outcome)}`;
   };
-  let stopping = false;
-  const stop = (): void => {
-    stopping = true;
+  const read = async (): Promise<string> => {
+    db.exec("BEGIN");
+    const row = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get();
+    await pause();
+    db.exec("COMMIT");
+    return `read ${JSON.stringify(row)}`;
   };
-  process.on("SIGTERM", stop);
+
+  const stop = new AbortController();
+  process.on("SIGTERM", () => stop.abort());
   // The parent is gone.
-  process.stdin.on("end", stop).resume();
-  const isStopping = (): boolean => stopping;
-  while (!isStopping()) {
-    if (kind === "checkpoint") {
-      const mode = modes[Math.floor(random.float() * modes.length)] ?? "PASSIVE";
-      const outcome = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
-      console.log(`${mode} ${JSON.stringify(outcome)}`);
-      await pause();
-    } else {
-      db.exec("BEGIN");
-      const row = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get();
-      await pause();
-      db.exec("COMMIT");
-      console.log(`read ${JSON.stringify(row)}`);
+  process.stdin.on("end", () => stop.abort()).resume();
+  while (!stop.signal.aborted) {
+    try {
+      console.log(await (kind === "read" ? read() : checkpoint()));
+    } catch (error) {
+      if (!String(error).includes("locked")) throw error;
+      // Somebody was faster: the next attempt may get through.
+      if (db.isTransaction) db.exec("ROLLBACK");
     }
   }
   db.close();
