@@ -54,7 +54,8 @@ function placeOrder(): void {
 }
 
 const timer = setInterval(() => {
-  for (let i = 0; i < commitsPerTick && !isPaused; i++) placeOrder();
+  if (isPaused) return;
+  for (let i = 0; i < commitsPerTick; i++) placeOrder();
 }, tickMs);
 
 process.on("message", (message) => {

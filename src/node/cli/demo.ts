@@ -166,7 +166,9 @@ class Demo {
     const isIdentical = hash.digest("hex") === moment.sha256;
     this.#say(
       `Restored ${what}: ${formatBytes(sizeBytes)} from ${files} files in ${formatDuration(elapsedMs)}, ` +
-        `${isIdentical ? "identical to the source at that moment" : "NOT what the source was at that moment"}`,
+        (isIdentical
+          ? "identical to the source at that moment"
+          : "NOT what the source was at that moment"),
     );
     return isIdentical;
   }

@@ -1,8 +1,6 @@
 // Events as lines for a person or a log collector: time, level, event, fields.
 import type { LogFields, LogLevel, Logger } from "../../core/base/log.ts";
 
-export type LineLogger = Logger;
-
 const ranks: Readonly<Record<string, number>> = {
   trace: 0,
   debug: 0,
@@ -13,7 +11,7 @@ const ranks: Readonly<Record<string, number>> = {
 };
 
 /** Prints events of at least `level`: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
-export function createLineLogger(print: (text: string) => void, level: string): LineLogger {
+export function createLineLogger(print: (text: string) => void, level: string): Logger {
   const least = ranks[level] ?? 1;
   return {
     log: (eventLevel, event, fields) => {

@@ -2,6 +2,7 @@
 // process: it opens nothing but the database, so no second SQLite library can disturb its locks.
 import { Command } from "commander";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
 import type { ResolvedOptions } from "../engine/engine-options.ts";
 import { checkPlatform } from "../engine/platform.ts";
@@ -11,7 +12,6 @@ import { restore } from "../restore/restore.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
 import { createLineLogger } from "./line-logger.ts";
-import type { LineLogger } from "./line-logger.ts";
 import { StopSignals } from "./signals.ts";
 import { localPath } from "./sources.ts";
 import { startCommand } from "./supervise.ts";
@@ -110,7 +110,7 @@ function optionsOf(
 async function restoreIfMissing(
   { path, replica }: ResolvedOptions,
   { restoreIfDbNotExists }: ReplicateFlags,
-  logger: LineLogger,
+  logger: Logger,
 ): Promise<void> {
   if (restoreIfDbNotExists !== true) return;
   try {
@@ -126,65 +126,51 @@ async function restoreIfMissing(
 async function run(
   options: ResolvedOptions,
   flags: ReplicateFlags,
-  logger: LineLogger,
+  logger: Logger,
 ): Promise<number> {
   using signals = new StopSignals();
+  const giveUp = new AbortController();
   await using command = flags.exec === undefined ? undefined : startCommand(flags.exec);
-  const starting = startEngine(options, { logger, once: flags.once }, { signal: signals.first });
-  const engine = await Promise.race([
-    starting,
-    command?.exited.then(() => undefined) ?? starting,
-  ]).catch(async (error: unknown) => {
-    if (signals.first.aborted && error === signals.first.reason) return undefined;
-    await command?.stop("SIGTERM");
-    throw error;
-  });
-  try {
-    if (flags.once === true) return await runOnce(engine, flags, signals);
-    await waitForEnd(engine, command, signals);
-  } finally {
-    if (command !== undefined) await command.stop(signals.name ?? "SIGTERM");
-  }
-  await stopEngine(engine ?? (await stillStarting(starting, signals)), signals);
-  return (await command?.exited) ?? 0;
-}
-
-/** The command has ended while the engine was still starting: what it wrote is replicated all the same. */
-function stillStarting(
-  starting: Promise<RunningEngine>,
-  signals: StopSignals,
-): Promise<RunningEngine | undefined> {
-  if (signals.first.aborted) return starting.catch(() => undefined);
-  return starting;
+  const starting = startEngine(
+    options,
+    { logger, once: flags.once },
+    { signal: AbortSignal.any([signals.first, giveUp.signal]) },
+  );
+  starting.catch(() => undefined);
+  if (flags.once === true) return await runOnce(await starting, flags, signals);
+  // The command may have to create the database first, so it does not wait for the engine, nor the engine for it.
+  const failure = await Promise.race([
+    signals.received(),
+    starting.then((engine) => engine.ended()),
+    ...(command === undefined ? [] : [command.exited]),
+  ]).then(
+    () => undefined,
+    (error: unknown) => (signals.first.aborted ? undefined : error),
+  );
+  const exitCode = await command?.stop(signals.name ?? "SIGTERM");
+  // A database that the command has left behind is replicated even if it is new; one that never came is not waited for.
+  const timer = setTimeout(() => giveUp.abort(), shutdownSyncMs);
+  const engine = await starting.catch(() => undefined);
+  clearTimeout(timer);
+  if (engine !== undefined) await stopEngine(engine, signals);
+  if (failure !== undefined) throw failure;
+  return exitCode ?? 0;
 }
 
 async function runOnce(
-  engine: RunningEngine | undefined,
+  engine: RunningEngine,
   { forceSnapshot }: ReplicateFlags,
-  signals: StopSignals,
+  { first: signal }: StopSignals,
 ): Promise<number> {
-  if (engine === undefined) return 1;
   try {
-    if (forceSnapshot === true) await engine.snapshot({ signal: signals.first });
+    if (forceSnapshot === true) await engine.snapshot({ signal });
   } finally {
-    await engine.stop({ signal: signals.first });
+    await engine.stop({ signal });
   }
   return 0;
 }
 
-async function waitForEnd(
-  engine: RunningEngine | undefined,
-  command: { readonly exited: Promise<number> } | undefined,
-  signals: StopSignals,
-): Promise<void> {
-  const ends: Promise<unknown>[] = [signals.received()];
-  if (engine !== undefined) ends.push(engine.ended());
-  if (command !== undefined) ends.push(command.exited);
-  await Promise.race(ends);
-}
-
-async function stopEngine(engine: RunningEngine | undefined, signals: StopSignals): Promise<void> {
-  if (engine === undefined) return;
+async function stopEngine(engine: RunningEngine, signals: StopSignals): Promise<void> {
   const limit = AbortSignal.timeout(shutdownSyncMs);
   try {
     await engine.stop({ signal: AbortSignal.any([limit, signals.second]) });
@@ -193,7 +179,7 @@ async function stopEngine(engine: RunningEngine | undefined, signals: StopSignal
     throw new HeadwaterError(
       "engine/stopped",
       `The last upload was given up ${limit.aborted ? `after ${shutdownSyncMs / 1000} s` : "at a second signal"}. ` +
-        `Nothing is lost: staged files stay in the state directory and go up at the next start.`,
+        "Nothing is lost: staged files stay in the state directory and go up at the next start.",
       { cause: error },
     );
   }

@@ -4,18 +4,16 @@ import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import { openCapture } from "../capture/capture.ts";
 import type { Capture } from "../capture/capture.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
+import { afterGaps, joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
 import { Bell } from "./bell.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
-import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
-import type { ChecksumFileOptions } from "./page-checksums-file.ts";
-import { retryStore } from "./retry-store.ts";
 import { scrub } from "./scrub.ts";
-import { followSource, pageSizeError, putSnapshotOfHeld, settle } from "./settle.ts";
+import { putSnapshotOfHeld } from "./settle.ts";
+import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
 import type { EngineStatus } from "./engine-status.ts";
@@ -27,19 +25,13 @@ interface Waiting {
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;
 
-/** How often a missing or locked database is looked at again. */
-const attachRetryMs = 1_000;
-
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
-
-/** Staged files that only the checksum table still needs, before it is saved. */
-const checksumSaveFiles = 256;
-const checksumSaveBytes = 64 << 20;
 
 export class DatabaseEngine {
   readonly #parts: EngineParts;
   readonly #uploader: Uploader;
+  readonly #keeper: StagingKeeper;
   readonly #lock = new Mutex();
   readonly #bell = new Bell();
   readonly #uploadBell = new Bell();
@@ -54,10 +46,10 @@ export class DatabaseEngine {
   #flushedAtMs = Number.NEGATIVE_INFINITY;
   #pending = 0;
   #transactions = 0;
-  #savedThrough = 0n;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#keeper = new StagingKeeper(parts);
     this.#uploader = new Uploader(parts, () => this.#acknowledged());
     this.#checkpoints = new CheckpointPolicy(
       parts.clock,
@@ -71,13 +63,7 @@ export class DatabaseEngine {
    * Throws what waiting cannot mend.
    */
   async open({ signal }: Waiting): Promise<void> {
-    const { staging, history, codec } = this.#parts;
-    if (staging.newest !== undefined) {
-      const { proof, timestampMs } = await staging.readHeader(staging.newest);
-      const table = await loadChecksums(staging, codec, this.#checksumFile);
-      const head = { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs };
-      history.continueAfter(head, table?.pages);
-    }
+    await this.#keeper.load();
     await this.#attach({ signal });
   }
 
@@ -114,13 +100,26 @@ export class DatabaseEngine {
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
   async finish({ signal }: Waiting): Promise<void> {
     this.#state = "stopping";
-    if (this.#capture !== undefined) await this.#flush({ signal });
+    await this.#lastFlush({ signal });
     for (;;) {
       const outcome = await this.#uploader.drain({ signal });
       if (outcome === "done") break;
       if (outcome === "settle") await this.#settleAgain({ signal });
     }
     this.#acknowledged();
+  }
+
+  async #lastFlush({ signal }: Waiting): Promise<void> {
+    if (this.#capture === undefined) return;
+    try {
+      await this.#flush({ signal });
+    } catch (error) {
+      if (this.#capture.checkIdentity() === "same") throw error;
+      this.#parts.logger.log("warn", "database.gone", {
+        path: this.#parts.path,
+        error: messageOf(error),
+      });
+    }
   }
 
   /** Detaches, keeping the WAL, and saves what makes the next start quick. */
@@ -131,7 +130,7 @@ export class DatabaseEngine {
     );
     await this.#capture?.close();
     this.#capture = undefined;
-    await this.#saveChecksums().catch((error: unknown) => {
+    await this.#keeper.save().catch((error: unknown) => {
       this.#parts.logger.log("warn", "checksums.not-saved", { error: messageOf(error) });
     });
   }
@@ -164,88 +163,29 @@ export class DatabaseEngine {
   // --- attaching -------------------------------------------------------------------------------------
 
   async #attach({ signal }: Waiting): Promise<void> {
-    const { path, clock, logger, staging, fileSystem, history, link } = this.#parts;
-    let waitingFor: string | undefined;
-    for (;;) {
-      try {
-        const resumeAt = staging.newest && (await staging.readPosition(staging.newest.txid));
-        this.#capture = await openCapture({ path, clock, logger, signal, resumeAt });
-        break;
-      } catch (error) {
-        const canWait =
-          hasCode(error, "capture/gone", "capture/empty", "capture/locked") && !this.#parts.once;
-        if (!canWait) throw error;
-        if (waitingFor !== error.code)
-          logger.log("warn", "database.waiting", { path, why: error.message });
-        waitingFor = error.code;
-        this.#state = "waiting";
-        await clock.sleep(attachRetryMs, { signal });
-      }
-    }
-    const capture = this.#capture;
-    logger.log("info", "database.attached", {
-      path,
-      resumed: capture.resumed,
-      pageSize: capture.pageSize,
-    });
-    this.#hadLitestream = await hasLitestream(fileSystem, path);
-    const isTrusted = !this.#hadLitestream && this.#isStateIntact();
+    const { path, logger, fileSystem, history, link } = this.#parts;
+    const onWaiting = (): void => {
+      this.#state = "waiting";
+    };
+    const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
+    this.#capture = capture;
+    this.#captureFault = undefined;
     this.#state = "settling";
-    if (isTrusted && staging.newest !== undefined) {
-      const { pageSize } = await staging.readHeader(staging.newest);
-      if (pageSize !== capture.pageSize)
-        throw pageSizeError(this.#parts, pageSize, capture.pageSize);
-      await this.#lock.run(() =>
-        this.#afterGaps({ signal }, () => followSource(this.#parts, capture, { signal })),
-      );
-    } else {
-      await this.#settleAgain({ signal });
-    }
+    await this.#lock.run(async () => {
+      await joinHistory(this.#parts, capture, { signal });
+      await this.#keeper.save();
+    });
     this.#hadLitestream = await hasLitestream(fileSystem, path);
     this.#state = "replicating";
-    logger.log("info", "database.replicating", {
-      path,
-      replica: link.store.url,
-      txid: history.head && formatTxid(history.head.txid),
-    });
-  }
-
-  /** Everything after the acknowledged object is staged here without a hole: no request is needed to go on. */
-  #isStateIntact(): boolean {
-    const { staging, link } = this.#parts;
-    const { record } = link;
-    if (record === undefined || staging.newest === undefined) return false;
-    let expected: bigint = record.maxTxid;
-    for (const file of staging.files) {
-      if (file.txid <= record.maxTxid) continue;
-      if (file.minTxid > expected + 1n) return false;
-      expected = file.txid;
-    }
-    return staging.newest.txid === expected;
+    const txid = history.head && formatTxid(history.head.txid);
+    logger.log("info", "database.replicating", { path, replica: link.store.url, txid });
   }
 
   async #settleAgain({ signal }: Waiting): Promise<void> {
     await this.#lock.run(async () => {
-      await retryStore(this.#parts, { signal }, () =>
-        this.#afterGaps({ signal }, (capture) => settle(this.#parts, capture, { signal })),
-      );
-      await this.#saveChecksums();
+      await settleAgain(this.#parts, this.#attached(), { signal });
+      await this.#keeper.save();
     });
-  }
-
-  /** Runs `work`; after a gap finds the position anew and runs it once more. */
-  async #afterGaps(waiting: Waiting, work: (capture: Capture) => Promise<void>): Promise<void> {
-    const { logger } = this.#parts;
-    const capture = this.#attached();
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await work(capture);
-      } catch (error) {
-        if (!hasCode(error, "capture/gap") || attempt === 3) throw error;
-        logger.log("warn", "capture.gap", { error: error.message });
-        await capture.reposition(waiting);
-      }
-    }
   }
 
   #attached(): Capture {
@@ -268,10 +208,13 @@ export class DatabaseEngine {
         return;
       } catch (error) {
         if (signal.aborted) throw error;
-        if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
+        // SQLite fails in many ways on a file that was replaced underneath.
+        const isGone =
+          hasCode(error, "capture/gone", "capture/locked") || capture.checkIdentity() !== "same";
+        if (!isGone) throw error;
         this.#parts.logger.log("warn", "database.gone", {
           path: this.#parts.path,
-          error: error.message,
+          error: messageOf(error),
         });
         await capture.close();
         this.#capture = undefined;
@@ -399,9 +342,10 @@ export class DatabaseEngine {
     logger.log("warn", "capture.gap", { error: fault.message });
     const capture = this.#attached();
     await capture.reposition(waiting);
-    await this.#afterGaps(waiting, async () =>
-      (await scrub(this.#parts, capture, waiting)).release(),
-    );
+    await afterGaps(this.#parts, capture, waiting, async () => {
+      const source = await scrub(this.#parts, capture, waiting);
+      source.release();
+    });
     this.#captureFault = undefined;
     this.#pending = 0;
   }
@@ -439,39 +383,11 @@ export class DatabaseEngine {
       if (outcome === "settle") await this.#settleAgain({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
-      await this.#lock.run(() => this.#tidyStaging());
+      await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));
     }
   }
 
   #acknowledged(): void {
     this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
-  }
-
-  /** Drops staged files that the replica has and the saved checksum table has passed. */
-  async #tidyStaging(): Promise<void> {
-    const { staging } = this.#parts;
-    const acked = this.#uploader.ackedThrough;
-    const held = staging.files.filter(
-      (file) => file.txid <= acked && file.txid > this.#savedThrough,
-    );
-    const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (held.length >= checksumSaveFiles || heldBytes >= checksumSaveBytes)
-      await this.#saveChecksums();
-    const through = acked < this.#savedThrough ? acked : this.#savedThrough;
-    const last = staging.files.findLast((file) => file.txid <= through);
-    if (last !== undefined) await staging.removeThrough(last.txid);
-  }
-
-  async #saveChecksums(): Promise<void> {
-    const { history, staging } = this.#parts;
-    const { head, table } = history;
-    if (head === undefined || table === undefined || staging.newest?.txid !== head.txid) return;
-    await saveChecksums({ txid: head.txid, pages: table }, this.#checksumFile);
-    this.#savedThrough = head.txid;
-  }
-
-  get #checksumFile(): ChecksumFileOptions {
-    const { fileSystem, state } = this.#parts;
-    return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
   }
 }

@@ -1,0 +1,106 @@
+// From nothing to an attached database whose replica is one history with it. Waits for what may come (a database that
+// is missing, empty or locked; a store that does not answer), throws what waiting cannot mend.
+import { hasCode } from "../../core/base/errors.ts";
+import { openCapture } from "../capture/capture.ts";
+import type { Capture } from "../capture/capture.ts";
+import { hasLitestream } from "./litestream-beside.ts";
+import type { EngineParts } from "./parts.ts";
+import { retryStore } from "./retry-store.ts";
+import { followSource, pageSizeError, settle } from "./settle.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** How often a missing or locked database is looked at again. */
+const attachRetryMs = 1_000;
+
+/** A gap while the source is compared is answered by a new position, so often. */
+const gapAttempts = 3;
+
+/** Opens the capture at the newest staged position, waiting for a database; `onWaiting` is told that it waits. */
+export async function openCaptureWhenThere(
+  parts: EngineParts,
+  { signal, onWaiting }: Waiting & { readonly onWaiting: () => void },
+): Promise<Capture> {
+  const { path, clock, logger, staging } = parts;
+  let waitingFor: string | undefined;
+  for (;;) {
+    try {
+      const resumeAt = staging.newest && (await staging.readPosition(staging.newest.txid));
+      const capture = await openCapture({ path, clock, logger, signal, resumeAt });
+      const { resumed, pageSize } = capture;
+      logger.log("info", "database.attached", { path, resumed, pageSize });
+      return capture;
+    } catch (error) {
+      const canWait = hasCode(error, "capture/gone", "capture/empty", "capture/locked");
+      if (!canWait || parts.once) throw error;
+      if (waitingFor !== error.code) {
+        logger.log("warn", "database.waiting", { path, why: error.message });
+      }
+      waitingFor = error.code;
+      onWaiting();
+      await clock.sleep(attachRetryMs, { signal });
+    }
+  }
+}
+
+/**
+ * Makes one history of the attached database and its replica. With intact local state that needs no request; otherwise
+ * the replica is listed and the rules of adoption decide.
+ */
+export async function joinHistory(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  const { staging, fileSystem, path } = parts;
+  const { newest } = staging;
+  const isTrusted = isStateIntact(parts) && !(await hasLitestream(fileSystem, path));
+  if (!isTrusted || newest === undefined) return settleAgain(parts, capture, waiting);
+  const { pageSize } = await staging.readHeader(newest);
+  if (pageSize !== capture.pageSize) throw pageSizeError(parts, pageSize, capture.pageSize);
+  await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));
+}
+
+/** Lists the replica and decides anew; waits for a store that does not answer. */
+export async function settleAgain(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  await retryStore(parts, waiting, () =>
+    afterGaps(parts, capture, waiting, () => settle(parts, capture, waiting)),
+  );
+}
+
+/** Runs `work`; after a gap finds the position anew and runs it again. */
+export async function afterGaps(
+  { logger }: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+  work: () => Promise<void>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!hasCode(error, "capture/gap") || attempt === gapAttempts) throw error;
+      logger.log("warn", "capture.gap", { error: error.message });
+      await capture.reposition(waiting);
+    }
+  }
+}
+
+/** Everything after the acknowledged object is staged here without a hole. */
+function isStateIntact({ staging, link }: EngineParts): boolean {
+  const { record } = link;
+  if (record === undefined || staging.newest === undefined) return false;
+  let through: bigint = record.maxTxid;
+  for (const file of staging.files) {
+    if (file.txid <= record.maxTxid) continue;
+    if (file.minTxid > through + 1n) return false;
+    through = file.txid;
+  }
+  return staging.newest.txid === through;
+}

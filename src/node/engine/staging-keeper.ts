@@ -1,0 +1,56 @@
+// What stays in the state directory between runs: the page-checksum table, and staged files as long as the replica or
+// the saved table still needs them.
+import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
+import type { ChecksumFileOptions } from "./page-checksums-file.ts";
+import type { EngineParts } from "./parts.ts";
+
+/** Staged files that only the checksum table still needs, before it is saved. */
+const maxHeldFiles = 256;
+const maxHeldBytes = 64 << 20;
+
+export class StagingKeeper {
+  readonly #parts: EngineParts;
+  /** The saved table is that of this TXID; staged files up to it are not needed to replay it. */
+  #savedThrough = 0n;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /** Puts the history where the newest staged file is, with its checksum table if that proves itself. */
+  async load(): Promise<void> {
+    const { staging, history, codec } = this.#parts;
+    if (staging.newest === undefined) return;
+    const { proof, timestampMs } = await staging.readHeader(staging.newest);
+    const table = await loadChecksums(staging, codec, this.#file);
+    const head = { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs };
+    history.continueAfter(head, table?.pages);
+  }
+
+  /** Saves the table, if it is that of the newest staged file. */
+  async save(): Promise<void> {
+    const { history, staging } = this.#parts;
+    const { head, table } = history;
+    if (head === undefined || table === undefined || staging.newest?.txid !== head.txid) return;
+    await saveChecksums({ txid: head.txid, pages: table }, this.#file);
+    this.#savedThrough = head.txid;
+  }
+
+  /** Drops staged files that the replica has and the saved table has passed. The newest stays. */
+  async tidy(ackedThrough: bigint): Promise<void> {
+    const { staging } = this.#parts;
+    const held = staging.files.filter(
+      (file) => file.txid <= ackedThrough && file.txid > this.#savedThrough,
+    );
+    const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (held.length >= maxHeldFiles || heldBytes >= maxHeldBytes) await this.save();
+    const through = ackedThrough < this.#savedThrough ? ackedThrough : this.#savedThrough;
+    const last = staging.files.findLast((file) => file.txid <= through);
+    if (last !== undefined) await staging.removeThrough(last.txid);
+  }
+
+  get #file(): ChecksumFileOptions {
+    const { fileSystem, state } = this.#parts;
+    return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
+  }
+}
