@@ -153,7 +153,7 @@ async function run(
   const engine = await starting.catch(() => undefined);
   clearTimeout(timer);
   if (engine !== undefined) await stopEngine(engine, signals);
-  if (failure !== undefined) throw failure;
+  if (failure instanceof Error) throw failure;
   return exitCode ?? 0;
 }
 

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
 import { readStateFiles } from "../engine/state-summary.ts";
+import type { StateSummary } from "../engine/state-summary.ts";
 import { realPathOf, stateDirectoryOf } from "../engine/state-directory.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
@@ -47,31 +48,22 @@ async function statusOf(path: string, flags: StatusFlags): Promise<StatusRecord>
   const stateDirectory =
     flags.stateDir === undefined ? stateDirectoryOf(path) : localPath(flags.stateDir);
   const hasDatabase = (await sizeOf(realPath)) !== undefined;
-  const nothing = { local_txid: "-", replica: "-", replicated_txid: "-", staged_files: 0 };
   const walBytes = await sizeOf(`${realPath}-wal`);
-  const base = {
-    ...nothing,
+  const record = (status: StatusRecord["status"], state?: StateSummary): StatusRecord => ({
     database: path,
+    status,
+    local_txid: state?.localTxid ?? "-",
     wal_size: walBytes === undefined ? "-" : humanBytes(walBytes),
-  };
+    replica: state?.replica ?? "-",
+    replicated_txid: state?.replicatedTxid ?? "-",
+    staged_files: state?.stagedFiles ?? 0,
+  });
   try {
     const state = await readStateFiles(stateDirectory);
-    if (state === undefined)
-      return { ...base, status: hasDatabase ? "not initialized" : "no database" };
-    const fields = {
-      local_txid: state.localTxid ?? "-",
-      replica: state.replica ?? "-",
-      replicated_txid: state.replicatedTxid ?? "-",
-      staged_files: state.stagedFiles,
-    };
-    const status = !hasDatabase
-      ? "no database"
-      : state.localTxid === undefined
-        ? "not initialized"
-        : "ok";
-    return { ...base, ...fields, status };
+    if (!hasDatabase) return record("no database", state);
+    return record(state?.localTxid === undefined ? "not initialized" : "ok", state);
   } catch {
-    return { ...base, status: "error" };
+    return record("error");
   }
 }
 

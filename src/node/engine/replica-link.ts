@@ -1,6 +1,7 @@
 // One replica as the engine sees it: what is in it, whether it is still what we left, and putting into it.
 // The rules are those of architecture section 6: names are created once, an existing name is compared before
 // anything is decided, and a replica that somebody else writes to is never written over.
+import { Mutex } from "../../core/base/async.ts";
 import { bytesEqual, concatBytes, toHex64 } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
@@ -58,6 +59,7 @@ const trustMs = 60_000;
 export class ReplicaLink {
   readonly store: ObjectStore;
   readonly #options: ReplicaLinkOptions;
+  readonly #recording = new Mutex();
   #confirmedAtMs: number | undefined;
   #uploadedBytes = 0;
 
@@ -224,10 +226,11 @@ export class ReplicaLink {
     this.#confirmedAtMs = this.#options.clock.monotonicMs();
     this.#uploadedBytes += sizeBytes;
     const { level, minTxid, maxTxid } = request;
-    // A snapshot put beside the head does not move the head back.
-    const { record } = this;
-    if (record !== undefined && record.maxTxid >= maxTxid && level > 0) return;
-    await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+    await this.#recording.run(async () => {
+      // A snapshot put beside a chain says nothing about how far the chain has come.
+      if (level > 0 && this.record !== undefined) return;
+      await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+    });
   }
 }
 

@@ -309,6 +309,7 @@ async function takeOver(
 ): Promise<void> {
   const { history, link } = parts;
   const head = required(survey.head);
+  await link.forget();
   await setStagedAside(parts);
   const { proof, timestampMs } = head.header;
   history.continueAfter({ txid: head.txid, after: proof?.after ?? 0n, timestampMs }, undefined);
