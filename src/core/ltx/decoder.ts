@@ -19,6 +19,7 @@ import { PageOrder } from "./page-order.ts";
 import type { LtxTrailer } from "./trailer.ts";
 import {
   checkPostApply,
+  checkSnapshotProof,
   decodeTrailer,
   hashedTrailerSizeBytes,
   ltxTrailerSizeBytes,
@@ -229,6 +230,7 @@ export class LtxReader implements AsyncDisposable {
       throw ltxFault("ltx/checksum", checksumPlace, "the file checksum does not match");
     }
     checkPostApply(trailer.postApplyChecksum, this.header, this.#kernel.pagesChecksum, place);
+    checkSnapshotProof(this.header, this.#kernel.pagesChecksum, place);
     if (await this.#window.fill(1)) {
       const end = this.#placeOf(this.#window.at);
       throw ltxFault("ltx/invalid", end, "there are bytes after the trailer");
