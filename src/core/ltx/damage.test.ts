@@ -1,5 +1,10 @@
 // A damaged file never passes: every flipped byte, every truncation and every broken rule is found and named.
+import * as fc from "fast-check";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { compressFrameSync } from "lz4-napi";
 import { describe, expect, test } from "vitest";
+import { readGoldenSet } from "../../../test/support/golden.ts";
 import type { WholeLtx } from "../../../test/support/ltx.ts";
 import {
   chunked,
@@ -15,6 +20,7 @@ import { openLtx } from "./decoder.ts";
 import { LtxEncoder, encodeLtx } from "./encoder.ts";
 import type { LtxHeader } from "./header.ts";
 import { checksumFlag, encodeHeader, ltxHeaderLayout, ltxHeaderSizeBytes } from "./header.ts";
+import { checksumPages, PageChecksums } from "./page-checksums.ts";
 import { PageIndexWriter } from "./page-index.ts";
 import { encodeTrailer } from "./trailer.ts";
 import { toTxid } from "./txid.ts";
@@ -34,9 +40,9 @@ const sound = await encodeWhole(
 );
 
 /** What reading `bytes` gives: its content, or the code of the error, which must name the file. */
-async function outcome(bytes: Uint8Array): Promise<WholeLtx | string> {
+async function outcome(bytes: Uint8Array, chunkSize?: number): Promise<WholeLtx | string> {
   try {
-    return await decodeWhole(codec, bytes, { name: "x.ltx" });
+    return await decodeWhole(codec, bytes, { name: "x.ltx", chunkSize });
   } catch (error) {
     if (!(error instanceof HeadwaterError)) throw error;
     return /^x\.ltx, byte \d+: /u.test(error.message) ? error.code : error.message;
@@ -61,6 +67,31 @@ describe("bytes", () => {
     for (let length = 0; length < sound.length; length++) {
       expect(await outcome(sound.subarray(0, length)), `length ${length}`).toBe("ltx/short");
     }
+  });
+
+  test("no flipped byte of a file in the old format passes", async () => {
+    const set = readGoldenSet("daemon-legacy-0.5.0");
+    const file = set.files.toSorted((a, b) => a.sizeBytes - b.sizeBytes)[0];
+    const old = Uint8Array.from(readFileSync(join(set.path, file?.path ?? "")));
+    const before = await outcome(old);
+    for (let at = 0; at < old.length; at++) {
+      const after = await outcome(old.with(at, (old[at] ?? 0) ^ 0x10));
+      expect(typeof after === "string" ? before : after, `byte ${at}`).toEqual(before);
+    }
+  });
+
+  test("noise is refused however it is cut into chunks", async () => {
+    const flips = fc.array(fc.tuple(fc.nat(sound.length - 1), fc.nat(255)), { minLength: 1 });
+    const before = await outcome(sound);
+    await fc.assert(
+      fc.asyncProperty(flips, fc.integer({ min: 1, max: 400 }), async (changes, chunkSize) => {
+        const bytes = sound.slice();
+        for (const [at, value] of changes) bytes[at] = value;
+        const after = await outcome(bytes, chunkSize);
+        expect(typeof after === "string" ? before : after).toEqual(before);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("bytes after the trailer are refused", async () => {
@@ -111,6 +142,15 @@ function frame(
   return { head, page: page(pgno), body };
 }
 
+/** A frame as Litestream 0.5.0 wrote it. */
+function oldFrame(pgno: number): Parts["frames"][number] {
+  return {
+    head: frame(pgno).head.with(5, 0).slice(0, 6),
+    page: page(pgno),
+    body: compressFrameSync(Buffer.from(page(pgno)), { contentChecksum: true }),
+  };
+}
+
 /** An LZ4 block of one literal run. */
 function literalBlock(bytes: Uint8Array): Uint8Array {
   const rest = bytes.length - 15;
@@ -145,6 +185,15 @@ describe("rules", () => {
   test("a file put together by hand is accepted", async () => {
     const whole = await outcome(assemble(parts([frame(1), frame(2), frame(4)])));
     expect(whole).toMatchObject({ pageByPgno });
+  });
+
+  test("frames of both formats may follow each other", async () => {
+    for (const mixed of [
+      [oldFrame(1), frame(2), oldFrame(4)],
+      [frame(1), oldFrame(2), frame(4)],
+    ]) {
+      expect(await outcome(assemble(parts(mixed)), 100)).toMatchObject({ pageByPgno });
+    }
   });
 
   test.each<readonly [string, string, Parts]>([
@@ -208,6 +257,30 @@ describe("rules", () => {
     const at = bytes.length - 1;
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     expect(await outcome(bytes)).toBe("ltx/checksum");
+  });
+});
+
+/** Fields of a snapshot of page 1 that is said to leave `after`. */
+function provedSnapshot(after: bigint): Partial<LtxHeader> {
+  return { ...snapshot, commit: 1, proof: { before: checksumFlag, after } };
+}
+
+describe("the proof of a snapshot", () => {
+  const right = new PageChecksums(pageSize);
+  const single = new BigUint64Array(1);
+  checksumPages(codec, pageSize, Uint32Array.of(1), 0, 1, page(1), single);
+  right.setMany(Uint32Array.of(1), 0, 1, single);
+
+  test("agrees with its pages", async () => {
+    const header = provedSnapshot(right.databaseChecksum);
+    expect(await outcome(assemble(parts([frame(1)], header)))).toMatchObject({ header });
+  });
+
+  test("is refused if it names another database, by reader and writer", async () => {
+    const header = provedSnapshot(right.databaseChecksum ^ 1n);
+    expect(await outcome(assemble(parts([frame(1)], header)))).toBe("ltx/checksum");
+    const bytes = encodeWhole(codec, ltxHeader({ pageSize, ...header }), new Map([[1, page(1)]]));
+    await expect(bytes).rejects.toMatchObject({ code: "ltx/checksum" });
   });
 });
 

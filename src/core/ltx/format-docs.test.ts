@@ -11,7 +11,7 @@ const text = readFileSync(new URL("../../../docs/formats/ltx.md", import.meta.ur
 function documentedLayout(name: string): Record<string, readonly [number, number]> {
   const [, after = ""] = text.split(`<!-- layout: ${name} -->`);
   const [table = ""] = after.trimStart().split("\n\n");
-  const rows = table.matchAll(/^\| (?<offset>\d+) \| (?<size>\d+) \| (?<field>\w+) \|/gmu);
+  const rows = table.matchAll(/^\| *(?<offset>\d+) *\| *(?<size>\d+) *\| *(?<field>\w+) *\|/gmu);
   return Object.fromEntries(
     Array.from(rows, ([, offset, size, field]) => [field, [Number(offset), Number(size)]]),
   );
