@@ -15,6 +15,11 @@ export class AppliedImage {
     this.#write(source, Uint32Array.from(all));
   }
 
+  /** Starts over with what another image holds. */
+  replaceBy(other: AppliedImage): void {
+    this.#bytes = other.#bytes.slice();
+  }
+
   apply(batch: CapturedBatch): void {
     const sizeBytes = batch.commit * batch.pageSize;
     if (sizeBytes < this.#bytes.length) this.#bytes = this.#bytes.slice(0, sizeBytes);

@@ -18,7 +18,7 @@ import { openCapture, type Capture } from "./capture.ts";
 const seconds = Number(process.env["HEADWATER_STRESS_SECONDS"] ?? "60");
 const script = fileURLToPath(new URL("../../../test/support/stress-child.ts", import.meta.url));
 
-interface Participant {
+interface Participant extends Disposable {
   stop(): Promise<number>;
 }
 
@@ -29,6 +29,9 @@ function start(role: string, path: string, seed: number): Participant {
   const output = text(child.stdout);
   const exited = once(child, "exit");
   return {
+    [Symbol.dispose]: () => {
+      child.kill("SIGKILL");
+    },
     stop: async () => {
       child.stdin.end();
       const [code] = await exited;
@@ -149,12 +152,11 @@ it.each([
       await using app = new SqliteProcess(path);
       await app.exec(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; ${workloadSchema}`);
       const seed = 7;
-      const writers = [start("write", path, seed), start("write", path, seed + 1)];
-      const others = [
-        start("interfere", path, seed + 2),
-        start("read", path, seed + 3),
-        start("read", path, seed + 4),
-      ];
+      using participants = new DisposableStack();
+      const joined = (role: string, index: number): Participant =>
+        participants.use(start(role, path, seed + index));
+      const writers = [joined("write", 0), joined("write", 1)];
+      const others = [joined("interfere", 2), joined("read", 3), joined("read", 4)];
       const image = new AppliedImage();
       const tally: Tally = {
         captured: 0,
