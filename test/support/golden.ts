@@ -118,7 +118,9 @@ export function copyGolden(name: string): GoldenSet & Disposable {
   const set = readGoldenSet(name);
   cpSync(set.path, path, { recursive: true });
   for (const file of set.files) {
-    utimesSync(join(path, file.path), file.mtimeMs / 1000, file.mtimeMs / 1000);
+    // Half a millisecond more: a double of seconds cannot hold most milliseconds, and times are rounded down.
+    const seconds = (file.mtimeMs + 0.5) / 1000;
+    utimesSync(join(path, file.path), seconds, seconds);
   }
   return {
     ...set,

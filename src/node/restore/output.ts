@@ -116,7 +116,12 @@ export async function openTemporary(
     const old = await fileSystem.status(path);
     await fileSystem.makeDirectory(dirname(path));
     const made = await fileSystem.open(temporaryPath, "create-new");
-    if (old !== undefined) await made.setOwnership(old);
+    try {
+      if (old !== undefined) await made.setOwnership(old);
+    } catch (error) {
+      await made.close();
+      throw error;
+    }
     return made;
   });
   return {

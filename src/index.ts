@@ -1,0 +1,14 @@
+// Entry `headwater`: what a program on Node needs to restore and verify databases.
+export { type ErrorCode, HeadwaterError, type Recovery, hasCode } from "./core/base/errors.ts";
+export { type Txid, formatTxid, parseTxid, toTxid } from "./core/ltx/txid.ts";
+export type { ReplicaFile } from "./core/replica/catalog.ts";
+export {
+  type RestoreOptions,
+  type RestoreProgress,
+  type RestoreResult,
+  restore,
+} from "./node/restore/restore.ts";
+export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
+export type { RestorePoint } from "./node/restore/target.ts";
+export type { FileFinding } from "./node/restore/level-states.ts";
+export { type VerifyOptions, type VerifyResult, verify } from "./node/restore/verify.ts";

@@ -1,0 +1,17 @@
+// Entry `headwater/replica`: a store seen as a history of one database.
+export { type ReplicaFile, listLevel, listReplica } from "./core/replica/catalog.ts";
+export {
+  type LtxKey,
+  type ReplicaLayout,
+  layoutForUrl,
+  litestreamLayout,
+  litestreamS3Layout,
+  maxLevel,
+} from "./core/replica/layout.ts";
+export {
+  type RestoreTarget,
+  type TxidRange,
+  planRestore,
+  restorableRanges,
+} from "./core/replica/plan.ts";
+export { withHeaderTimes } from "./core/replica/timeline.ts";
