@@ -1,7 +1,11 @@
-// Entry `headwater`: what a program on Node needs to restore and verify databases.
+// Entry `headwater`: what a program on Node needs to replicate, restore and verify databases.
 export { type ErrorCode, HeadwaterError, type Recovery, hasCode } from "./core/base/errors.ts";
+export type { LogFields, LogLevel, Logger } from "./core/base/log.ts";
 export { type Txid, formatTxid, parseTxid, toTxid } from "./core/ltx/txid.ts";
 export type { ReplicaFile } from "./core/replica/catalog.ts";
+export type { ReplicateOptions } from "./node/engine/engine-options.ts";
+export type { EngineStatus } from "./node/engine/engine-status.ts";
+export { type ReplicateCallOptions, type Replication, replicate } from "./node/engine/replicate.ts";
 export {
   type RestoreOptions,
   type RestoreProgress,

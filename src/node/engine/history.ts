@@ -2,7 +2,7 @@
 // the staging of that file. TXIDs are numbered here and nowhere else.
 import type { Clock } from "../../core/base/clock.ts";
 import { assert, must } from "../../core/base/assert.ts";
-import { platformCode } from "../../core/base/errors.ts";
+import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
@@ -167,10 +167,22 @@ export class History {
         if (!this.#isDiskFull)
           logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
         this.#isDiskFull = true;
-        await clock.sleep(diskFullWaitMs, { signal });
+        if (signal.aborted) throw diskFull(error);
+        await clock.sleep(diskFullWaitMs, { signal }).catch(() => {
+          throw diskFull(error);
+        });
       }
     }
   }
+}
+
+function diskFull(cause: unknown): HeadwaterError {
+  return new HeadwaterError(
+    "engine/disk-full",
+    "The state directory has no space left for the last transactions. They stay in the WAL: free space and start " +
+      "again; nothing is lost.",
+    { cause },
+  );
 }
 
 function isDiskFull(error: unknown): boolean {
