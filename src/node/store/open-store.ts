@@ -44,6 +44,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
 /** The absolute path of a `file:` URL; its query is ignored, as Litestream does. */
 function parseFileUrl(url: string): string {
   try {
+    if (!/^file:\/\//i.test(url)) throw new Error("the slashes are missing");
     return fileURLToPath(url.replace(/[?].*$/, ""));
   } catch (error) {
     throw new HeadwaterError(
