@@ -13,16 +13,20 @@ import type { OpenCaptureOptions } from "./capture-types.ts";
 import { closeKeepingWal, openConnection, readOnce } from "./connections.ts";
 import { DatabaseFiles, readFully } from "./database-files.ts";
 import { acquireDescriptors, inodeKey, type Descriptors } from "./descriptors.ts";
+import { continuationOf, endOfWal, takeExactPosition } from "./exact-position.ts";
 import { Guard } from "./guard.ts";
+import { maxTailBytes } from "./hand-over.ts";
 import { isBusy, toCaptureError } from "./sqlite-errors.ts";
-import { takeExactPosition, type ExactPosition } from "./exact-position.ts";
+import { Tracker } from "./tracker.ts";
 
 /** An attached database. Whoever gets it closes the guard, then the files. */
 export interface Attachment {
   readonly files: DatabaseFiles;
   readonly guard: Guard;
-  /** Where capture begins. */
-  readonly start: ExactPosition;
+  /** Placed where capture begins. */
+  readonly tracker: Tracker;
+  /** True when that is where it stopped. */
+  readonly isResumed: boolean;
   /** The SQLite that wrote last, as in the database's header. */
   readonly sqliteVersion: number;
 }
@@ -44,15 +48,39 @@ export async function attach(options: OpenCaptureOptions): Promise<Attachment> {
     const writer = openConnection(path, "read-write");
     connections.unshift(writer);
     const guard = new Guard(reader, writer, files);
-    const start = await takeExactPosition(guard, files, options);
+    const place = await startTracking(files, guard, options);
     // Switching to WAL mode has put our own version into the header.
-    return { files, guard, start, sqliteVersion: (before ?? header).sqliteVersion };
+    return { files, guard, ...place, sqliteVersion: (before ?? header).sqliteVersion };
   } catch (error) {
     if (connections.length > 0) closeKeepingWal(path, connections);
     if (files === undefined) descriptors.release();
     else files.close();
     throw toCaptureError(error, path);
   }
+}
+
+/** Places a tracker at `resumeAt` if the WAL surely continues there, else at the end of the WAL. */
+async function startTracking(
+  files: DatabaseFiles,
+  guard: Guard,
+  options: OpenCaptureOptions,
+): Promise<{ readonly tracker: Tracker; readonly isResumed: boolean }> {
+  const { logger, resumeAt } = options;
+  return takeExactPosition(guard, files, options, (index) => {
+    const end = endOfWal(files, index);
+    const earlier = resumeAt === undefined ? undefined : continuationOf(files, index, resumeAt);
+    const tracker = new Tracker(files, logger, earlier ?? end);
+    let isResumed = earlier !== undefined;
+    if (isResumed && guard.mayBeOnMarkZero) {
+      // All is backfilled, so the next writer may overwrite the frames that are still to be read: now or never.
+      tracker.advance();
+      isResumed = tracker.unreadBytes <= maxTailBytes;
+      if (isResumed) tracker.materialise();
+      else tracker.restart(end);
+    }
+    tracker.guardTaken(guard);
+    return { tracker, isResumed };
+  });
 }
 
 /** The real path of the file, after a look at it that opens nothing. */

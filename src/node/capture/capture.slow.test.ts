@@ -90,11 +90,21 @@ async function takeImage(capture: Capture, image: AppliedImage, tally: Tally): P
   tally.captured = seqOf(image);
 }
 
-async function captureUntil(
-  path: string,
-  endMs: number,
-  options: { readonly restartEveryMs: number; readonly tally: Tally; readonly image: AppliedImage },
-): Promise<void> {
+interface Run {
+  readonly restartEveryMs: number;
+  readonly tally: Tally;
+  readonly image: AppliedImage;
+  /** Ends everybody else; what they committed last is captured afterwards. */
+  readonly stopOthers: () => Promise<void>;
+}
+
+/** Drains, then checks: the history is counted without a hole up to here, before something starts it over. */
+async function drainAndCheck(capture: Capture, image: AppliedImage, tally: Tally): Promise<void> {
+  await drain(capture, image, tally);
+  check(image, tally);
+}
+
+async function captureUntil(path: string, endMs: number, options: Run): Promise<void> {
   const { tally, image } = options;
   const open = async (resumeAt?: Capture["position"]): Promise<Capture> =>
     openCapture({ path, clock: systemClock, logger: silentLogger, resumeAt });
@@ -115,17 +125,15 @@ async function captureUntil(
       if (outcome?.complete === true) tally.complete++;
       if (outcome?.mode === "truncate") tally.truncated++;
       tally.maxLockMs = Math.max(tally.maxLockMs, outcome?.writeLockMs ?? 0);
-      if (round % 20 === 0) {
-        await drain(capture, image, tally);
-        check(image, tally);
-      }
+      if (round % 20 === 0) await drainAndCheck(capture, image, tally);
       if (systemClock.nowMs() > imageAtMs) {
+        await drainAndCheck(capture, image, tally);
         await takeImage(capture, image, tally);
         check(image, tally);
         imageAtMs = systemClock.nowMs() + 3000;
       }
       if (systemClock.nowMs() > restartAtMs) {
-        await drain(capture, image, tally);
+        await drainAndCheck(capture, image, tally);
         const { position } = capture;
         await capture.close();
         capture = await open(position);
@@ -135,6 +143,8 @@ async function captureUntil(
       }
       await systemClock.sleep(20, {});
     }
+    await options.stopOthers();
+    await drainAndCheck(capture, image, tally);
   } finally {
     await capture.close();
   }
@@ -170,18 +180,16 @@ it.each([
         maxWalBytes: 0,
       };
       const endMs = systemClock.nowMs() + seconds * 1000 * share;
-      await captureUntil(path, endMs, { restartEveryMs, tally, image });
-      // The end of the history, with everybody gone but the application's own connection.
-      const counts = await Promise.all(writers.map(async (writer) => writer.stop()));
-      await Promise.all(others.map(async (other) => other.stop()));
-      const capture = await openCapture({ path, clock: systemClock, logger: silentLogger });
-      await takeImage(capture, image, tally);
-      const committed = counts.reduce((sum, count) => sum + count, 0);
-      console.log(JSON.stringify({ committed, ...tally }));
-      check(image, tally);
+      let committed = 0;
+      const stopOthers = async (): Promise<void> => {
+        const counts = await Promise.all(writers.map(async (writer) => writer.stop()));
+        await Promise.all(others.map(async (other) => other.stop()));
+        committed = counts.reduce((sum, count) => sum + count, 0);
+      };
+      await captureUntil(path, endMs, { restartEveryMs, tally, image, stopOthers });
+      console.log(JSON.stringify({ seed, committed, ...tally }));
       expect(tally.captured).toBe(committed);
       expect(Buffer.compare(image.bytes, await app.truth())).toBe(0);
-      await capture.close();
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

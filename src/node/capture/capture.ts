@@ -20,11 +20,11 @@ import type {
 import { PendingBatch } from "./batch.ts";
 import { runCheckpoint } from "./checkpoint.ts";
 import type { DatabaseFiles } from "./database-files.ts";
-import { takeExactPosition } from "./exact-position.ts";
+import { endOfWal, takeExactPosition } from "./exact-position.ts";
 import type { Guard } from "./guard.ts";
 import { HandOver } from "./hand-over.ts";
 import { PinnedImage } from "./image.ts";
-import { gap, Tracker } from "./tracker.ts";
+import { gap, type Tracker } from "./tracker.ts";
 
 interface Waiting {
   readonly signal?: AbortSignal | undefined;
@@ -72,15 +72,15 @@ export class Capture implements AsyncDisposable {
   /** The SQLite that wrote last (3051003 = 3.51.3), to warn about known bugs. */
   readonly sqliteVersion: number;
 
-  constructor({ files, guard, start, sqliteVersion }: Attachment, options: OpenCaptureOptions) {
+  constructor(attachment: Attachment, { clock }: OpenCaptureOptions) {
+    const { files, guard, tracker } = attachment;
     this.#files = files;
     this.#guard = guard;
-    this.#clock = options.clock;
-    this.#tracker = new Tracker(files, options.logger, start);
-    this.#tracker.guardTaken(guard);
-    this.#handOver = new HandOver(guard, this.#tracker, () => this.#batch !== undefined);
-    this.resumed = start.isResumed;
-    this.sqliteVersion = sqliteVersion;
+    this.#tracker = tracker;
+    this.#clock = clock;
+    this.#handOver = new HandOver(guard, tracker, () => this.#batch !== undefined);
+    this.resumed = attachment.isResumed;
+    this.sqliteVersion = attachment.sqliteVersion;
   }
 
   /** The real path, beside which WAL and local state lie. */
@@ -203,21 +203,23 @@ export class Capture implements AsyncDisposable {
         );
       }
       if (this.#guard.isDoubled) this.#guard.undouble();
-      const start = await takeExactPosition(this.#guard, this.#files, {
-        clock: this.#clock,
-        signal: anySignal,
+      const lock = { clock: this.#clock, signal: anySignal };
+      await takeExactPosition(this.#guard, this.#files, lock, (index) => {
+        this.#tracker.restart(endOfWal(this.#files, index));
+        this.#tracker.guardTaken(this.#guard);
       });
-      this.#tracker.restart(start);
-      this.#tracker.guardTaken(this.#guard);
     });
   }
 
-  /** What became of the file at the path. Looks only. */
+  /** What became of the file at the path. Opens nothing. */
   checkIdentity(): FileIdentity {
     const identity = this.#files.identity();
     if (identity !== "same") return identity;
-    const isTruncated = this.#files.databaseSizeBytes < this.#tracker.leastFileSizeBytes;
-    return isTruncated ? "truncated" : "same";
+    const isShort = (): boolean => this.#files.databaseSizeBytes < this.#tracker.leastFileSizeBytes;
+    if (!isShort()) return "same";
+    // A checkpoint may have shortened it to the size of a transaction that is not noted yet.
+    this.#tracker.advance();
+    return isShort() ? "truncated" : "same";
   }
 
   /** Ends what is running, then closes everything and keeps the WAL. Safe to call twice. */

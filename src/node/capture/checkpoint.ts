@@ -11,6 +11,9 @@ import type { Tracker } from "./tracker.ts";
 const maxRounds = 20;
 /** Frames that may be left for the write lock to wait for. */
 const maxTailFrames = 1000;
+/** On a slow disk a fast writer leaves more in every round. Then a longer lock is better than a WAL without end. */
+const patientRounds = 8;
+const impatientTailFrames = 4000;
 /** How long to try for the write lock. */
 const lockBudgetMs = 1000;
 
@@ -36,13 +39,14 @@ export async function runCheckpoint(
     await options.drain();
     if (parts.isReferenced() || !parts.handOver.finish()) return undefined;
     tracker.advance();
-    if (tracker.tailFrames > maxTailFrames) {
+    const tailLimit = round < patientRounds ? maxTailFrames : impatientTailFrames;
+    if (tracker.tailFrames > tailLimit) {
       if (!backfill(parts)) break;
       continue;
     }
     // Pay for the slow part of the checkpoint's own syncs before anybody waits for it.
     await files.sync();
-    const outcome = await seal(parts, options);
+    const outcome = await seal(parts, { ...options, tailLimit: 2 * tailLimit });
     if (outcome !== "too much") return outcome;
   }
   return partial(tracker);
@@ -59,7 +63,7 @@ function backfill({ handOver, tracker }: CheckpointParts): boolean {
 /** The tail, under the write lock. */
 async function seal(
   parts: CheckpointParts,
-  options: CheckpointOptions,
+  options: CheckpointOptions & { readonly tailLimit: number },
 ): Promise<CheckpointOutcome | "too much" | undefined> {
   const { clock, guard, tracker } = parts;
   const isLocked = await guard.lockWriters({
@@ -75,7 +79,7 @@ async function seal(
   try {
     if (parts.isReferenced()) return undefined;
     if (tracker.advance() !== "complete") return "too much";
-    if (tracker.tailFrames > 2 * maxTailFrames || tracker.unreadBytes > maxTailBytes) {
+    if (tracker.tailFrames > options.tailLimit || tracker.unreadBytes > maxTailBytes) {
       return "too much";
     }
     // R may come to lie on mark 0: then the next writer overwrites these frames.

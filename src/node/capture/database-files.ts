@@ -1,6 +1,7 @@
 // The three files of an attached database, read with plain preads: the database, its WAL and its wal-index.
 import { closeSync, fdatasync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { promisify } from "node:util";
+import { assert } from "../../core/base/assert.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import {
   decodeWalIndex,
@@ -33,6 +34,7 @@ export class DatabaseFiles {
   readonly #shm: number;
   readonly #wal: number;
   readonly #inodeByPath: ReadonlyMap<string, string>;
+  #isClosed = false;
   readonly #indexBytes = new Uint8Array(walIndexHeaderSizeBytes);
 
   /** The real path: the WAL, the wal-index and our state lie beside it. */
@@ -59,6 +61,7 @@ export class DatabaseFiles {
 
   /** What is committed now; `undefined` while a writer or a recovery is at it. */
   readIndex(): WalIndex | undefined {
+    this.#assertOpen();
     for (let attempt = 0; attempt < indexReadAttempts; attempt++) {
       readFully(this.#shm, this.#indexBytes, 0);
       const index = decodeWalIndex(this.#indexBytes);
@@ -91,11 +94,13 @@ export class DatabaseFiles {
 
   /** Reads from the WAL; returns the bytes read. */
   readWal(into: Uint8Array, position: number): number {
+    this.#assertOpen();
     return readFully(this.#wal, into, position);
   }
 
   /** Reads whole pages from the database file; what lies beyond its end reads as zeros, as for SQLite. */
   readDatabasePages(firstPgno: number, into: Uint8Array): void {
+    this.#assertOpen();
     const count = readFully(this.#descriptors.database, into, (firstPgno - 1) * this.pageSize);
     into.fill(0, count);
   }
@@ -128,7 +133,14 @@ export class DatabaseFiles {
 
   /** Closes the descriptors. Every connection of this attachment must be closed before. */
   close(): void {
+    this.#assertOpen();
+    this.#isClosed = true;
     closeSync(this.#wal);
     this.#descriptors.release();
+  }
+
+  /** The numbers of closed descriptors are given to other files: reading on would return their bytes. */
+  #assertOpen(): void {
+    assert(!this.#isClosed, "the files of a closed capture are used");
   }
 }

@@ -1,7 +1,7 @@
 // An exact position: under a momentary write lock nobody commits or resets the WAL, so the guard that R takes and the
 // wal-index that is read are of one state.
-import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Clock } from "../../core/base/clock.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import type { WalIndex } from "../../core/sqlite/wal-index.ts";
 import type { CapturePosition } from "./capture-types.ts";
 import type { DatabaseFiles } from "./database-files.ts";
@@ -12,40 +12,38 @@ import type { TrackerStart } from "./tracker.ts";
 /** How long to try to get between two commits. */
 const lockBudgetMs = 5000;
 
-export interface ExactPosition extends TrackerStart {
-  /** True when capture goes on exactly where it stopped. */
-  readonly isResumed: boolean;
-}
-
 export interface TakeExactPositionOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
-  readonly resumeAt?: CapturePosition | undefined;
 }
 
-/** Takes the guard and the position that belongs to it. Throws `capture/locked` if a writer holds on to its lock. */
-export async function takeExactPosition(
+/**
+ * Takes the guard anew and calls `settle` with the state that belongs to it, while nobody can commit.
+ * Throws `capture/locked` if a writer holds on to its lock.
+ */
+export async function takeExactPosition<T>(
   guard: Guard,
   files: DatabaseFiles,
-  { clock, signal, resumeAt }: TakeExactPositionOptions,
-): Promise<ExactPosition> {
+  { clock, signal }: TakeExactPositionOptions,
+  settle: (index: WalIndex) => T,
+): Promise<T> {
   if (!(await guard.lockWriters({ clock, signal, budgetMs: lockBudgetMs }))) {
-    throw locked(files.path, "Another connection keeps it in a long write transaction");
+    throw locked(files.path, "another connection keeps it in a long write transaction");
   }
   try {
     guard.swap({ checkpoint: false });
     const index = files.readIndex();
-    if (index === undefined) throw locked(files.path, "Its wal-index is being recovered");
-    return resumed(files, index, resumeAt) ?? current(files, index);
+    if (index === undefined) throw locked(files.path, "its wal-index is being recovered");
+    return settle(index);
   } finally {
     guard.unlockWriters();
   }
 }
 
-function current(files: DatabaseFiles, index: WalIndex): ExactPosition {
+/** The end of what is committed in `index`. */
+export function endOfWal(files: DatabaseFiles, index: WalIndex): TrackerStart {
   const hasFrames = index.frameCount > 0;
   return {
-    isResumed: false,
     position: {
       salt1: index.salt1,
       salt2: index.salt2,
@@ -64,12 +62,12 @@ function current(files: DatabaseFiles, index: WalIndex): ExactPosition {
  * the checksum it had. Without a frame there is nothing to compare, so such a position never matches: a database
  * that was closed and opened again in between shows the same zeros.
  */
-function resumed(
+export function continuationOf(
   files: DatabaseFiles,
   index: WalIndex,
-  at: CapturePosition | undefined,
-): ExactPosition | undefined {
-  if (at === undefined || at.frame === 0 || index.frameCount < at.frame) return undefined;
+  at: CapturePosition,
+): TrackerStart | undefined {
+  if (at.frame === 0 || index.frameCount < at.frame) return undefined;
   if (index.salt1 !== at.salt1 || index.salt2 !== at.salt2) return undefined;
   const frame = readFrameHeader(files, at.frame);
   const isSame =
@@ -81,7 +79,7 @@ function resumed(
     frame.checksum2 === at.checksum2;
   if (!isSame) return undefined;
   // The counter at that frame is not known; it is set when capture has caught up.
-  return { isResumed: true, position: at, commit: frame.commit, changeCounter: undefined };
+  return { position: at, commit: frame.commit, changeCounter: undefined };
 }
 
 function locked(path: string, why: string): HeadwaterError {

@@ -1,13 +1,15 @@
 // Reads committed frames from the WAL and checks each: salts, running checksum, and at the end that the checksum is
 // the one in the wal-index. That ties file and index together.
 import { viewOf } from "../../core/base/bytes.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import {
   decodeWalFrameHeader,
   decodeWalHeader,
   walFrameHeaderSizeBytes,
   walFrameOffset,
   walHeaderSizeBytes,
+  type WalFrameHeader,
+  type WalHeader,
 } from "../../core/sqlite/wal.ts";
 import { WalChecksum } from "../../core/sqlite/wal-checksum.ts";
 import type { WalIndex } from "../../core/sqlite/wal-index.ts";
@@ -92,10 +94,7 @@ export function readCommittedFrames(files: DatabaseFiles, request: ScanRequest):
 }
 
 /** Reads the header of one frame; `undefined` beyond the end of the file. */
-export function readFrameHeader(
-  files: DatabaseFiles,
-  frame: number,
-): ReturnType<typeof decodeWalFrameHeader> | undefined {
+export function readFrameHeader(files: DatabaseFiles, frame: number): WalFrameHeader | undefined {
   const bytes = new Uint8Array(walFrameHeaderSizeBytes);
   const read = files.readWal(bytes, walFrameOffset(frame, files.pageSize));
   return read < bytes.length ? undefined : decodeWalFrameHeader(bytes);
@@ -108,7 +107,7 @@ function startingChecksum(files: DatabaseFiles, { index, start }: ScanRequest): 
   }
   const bytes = new Uint8Array(walHeaderSizeBytes);
   files.readWal(bytes, 0);
-  const header = decodeWalHeader(bytes);
+  const header = headerOf(files, bytes);
   const isSame =
     header.salt1 === index.salt1 &&
     header.salt2 === index.salt2 &&
@@ -116,6 +115,14 @@ function startingChecksum(files: DatabaseFiles, { index, start }: ScanRequest): 
     header.checksumOrder === index.checksumOrder;
   if (!isSame) throw broken(files, 1, "the header before it belongs to another generation");
   return new WalChecksum(header.checksumOrder, header.checksum1, header.checksum2);
+}
+
+function headerOf(files: DatabaseFiles, bytes: Uint8Array): WalHeader {
+  try {
+    return decodeWalHeader(bytes);
+  } catch (error) {
+    throw broken(files, 1, `the header before it cannot be read (${messageOf(error)})`);
+  }
 }
 
 function endAt({ start, index }: ScanRequest, count: number, sum: WalChecksum): CapturePosition {

@@ -140,7 +140,11 @@ export class Guard {
   /** Empties the WAL file if nobody committed since a complete checkpoint; otherwise does nothing and returns `false`. */
   truncate(): boolean {
     assert(this.#writerState === "idle", "W is in use");
-    return !must(runCheckpoint(this.#writer, "TRUNCATE"), "report").isBusy;
+    try {
+      return !runCheckpoint(this.#writer, "TRUNCATE").isBusy;
+    } catch (error) {
+      throw toCaptureError(error, this.#files.path);
+    }
   }
 
   /** Has SQLite recover a wal-index that a dying writer left torn. */
