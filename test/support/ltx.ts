@@ -68,7 +68,10 @@ export interface WholeLtx {
 export async function decodeWhole(
   codec: Codec,
   bytes: Uint8Array,
-  { name = "test.ltx", chunkSize = bytes.length }: { name?: string; chunkSize?: number } = {},
+  {
+    name = "test.ltx",
+    chunkSize = bytes.length,
+  }: { readonly name?: string; readonly chunkSize?: number | undefined } = {},
 ): Promise<WholeLtx> {
   const reader = await openLtx(codec, chunked(bytes, chunkSize), { name });
   return readWhole(reader);

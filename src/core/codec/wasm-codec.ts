@@ -32,7 +32,7 @@ const wasmPageBytes = 0x1_0000;
 /** Bytes that `hash` copies in at a time. */
 const scratchBytes = 0x4000;
 /** Kernels kept for reuse, per page size and batch. Making one costs half a millisecond and fresh memory. */
-const maxIdleKernels = 4;
+const maxIdleKernels = 8;
 
 /** Throws where WebAssembly or its SIMD is missing or forbidden. */
 export function openWasmCodec(): Codec {

@@ -2,7 +2,7 @@
 // against the pages, the file's checksum. Pages are handed out while the file is still being read: they are proved
 // only when `pages()` ends without throwing. Format: docs/formats/ltx.md.
 import { assert } from "../base/assert.ts";
-import { concatBytes, viewOf } from "../base/bytes.ts";
+import { bytesEqual, concatBytes, viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "../codec/codec.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader } from "./header.ts";
@@ -19,6 +19,7 @@ import { PageOrder } from "./page-order.ts";
 import type { LtxTrailer } from "./trailer.ts";
 import {
   checkPostApply,
+  checkSnapshotProof,
   decodeTrailer,
   hashedTrailerSizeBytes,
   ltxTrailerSizeBytes,
@@ -229,6 +230,7 @@ export class LtxReader implements AsyncDisposable {
       throw ltxFault("ltx/checksum", checksumPlace, "the file checksum does not match");
     }
     checkPostApply(trailer.postApplyChecksum, this.header, this.#kernel.pagesChecksum, place);
+    checkSnapshotProof(this.header, this.#kernel.pagesChecksum, place);
     if (await this.#window.fill(1)) {
       const end = this.#placeOf(this.#window.at);
       throw ltxFault("ltx/invalid", end, "there are bytes after the trailer");
@@ -243,8 +245,8 @@ export class LtxReader implements AsyncDisposable {
       await this.#fill(1);
       const place = this.#placeOf(this.#window.at);
       const part = this.#consume(Math.min(this.#window.available, expected.length - done));
-      const differsAt = part.findIndex((byte, i) => byte !== expected[done + i]);
-      if (differsAt >= 0) {
+      if (!bytesEqual(part, expected.subarray(done, done + part.length))) {
+        const differsAt = part.findIndex((byte, i) => byte !== expected[done + i]);
         const differs = { name: place.name, offset: place.offset + differsAt };
         throw ltxFault("ltx/invalid", differs, "the page index does not agree with the pages");
       }

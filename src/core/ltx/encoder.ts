@@ -3,13 +3,19 @@
 import { assert } from "../base/assert.ts";
 import { concatBytes, viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "../codec/codec.ts";
+import { frameHeaderSizeBytes } from "../codec/kernel-areas.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader } from "./header.ts";
 import { encodeHeader, ltxHeaderSizeBytes } from "./header.ts";
-import { frameHeaderSizeBytes, legacyFrameHeaderSizeBytes, ltxFrameLayout } from "./page-block.ts";
+import { legacyFrameHeaderSizeBytes, ltxFrameLayout } from "./page-block.ts";
 import { PageIndexWriter } from "./page-index.ts";
 import { PageOrder } from "./page-order.ts";
-import { checkPostApply, encodeTrailer, hashedTrailerSizeBytes } from "./trailer.ts";
+import {
+  checkPostApply,
+  checkSnapshotProof,
+  encodeTrailer,
+  hashedTrailerSizeBytes,
+} from "./trailer.ts";
 
 /** Encodes one file, page batch by page batch. Dispose it, finished or not. */
 export class LtxEncoder implements Disposable {
@@ -116,7 +122,7 @@ export class LtxEncoder implements Disposable {
   /**
    * Ends the file: returns its last bytes (all of it if no page was encoded). `postApplyChecksum` is for headers
    * without `noChecksum`, which Headwater reads but does not put into replicas. Throws `ltx/order` for a snapshot
-   * that lacks pages.
+   * that lacks pages, `ltx/checksum` for one whose pages are not the database that its proof names.
    */
   finish(postApplyChecksum = 0n): Uint8Array<ArrayBuffer> {
     const kernel = this.#kernel;
@@ -125,6 +131,7 @@ export class LtxEncoder implements Disposable {
     const missing = this.#order.missing();
     if (missing !== undefined) throw ltxFault("ltx/order", place, missing);
     checkPostApply(postApplyChecksum, this.#header, kernel.pagesChecksum, place);
+    checkSnapshotProof(this.#header, kernel.pagesChecksum, place);
     const head = kernel.frames.slice(0, this.#pendingBytes);
     const end = new Uint8Array(legacyFrameHeaderSizeBytes);
     const index = this.#index.finish();

@@ -1,7 +1,7 @@
 // Frames: how a page stands in an LTX file. Page number, flags, size and one LZ4 block; Litestream 0.5.0 to
 // 0.5.3 wrote flags 0, no size and one LZ4 frame instead. Format: docs/formats/ltx.md, "Page block".
 import type { Codec } from "../codec/codec.ts";
-import { maxBlockSizeBytes } from "../codec/kernel-areas.ts";
+import { frameHeaderSizeBytes, maxBlockSizeBytes } from "../codec/kernel-areas.ts";
 import { decodeLz4Frame } from "../codec/lz4-frame.ts";
 import { viewOf } from "../base/bytes.ts";
 import type { FilePlace } from "./fault.ts";
@@ -16,10 +16,8 @@ export const ltxFrameLayout = {
 
 /** Header of a legacy frame, and length of the zero bytes that end the page block. */
 export const legacyFrameHeaderSizeBytes = 6;
-/** Header of a frame with a size. */
-export const frameHeaderSizeBytes = 10;
 /** Flag: a size field and an LZ4 block follow. */
-export const sizedFlag = 1;
+const sizedFlag = 1;
 
 /** What stands at one place of the page block. */
 export type FrameHead =

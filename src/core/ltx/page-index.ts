@@ -7,7 +7,7 @@ import { ltxFault } from "./fault.ts";
 import { ltxTrailerSizeBytes } from "./trailer.ts";
 
 /** Bytes of the length that follows the index. */
-export const indexLengthSizeBytes = 8;
+const indexLengthSizeBytes = 8;
 
 /** Longest varint we accept: offsets up to 2^53. */
 const maxVarintBytes = 8;
@@ -57,13 +57,13 @@ export interface PageIndexEntry {
 }
 
 /** A varint read: its value and where the next byte is. `undefined` if it is cut off. */
-export interface Varint {
+interface Varint {
   readonly value: number;
   readonly next: number;
 }
 
 /** Reads a varint in shortest form. Throws `ltx/invalid` at `place` for a longer form or 2^53 and above. */
-export function readVarint(bytes: Uint8Array, at: number, place: FilePlace): Varint | undefined {
+function readVarint(bytes: Uint8Array, at: number, place: FilePlace): Varint | undefined {
   let value = 0;
   let scale = 1;
   for (let i = 0; i < maxVarintBytes; i++, scale *= 128) {

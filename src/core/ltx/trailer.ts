@@ -42,6 +42,20 @@ export function decodeTrailer(bytes: Uint8Array): LtxTrailer {
 }
 
 /**
+ * A snapshot proves itself: its pages are the database that its proof names. For both directions. Throws
+ * `ltx/checksum` at `place`.
+ */
+export function checkSnapshotProof(
+  header: LtxHeader,
+  pagesChecksum: bigint,
+  place: FilePlace,
+): void {
+  const after = header.proof?.after ?? 0n;
+  if (header.minTxid !== 1n || after === 0n || after === pagesChecksum) return;
+  throw ltxFault("ltx/checksum", place, "the pages of the snapshot are not those its proof names");
+}
+
+/**
  * The rules for the post-apply checksum, for both directions. `pagesChecksum` is the XOR of the pages in the
  * file, which for a snapshot is the database. Throws `ltx/invalid` or `ltx/checksum` at `place`.
  */
