@@ -8,7 +8,13 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep: async (ms, { signal }) => {
-    await sleepFor(ms, undefined, { signal });
+    try {
+      await sleepFor(ms, undefined, { signal });
+    } catch (error) {
+      // Node rejects with an error of its own, which only mentions the reason.
+      signal?.throwIfAborted();
+      throw error;
+    }
   },
 };
 

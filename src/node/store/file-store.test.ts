@@ -51,8 +51,9 @@ describe("file store", () => {
 
 describe("file store, prefixed", () => {
   test.for(objectStoreCases)("$name", async ({ run }) => {
-    const open = async (): Promise<ObjectStore> => createPrefixedStore(openStore(), "ltx/");
-    await expect(run(open)).resolves.toBeUndefined();
+    await expect(
+      run(async () => createPrefixedStore(openStore(), "ltx/")),
+    ).resolves.toBeUndefined();
   });
 });
 

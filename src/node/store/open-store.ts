@@ -31,6 +31,10 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     const { createFileStore } = await import("./file-store.ts");
     return createFileStore({ ...options, root: parseFileUrl(url) });
   }
+  if (scheme === "s3") {
+    const { createS3Store } = await import("./s3-store.ts");
+    return createS3Store({ ...options, url, environment: options.environment ?? process.env });
+  }
   throw new HeadwaterError(
     "store/url",
     `${JSON.stringify(hideSecrets(url))} is not a URL of a store. Use file:///absolute/path or s3://bucket/path.`,
@@ -40,6 +44,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
 /** The absolute path of a `file:` URL; its query is ignored, as Litestream does. */
 function parseFileUrl(url: string): string {
   try {
+    if (!/^file:\/\//i.test(url)) throw new Error("the slashes are missing");
     return fileURLToPath(url.replace(/[?].*$/, ""));
   } catch (error) {
     throw new HeadwaterError(
