@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
+import { systemClock } from "../base/clock.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
@@ -33,7 +34,9 @@ export function ltxCommand(context: CliContext): Command {
     using interruption = abortOnSignals();
     const { signal } = interruption;
     const { url } = await resolveSource(source);
-    await using store = await systemEnvironment(createMessageLogger(context)).openReplica(url, {
+    await using store = await systemEnvironment(
+      createMessageLogger(context, systemClock),
+    ).openReplica(url, {
       signal,
     });
     const layout = layoutForUrl(url);

@@ -128,7 +128,7 @@ async function runRestore(context: CliContext, options: RestoreOptions): Promise
   using progress = new Progress(context, systemClock);
   return await restore({
     ...options,
-    logger: createMessageLogger(context),
+    logger: createMessageLogger(context, systemClock),
     onProgress: ({ phase, doneBytes, totalBytes }) => {
       const label = `${phase === "check" ? "checking" : "restoring"} ${options.output}`;
       progress.update({ label, doneBytes, totalBytes });
@@ -176,7 +176,7 @@ interface PlanRequest {
 
 async function showPlan(context: CliContext, request: PlanRequest): Promise<void> {
   const { sourceText, source, output, flags, options, signal } = request;
-  const environment = systemEnvironment(createMessageLogger(context));
+  const environment = systemEnvironment(createMessageLogger(context, systemClock));
   await using store = await environment.openReplica(source.url, { signal });
   const files = await planFromStore(store, options, { signal });
   const first = must(files.at(0), "first file of a plan");

@@ -39,7 +39,7 @@ async function runVerify(
   return await verify({
     replica: url,
     signal,
-    logger: createMessageLogger(context),
+    logger: createMessageLogger(context, systemClock),
     onProgress: (step) => {
       progress.update({ label: `verifying ${url.replace(/[?].*$/u, "")}`, ...step });
     },
