@@ -98,6 +98,20 @@ export async function retry<T>(
   }
 }
 
+/** The result of `work`, or the signal's reason as soon as it is aborted. `work` itself goes on: others may wait for it. */
+export async function orAborted<T>(work: Promise<T>, { signal }: Waiting): Promise<T> {
+  if (signal === undefined) return work;
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /**
  * The items of `source`, ending with the signal's reason as soon as it is aborted, even while `source` hangs.
  * Leaving the loop closes `source`.

@@ -5,7 +5,9 @@ export function nearestOf(word: string, known: readonly string[]): string | unde
   let nearest: string | undefined;
   let fewest = Math.max(2, Math.floor(word.length / 2)) + 1;
   for (const candidate of known) {
-    const edits = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    // Half a name counts as one slip.
+    const isBeginning = word.length > 2 && candidate.startsWith(word.toLowerCase());
+    const edits = isBeginning ? 1 : editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (edits < fewest) [nearest, fewest] = [candidate, edits];
   }
   return nearest;

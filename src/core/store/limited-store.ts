@@ -1,36 +1,32 @@
-// At most so many requests at once. A slot is held only while something is asked of the store: never while a caller
-// thinks about what it has read, never while a body is produced. So a body may be read from the same store, and any
-// number of reads may be open, without anybody waiting for a slot that its holder cannot give back.
+// At most so many requests at once. Reads and writes are counted apart: the body of a put may be read from the same
+// store, so that a put which holds the last slot would otherwise wait for a read that waits for its slot. A read
+// holds its slot only while something is fetched, never while its caller thinks: any number may be open.
 import type { Waiting } from "../base/async.ts";
 import { Semaphore } from "../base/semaphore.ts";
-import type {
-  ListOptions,
-  ObjectBody,
-  ObjectContent,
-  ObjectInfo,
-  ObjectStore,
-} from "./object-store.ts";
+import type { ObjectContent, ObjectStore } from "./object-store.ts";
 
-/** `store`, with at most `limit` requests in progress. Further ones wait in the order they came. */
+/**
+ * `store`, with at most `limit` writes (puts, deletes, copies) and at most `limit` reads in progress. Further ones wait
+ * in the order they came.
+ */
 export function createLimitedStore(
   store: ObjectStore,
   { limit }: { readonly limit: number },
 ): ObjectStore {
-  const slots = new Semaphore(limit);
+  const reads = new Semaphore(limit);
+  const writes = new Semaphore(limit);
   return {
     url: store.url,
-    features: (options) => slots.run(() => store.features(options), options),
-    put: (key, body, options) =>
-      slots.run(() => store.put(key, withoutSlot(body, slots), options), options),
+    features: (options) => reads.run(() => store.features(options), options),
+    put: (key, body, options) => writes.run(() => store.put(key, body, options), options),
     get: async (key, options): Promise<ObjectContent | undefined> => {
-      const content = await slots.run(() => store.get(key, options), options);
-      return content && { info: content.info, body: withSlot(content.body, slots, options) };
+      const content = await reads.run(() => store.get(key, options), options);
+      return content && { info: content.info, body: withSlot(content.body, reads, options) };
     },
-    head: (key, options) => slots.run(() => store.head(key, options), options),
-    list: (options: ListOptions): AsyncIterable<ObjectInfo> =>
-      withSlot(store.list(options), slots, options),
-    delete: (keys, options) => slots.run(() => store.delete(keys, options), options),
-    copy: (from, to, options) => slots.run(() => store.copy(from, to, options), options),
+    head: (key, options) => reads.run(() => store.head(key, options), options),
+    list: (options) => withSlot(store.list(options), reads, options),
+    delete: (keys, options) => writes.run(() => store.delete(keys, options), options),
+    copy: (from, to, options) => writes.run(() => store.copy(from, to, options), options),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
@@ -51,30 +47,4 @@ async function* withSlot<T>(
   } finally {
     await iterator.return?.();
   }
-}
-
-/** `body`, giving the put's own slot back while each chunk is produced. (After an abort, as long as the producer hangs, one slot too many is free.) */
-function withoutSlot(body: ObjectBody, slots: Semaphore): ObjectBody {
-  return {
-    sizeBytes: body.sizeBytes,
-    async *open(options) {
-      const iterator = body.open(options)[Symbol.asyncIterator]();
-      try {
-        for (;;) {
-          slots.release();
-          let step: IteratorResult<Uint8Array>;
-          try {
-            step = await iterator.next();
-          } finally {
-            // Without a signal: the put that holds the slot will release it, so it must have it.
-            await slots.acquire({});
-          }
-          if (step.done === true) return;
-          yield step.value;
-        }
-      } finally {
-        await iterator.return?.();
-      }
-    },
-  };
 }

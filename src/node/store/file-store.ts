@@ -1,7 +1,7 @@
 // Objects as files under one directory. An object appears under its name only when all of its bytes are on stable
 // storage, and is never changed in place: `link` publishes where the name must be new, `rename` otherwise.
 import { posix } from "node:path";
-import { mapConcurrent, throwIfAborted } from "../../core/base/async.ts";
+import { mapConcurrent, orAborted, throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError, hasCode, platformCode } from "../../core/base/errors.ts";
@@ -72,9 +72,15 @@ class FileStore implements ObjectStore {
   }
 
   async features(options: Waiting): Promise<StoreFeatures> {
-    throwIfAborted(options);
-    this.#features ??= this.#probe();
-    return this.#features;
+    if (this.#features === undefined) {
+      const features = this.#probe();
+      this.#features = features;
+      // A failure says nothing about the next time.
+      features.catch(() => {
+        this.#features = undefined;
+      });
+    }
+    return orAborted(this.#features, options);
   }
 
   async put(key: string, body: ObjectBody, options: PutOptions): Promise<ObjectInfo> {
@@ -246,7 +252,9 @@ class FileStore implements ObjectStore {
   /** Hard links are what create-only and copy stand on: tried in the root, or where the root will be. */
   async #probe(): Promise<StoreFeatures> {
     let directory = this.#root;
-    while ((await this.#fileSystem.status(directory))?.kind !== "directory") {
+    for (;;) {
+      const status = await fileWork(directory, this.#fileSystem.status(directory));
+      if (status?.kind === "directory") break;
       directory = posix.dirname(directory);
     }
     const from = posix.join(directory, temporaryName(this.#writer, this.#options));

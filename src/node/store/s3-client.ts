@@ -13,7 +13,6 @@ export interface S3Timeouts {
 export interface ConnectOptions {
   readonly environment: Environment;
   readonly timeouts: S3Timeouts;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** The SDK would write to the console otherwise. */
@@ -28,7 +27,7 @@ export async function connectS3(settings: S3Settings, options: ConnectOptions): 
   if (settings.region !== undefined) return createClient(settings, settings.region, options);
   const likely = environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1";
   const client = createClient(settings, likely, options);
-  const region = await lookUpRegion(client, settings.bucket, options).catch((error: unknown) => {
+  const region = await lookUpRegion(client, settings.bucket).catch((error: unknown) => {
     client.destroy();
     throw error;
   });
@@ -38,14 +37,9 @@ export async function connectS3(settings: S3Settings, options: ConnectOptions): 
 }
 
 /** Every region knows where a bucket is, and says so even when it refuses the request. */
-async function lookUpRegion(
-  client: S3Client,
-  bucket: string,
-  { signal }: ConnectOptions,
-): Promise<string | undefined> {
+async function lookUpRegion(client: S3Client, bucket: string): Promise<string | undefined> {
   try {
-    const abort = signal === undefined ? {} : { abortSignal: signal };
-    const { BucketRegion } = await client.send(new HeadBucketCommand({ Bucket: bucket }), abort);
+    const { BucketRegion } = await client.send(new HeadBucketCommand({ Bucket: bucket }));
     return BucketRegion;
   } catch (error) {
     const region = responseHeader(error, "x-amz-bucket-region");

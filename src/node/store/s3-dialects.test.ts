@@ -10,6 +10,8 @@ import { VirtualClock } from "../../core/testing/virtual-clock.ts";
 import { errorAnswer, startS3Stub, startTinyS3 } from "../../../test/support/s3-stub.ts";
 import type { S3Stub, StubAnswer } from "../../../test/support/s3-stub.ts";
 import { systemRandom } from "../base/clock.ts";
+import { connectS3 } from "./s3-client.ts";
+import { toS3Settings } from "./s3-settings.ts";
 import { createS3Store } from "./s3-store.ts";
 
 const clock = new VirtualClock({ isEager: true });
@@ -68,6 +70,21 @@ async function keysOf(stub: S3Stub, after?: string): Promise<readonly string[]> 
 
 function upload(id: string, initiated: string): string {
   return `<Upload><Key>app/${id}</Key><UploadId>${id}</UploadId><Initiated>${initiated}</Initiated></Upload>`;
+}
+
+/** The region that a client of AWS itself would use for the bucket. */
+async function lookUp(stub: S3Stub, environmentRegion?: string): Promise<string> {
+  const url = `s3://bucket/app?endpoint=${stub.endpoint}`;
+  const client = await connectS3(
+    { ...toS3Settings(url, environment), region: undefined },
+    {
+      environment: { AWS_REGION: environmentRegion },
+      timeouts: { connectTimeoutMs: 1000, idleTimeoutMs: 1000 },
+    },
+  );
+  const region = await client.config.region();
+  client.destroy();
+  return region;
 }
 
 describe("conditions", () => {
@@ -258,6 +275,25 @@ describe("listing", () => {
       })),
     );
     await expect(keysOf(lost)).rejects.toMatchObject({ code: "store/failed" });
+  });
+});
+
+describe("the region of a bucket on AWS", () => {
+  test.for([200, 301, 403])("is asked for, and told with status %i", async (status) => {
+    const headers = { "x-amz-bucket-region": "eu-central-1" };
+    const stub = await start(startS3Stub(() => ({ status, headers })));
+    expect(await lookUp(stub)).toBe("eu-central-1");
+    expect(stub.requests).toHaveLength(1);
+  });
+
+  test("is the environment's where nobody may know", async () => {
+    const stub = await start(startS3Stub(() => ({ status: 403 })));
+    expect(await lookUp(stub, "ap-south-1")).toBe("ap-south-1");
+  });
+
+  test("of a missing bucket is an error", async () => {
+    const stub = await start(startS3Stub(() => ({ status: 404 })));
+    await expect(lookUp(stub)).rejects.toMatchObject({ name: "NotFound" });
   });
 });
 

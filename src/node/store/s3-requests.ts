@@ -1,7 +1,7 @@
 // One place through which every S3 request goes: connects at the first one, maps every failure, adds what all
 // requests of a kind have in common.
 import type { S3Client } from "@aws-sdk/client-s3";
-import { throwIfAborted } from "../../core/base/async.ts";
+import { orAborted, throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import type { PutCondition } from "../../core/store/object-store.ts";
@@ -49,8 +49,7 @@ export class S3Requests {
   ): Promise<T> {
     throwIfAborted(about);
     try {
-      const client = await this.#connect();
-      throwIfAborted(about);
+      const client = await orAborted(this.#connect(), about);
       const result = await work(
         client,
         about.signal === undefined ? {} : { abortSignal: about.signal },

@@ -138,6 +138,11 @@ describe("S3 URL", () => {
     expect(settings("s3://b/p", { AWS_ACCESS_KEY_ID: "half" }).credentials).toBeUndefined();
     const environment = { LITESTREAM_S3_ENDPOINT: "localhost:9000" };
     expect(settings("s3://b/p", environment).endpoint).toBe("http://localhost:9000");
+    const sdk = {
+      AWS_ENDPOINT_URL: "http://localhost:1",
+      AWS_ENDPOINT_URL_S3: "http://localhost:2",
+    };
+    expect(settings("s3://b/p", sdk).endpoint).toBe("http://localhost:2");
     expect(settings("s3://b/p?endpoint=other.org", environment).endpoint).toBe("https://other.org");
   });
 

@@ -41,19 +41,19 @@ export interface S3Settings {
 }
 
 /** Secret. */
-export interface S3Credentials {
+interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
 }
 
-export type S3Encryption =
+type S3Encryption =
   | { readonly kind: "none" }
   /** The key is secret. */
   | { readonly kind: "customer"; readonly key: string; readonly keyMd5: string | undefined }
   | { readonly kind: "kms"; readonly keyId: string };
 
-export interface S3Provider {
+interface S3Provider {
   readonly name: string;
   readonly forcePathStyle?: boolean;
   readonly requireContentMd5?: boolean;
@@ -95,9 +95,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function toS3Settings(url: string, environment: Environment): S3Settings {
   const parsed = parseS3Url(url);
   const { parameters } = parsed;
-  const endpoint = toEndpoint(
-    parameters.endpoint ?? parsed.endpoint ?? nonEmpty(environment["LITESTREAM_S3_ENDPOINT"]),
-  );
+  const endpoint = toEndpoint(parameters.endpoint ?? parsed.endpoint ?? endpointIn(environment));
   const provider = endpoint === undefined ? { name: "AWS" } : providerOf(endpoint);
   const sse = toEncryption(parameters);
   if (
@@ -138,6 +136,13 @@ export function secretsOf({ credentials, sse }: S3Settings): readonly string[] {
   const customerKey = sse.kind === "customer" ? sse.key : undefined;
   const texts = [credentials?.secretAccessKey, credentials?.sessionToken, customerKey];
   return texts.flatMap((text) => nonEmpty(text) ?? []);
+}
+
+/** The SDK's own names count as well: it would use them without our knowing. */
+function endpointIn(environment: Environment): string | undefined {
+  return ["LITESTREAM_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+    .map((name) => nonEmpty(environment[name]))
+    .find((value) => value !== undefined);
 }
 
 function providerOf(endpoint: URL): S3Provider {

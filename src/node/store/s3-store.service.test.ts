@@ -25,20 +25,25 @@ interface Overrides {
   readonly idleTimeoutMs?: number;
 }
 
+const world = {
+  environment: { AWS_ACCESS_KEY_ID: s3?.accessKeyId, AWS_SECRET_ACCESS_KEY: s3?.secretAccessKey },
+  clock: systemClock,
+  random: systemRandom,
+  logger: silentLogger,
+};
+
 /** A store at a path that nobody else uses. */
 function openStore(overrides: Overrides = {}): ObjectStore {
   count += 1;
   const endpoint = overrides.endpoint ?? s3?.endpoint ?? "";
   const query = `endpoint=${endpoint}${overrides.parameters ?? ""}`;
   return createS3Store({
+    ...world,
     url: `s3://${overrides.bucket ?? bucket}/store-${count}?${query}`,
     environment: {
-      AWS_ACCESS_KEY_ID: s3?.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: overrides.secret ?? s3?.secretAccessKey,
+      ...world.environment,
+      ...(overrides.secret === undefined ? {} : { AWS_SECRET_ACCESS_KEY: overrides.secret }),
     },
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
     timeouts: { connectTimeoutMs: 2000, idleTimeoutMs: overrides.idleTimeoutMs ?? 20_000 },
   });
 }
@@ -64,6 +69,18 @@ beforeAll(async () => {
 describe.skipIf(s3 === undefined)("S3 store on Ceph", () => {
   test.for(objectStoreCases)("$name", async ({ run }) => {
     await expect(run(async () => openStore())).resolves.toBeUndefined();
+  });
+
+  test("an empty path puts a slash before the keys, as Litestream does", async () => {
+    const url = `s3://${bucket}?endpoint=${s3?.endpoint}`;
+    await using root = createS3Store({ ...world, url });
+    const bytes = noise(1000, 29);
+    await root.put("0000/a", bodyOf(bytes), { timestampMs: 5 });
+    expect(await isStored(root, "0000/a", bytes)).toBe(true);
+    const keys = [];
+    for await (const { key } of root.list({ prefix: "" })) keys.push(key);
+    expect(keys).toEqual(["0000/a"]);
+    await root.delete(["0000/a"], {});
   });
 
   test("what this server does with conditions is found out, and no trace is left", async () => {
@@ -110,7 +127,6 @@ describe.skipIf(s3 === undefined)("S3 store behind a bad network", () => {
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     });
     const backoff = { firstMs: 20, maxMs: 200 };
-    const world = { clock: systemClock, random: systemRandom, logger: silentLogger };
     return createRetryingStore(store, { ...world, attempts: 8, backoff });
   }
 

@@ -1,6 +1,6 @@
 // Objects in a bucket of S3 or of anything that speaks its protocol. Which promises hold is tried, not assumed.
 import { CopyObjectCommand, DeleteObjectCommand, DeleteObjectsCommand } from "@aws-sdk/client-s3";
-import { throwIfAborted } from "../../core/base/async.ts";
+import { orAborted, throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
@@ -155,9 +155,7 @@ class S3Store implements ObjectStore {
         },
       );
     }
-    const abilities = await this.#abilities;
-    throwIfAborted(options);
-    return abilities;
+    return orAborted(this.#abilities, options);
   }
 
   /** What became of a conditional put that the server neither confirmed nor refused? */
