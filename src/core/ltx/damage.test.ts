@@ -2,7 +2,6 @@
 import * as fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { compressFrameSync } from "lz4-napi";
 import { describe, expect, test } from "vitest";
 import { readGoldenSet } from "../../../test/support/golden.ts";
 import type { WholeLtx } from "../../../test/support/ltx.ts";
@@ -13,26 +12,31 @@ import {
   encodeWhole,
   ltxHeader,
 } from "../../../test/support/ltx.ts";
-import { concatBytes, viewOf } from "../base/bytes.ts";
+import type { Parts } from "../../../test/support/ltx-parts.ts";
+import {
+  assemble,
+  frame,
+  indexOf,
+  literalBlock,
+  oldFrame,
+  partPageSize,
+  parts,
+  samplePage,
+} from "../../../test/support/ltx-parts.ts";
+import { concatBytes } from "../base/bytes.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { openCodec } from "../codec/codec.ts";
 import { openLtx } from "./decoder.ts";
 import { LtxEncoder, encodeLtx } from "./encoder.ts";
 import type { LtxHeader } from "./header.ts";
-import { checksumFlag, encodeHeader, ltxHeaderLayout, ltxHeaderSizeBytes } from "./header.ts";
+import { checksumFlag, ltxHeaderLayout, ltxHeaderSizeBytes } from "./header.ts";
 import { checksumPages, PageChecksums } from "./page-checksums.ts";
-import { PageIndexWriter } from "./page-index.ts";
-import { encodeTrailer } from "./trailer.ts";
 import { toTxid } from "./txid.ts";
 
 const codec = openCodec();
-const pageSize = 512;
+const pageSize = partPageSize;
 
-function page(seed: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(pageSize).map((_, i) => (i % 100 < 60 ? seed : i * seed));
-}
-
-const pageByPgno = new Map([1, 2, 4].map((pgno) => [pgno, page(pgno)]));
+const pageByPgno = new Map([1, 2, 4].map((pgno) => [pgno, samplePage(pgno)]));
 const sound = await encodeWhole(
   codec,
   ltxHeader({ pageSize, commit: 4, proof: { before: checksumFlag, after: checksumFlag | 1n } }),
@@ -99,86 +103,6 @@ describe("bytes", () => {
   });
 });
 
-/** A file put together by hand, with a right checksum, so that only the rule under test is broken. */
-interface Parts {
-  readonly header: Uint8Array;
-  /** Frames: header bytes, the page they stand for, and the bytes stored for it. */
-  readonly frames: readonly {
-    readonly head: Uint8Array;
-    readonly page: Uint8Array;
-    readonly body: Uint8Array;
-  }[];
-  readonly end: Uint8Array;
-  readonly index: Uint8Array;
-  readonly postApplyChecksum: bigint;
-}
-
-function assemble({ header, frames, end, index, postApplyChecksum }: Parts): Uint8Array {
-  using kernel = codec.openKernel(pageSize);
-  const hash = (bytes: Uint8Array): Uint8Array => {
-    kernel.hash(bytes);
-    return bytes;
-  };
-  const pieces = [hash(header)];
-  for (const { head, page: bytes, body } of frames) {
-    pieces.push(hash(head), body);
-    hash(bytes);
-  }
-  pieces.push(hash(end), hash(index));
-  hash(encodeTrailer({ postApplyChecksum, fileChecksum: 0n }).subarray(0, 8));
-  pieces.push(encodeTrailer({ postApplyChecksum, fileChecksum: kernel.fileChecksum }));
-  return concatBytes(pieces);
-}
-
-function frame(
-  pgno: number,
-  { flags = 1, body = literalBlock(page(pgno)) } = {},
-): Parts["frames"][number] {
-  const head = new Uint8Array(10);
-  const view = viewOf(head);
-  view.setUint32(0, pgno);
-  view.setUint16(4, flags);
-  view.setUint32(6, body.length);
-  return { head, page: page(pgno), body };
-}
-
-/** A frame as Litestream 0.5.0 wrote it. */
-function oldFrame(pgno: number): Parts["frames"][number] {
-  return {
-    head: frame(pgno).head.with(5, 0).slice(0, 6),
-    page: page(pgno),
-    body: compressFrameSync(Buffer.from(page(pgno)), { contentChecksum: true }),
-  };
-}
-
-/** An LZ4 block of one literal run. */
-function literalBlock(bytes: Uint8Array): Uint8Array {
-  const rest = bytes.length - 15;
-  const length = [...Array.from({ length: Math.floor(rest / 255) }, () => 255), rest % 255];
-  return concatBytes([Uint8Array.of(0xf0, ...length), bytes]);
-}
-
-function indexOf(frames: Parts["frames"]): Uint8Array {
-  const index = new PageIndexWriter();
-  let offset = ltxHeaderSizeBytes;
-  for (const { head, body } of frames) {
-    const sizeBytes = head.length + body.length;
-    index.add(viewOf(head).getUint32(0), offset, sizeBytes);
-    offset += sizeBytes;
-  }
-  return index.finish();
-}
-
-function parts(frames: Parts["frames"], header: Partial<LtxHeader> = {}): Parts {
-  return {
-    header: encodeHeader(ltxHeader({ pageSize, commit: 4, ...header })),
-    frames,
-    end: new Uint8Array(6),
-    index: indexOf(frames),
-    postApplyChecksum: 0n,
-  };
-}
-
 const snapshot = { minTxid: toTxid(1), maxTxid: toTxid(1) };
 
 describe("rules", () => {
@@ -221,7 +145,7 @@ describe("rules", () => {
     [
       "a block of half a page",
       "ltx/invalid",
-      parts([frame(1, { body: literalBlock(page(1).subarray(256)) })]),
+      parts([frame(1, { body: literalBlock(samplePage(1).subarray(256)) })]),
     ],
     [
       "a block of two pages",
@@ -268,7 +192,7 @@ function provedSnapshot(after: bigint): Partial<LtxHeader> {
 describe("the proof of a snapshot", () => {
   const right = new PageChecksums(pageSize);
   const single = new BigUint64Array(1);
-  checksumPages(codec, pageSize, Uint32Array.of(1), 0, 1, page(1), single);
+  checksumPages(codec, pageSize, Uint32Array.of(1), 0, 1, samplePage(1), single);
   right.setMany(Uint32Array.of(1), 0, 1, single);
 
   test("agrees with its pages", async () => {
@@ -279,7 +203,11 @@ describe("the proof of a snapshot", () => {
   test("is refused if it names another database, by reader and writer", async () => {
     const header = provedSnapshot(right.databaseChecksum ^ 1n);
     expect(await outcome(assemble(parts([frame(1)], header)))).toBe("ltx/checksum");
-    const bytes = encodeWhole(codec, ltxHeader({ pageSize, ...header }), new Map([[1, page(1)]]));
+    const bytes = encodeWhole(
+      codec,
+      ltxHeader({ pageSize, ...header }),
+      new Map([[1, samplePage(1)]]),
+    );
     await expect(bytes).rejects.toMatchObject({ code: "ltx/checksum" });
   });
 });
@@ -303,7 +231,7 @@ describe("files with checksums of the database", () => {
   test("must agree with the pages of a snapshot", async () => {
     const header = ltxHeader({ pageSize, noChecksum: false, ...snapshot });
     using encoder = new LtxEncoder(codec, header);
-    const head = encoder.encodePages(Uint32Array.of(1), 0, 1, page(1)).slice();
+    const head = encoder.encodePages(Uint32Array.of(1), 0, 1, samplePage(1)).slice();
     const { pagesChecksum } = encoder;
     const good = concatBytes([head, encoder.finish(pagesChecksum)]);
     expect(await outcome(good)).toMatchObject({ trailer: { postApplyChecksum: pagesChecksum } });
@@ -348,7 +276,7 @@ describe("the encoder", () => {
 
   test("puts the header in front of the first pages", async () => {
     using encoder = new LtxEncoder(codec, ltxHeader({ pageSize }));
-    const first = encoder.encodePages(Uint32Array.of(1), 0, 1, page(1));
+    const first = encoder.encodePages(Uint32Array.of(1), 0, 1, samplePage(1));
     expect(first.subarray(0, 4)).toEqual(new TextEncoder().encode("LTX1"));
     expect(encoder.sizeBytes).toBe(first.length);
   });

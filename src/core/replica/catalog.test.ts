@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { hasCode } from "../base/errors.ts";
 import { toTxid } from "../ltx/txid.ts";
 import { createMemoryStore } from "../store/memory-store.ts";
-import { type ObjectStore, bodyOf } from "../store/object-store.ts";
+import { type ListOptions, type ObjectStore, bodyOf } from "../store/object-store.ts";
 import { listLevel, listReplica } from "./catalog.ts";
 import { litestreamLayout, litestreamS3Layout } from "./layout.ts";
 
@@ -52,5 +52,26 @@ describe("listReplica", () => {
       (error: unknown) => error,
     );
     expect(hasCode(failure, "store/failed")).toBe(true);
+  });
+
+  it("stops the other levels when one cannot be listed, and fails with its reason", async () => {
+    const store = createMemoryStore({ clock: stillClock });
+    const stopped: unknown[] = [];
+    const failing: ObjectStore = new Proxy(store, {
+      get: (target, name) =>
+        name === "list"
+          ? async function* list({ prefix, signal }: ListOptions) {
+              if (prefix === "ltx/4/") throw new Error("no answer");
+              await new Promise((resolve) => {
+                signal?.addEventListener("abort", resolve);
+              });
+              stopped.push(prefix);
+              signal?.throwIfAborted();
+              yield* target.list({ prefix });
+            }
+          : Reflect.get(target, name),
+    });
+    await expect(listReplica(failing, litestreamLayout, {})).rejects.toThrow("no answer");
+    expect(stopped).toHaveLength(9);
   });
 });

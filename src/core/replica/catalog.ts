@@ -56,9 +56,18 @@ export async function listReplica(
   layout: ReplicaLayout,
   { signal }: Waiting,
 ): Promise<readonly ReplicaFile[]> {
-  const levels = Array.from({ length: maxLevel + 1 }, (_, level) => level);
-  const lists = await Promise.all(
-    levels.map((level) => listLevel(store, layout, level, { signal })),
-  );
-  return lists.flat();
+  const failure = new AbortController();
+  const both = signal === undefined ? failure.signal : AbortSignal.any([signal, failure.signal]);
+  const lists = Array.from({ length: maxLevel + 1 }, async (_, level) => {
+    try {
+      return await listLevel(store, layout, level, { signal: both });
+    } catch (error) {
+      // Without this level the others are of no use: stop them, and wait until they have stopped.
+      failure.abort(error);
+      throw error;
+    }
+  });
+  await Promise.allSettled(lists);
+  if (failure.signal.aborted) throw failure.signal.reason;
+  return (await Promise.all(lists)).flat();
 }

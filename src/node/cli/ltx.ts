@@ -3,9 +3,11 @@ import { Command } from "commander";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
+import { systemClock } from "../base/clock.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { createMessageLogger } from "./messages.ts";
 import { formatJson, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
 import { resolveSource } from "./sources.ts";
@@ -32,7 +34,11 @@ export function ltxCommand(context: CliContext): Command {
     using interruption = abortOnSignals();
     const { signal } = interruption;
     const { url } = await resolveSource(source);
-    await using store = await systemEnvironment().openReplica(url, { signal });
+    await using store = await systemEnvironment(
+      createMessageLogger(context, systemClock),
+    ).openReplica(url, {
+      signal,
+    });
     const layout = layoutForUrl(url);
     const files =
       level === "all"

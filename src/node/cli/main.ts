@@ -1,7 +1,7 @@
 // The command line: finds the command, loads only its module, turns what it throws into an exit code. Called by
 // bin/headwater.js.
 import { type Command, CommanderError } from "commander";
-import { hasCode, messageOf } from "../../core/base/errors.ts";
+import { hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
 import type { CliCommand, CliContext } from "./command.ts";
 import { asksForHelp, isHelpFlag, normalizeFlags } from "./flags.ts";
 import { formatTable } from "./output.ts";
@@ -58,6 +58,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
   };
   adoptLitestreamCredentials();
+  process.stdout.on("error", endQuietly);
   const [first = "", ...rest] = argv;
   try {
     if (first === "help" || isHelpFlag(first)) return await help(context, rest[0]);
@@ -125,6 +126,11 @@ function fail(error: unknown, command: string, context: CliContext): number {
     context.inform(`${error.stack ?? ""}\n`);
   }
   return 1;
+}
+
+/** A reader that has seen enough, as in `headwater ltx ... | head`, is no failure. */
+function endQuietly(error: unknown): void {
+  if (platformCode(error) !== "EPIPE") throw error;
 }
 
 function commandNamed(name: string): CliCommand | undefined {

@@ -10,11 +10,12 @@ import {
   type RestoreOptions,
   type RestoreResult,
   restoreDefaults,
-  restoreIn,
+  restore,
 } from "../restore/restore.ts";
 import { planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { createMessageLogger } from "./messages.ts";
 import { formatBytes, formatDuration, formatJson, formatTable, formatTime } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { abortOnSignals } from "./signals.ts";
@@ -125,8 +126,9 @@ function toOptions(flags: RestoreFlags): Omit<RestoreOptions, "replica" | "outpu
 
 async function runRestore(context: CliContext, options: RestoreOptions): Promise<RestoreResult> {
   using progress = new Progress(context, systemClock);
-  return await restoreIn(systemEnvironment(), {
+  return await restore({
     ...options,
+    logger: createMessageLogger(context, systemClock),
     onProgress: ({ phase, doneBytes, totalBytes }) => {
       const label = `${phase === "check" ? "checking" : "restoring"} ${options.output}`;
       progress.update({ label, doneBytes, totalBytes });
@@ -174,7 +176,8 @@ interface PlanRequest {
 
 async function showPlan(context: CliContext, request: PlanRequest): Promise<void> {
   const { sourceText, source, output, flags, options, signal } = request;
-  await using store = await systemEnvironment().openReplica(source.url, { signal });
+  const environment = systemEnvironment(createMessageLogger(context, systemClock));
+  await using store = await environment.openReplica(source.url, { signal });
   const files = await planFromStore(store, options, { signal });
   const first = must(files.at(0), "first file of a plan");
   const last = must(files.at(-1), "last file of a plan");

@@ -5,6 +5,7 @@ import { systemClock } from "../base/clock.ts";
 import { type VerifyResult, verify } from "../restore/verify.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { createMessageLogger } from "./messages.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { abortOnSignals } from "./signals.ts";
@@ -38,6 +39,7 @@ async function runVerify(
   return await verify({
     replica: url,
     signal,
+    logger: createMessageLogger(context, systemClock),
     onProgress: (step) => {
       progress.update({ label: `verifying ${url.replace(/[?].*$/u, "")}`, ...step });
     },

@@ -24,6 +24,7 @@ interface Piece {
 /** The bytes of `files`, in their order. Dispose it to stop what is still being fetched. */
 export class Download implements AsyncDisposable {
   readonly #store: ObjectStore;
+  readonly #isLocal: boolean;
   readonly #pieces: Iterator<Piece>;
   readonly #parallelism: number;
   readonly #onBytes: ((bytes: number) => void) | undefined;
@@ -39,7 +40,8 @@ export class Download implements AsyncDisposable {
     { parallelism, signal, onBytes }: DownloadOptions,
   ) {
     this.#store = store;
-    this.#pieces = piecesOf(files);
+    this.#isLocal = store.url.startsWith("file:");
+    this.#pieces = piecesOf(files.filter((file) => !this.#isStreamed(file)));
     this.#parallelism = parallelism;
     this.#onBytes = onBytes;
     this.#signal =
@@ -52,6 +54,10 @@ export class Download implements AsyncDisposable {
    */
   async *read(file: ReplicaFile): AsyncGenerator<Uint8Array, void, undefined> {
     await this.#skipRest();
+    if (this.#isStreamed(file)) {
+      yield* this.#stream(file);
+      return;
+    }
     this.#unreadPieces = Math.ceil(file.sizeBytes / pieceSizeBytes);
     while (this.#unreadPieces > 0) {
       this.#fill();
@@ -70,6 +76,21 @@ export class Download implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await Promise.allSettled(this.#queue);
+  }
+
+  /** Large files on this machine: reading ahead is the kernel's work, and each chunk is used where it lies. */
+  #isStreamed(file: ReplicaFile): boolean {
+    return this.#isLocal && file.sizeBytes > pieceSizeBytes;
+  }
+
+  async *#stream(file: ReplicaFile): AsyncGenerator<Uint8Array, void, undefined> {
+    const { etag } = file;
+    const content = await this.#store.get(file.key, { etag, signal: this.#signal });
+    if (content === undefined) throw goneError(this.#store, file);
+    for await (const chunk of content.body) {
+      yield chunk;
+      this.#onBytes?.(chunk.length);
+    }
   }
 
   async #skipRest(): Promise<void> {

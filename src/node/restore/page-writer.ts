@@ -6,7 +6,7 @@ import type { PageBatch } from "../../core/ltx/decoder.ts";
 const slotCount = 4;
 
 /** After this much the kernel is asked to start writing to the disk, so that the last sync has little left to do. */
-const syncEveryBytes = 32 * 1024 * 1024;
+const syncEveryBytes = 16 * 1024 * 1024;
 
 /** The pages of one file of a plan must not repeat; call `drain` before those of the next. */
 export class PageWriter {

@@ -3,6 +3,7 @@
 import type { Waiting } from "../../core/base/async.ts";
 import { must } from "../../core/base/assert.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
@@ -30,6 +31,8 @@ export interface RestoreOptions extends RestorePoint, Waiting {
   /** Requests to the store at once; each holds at most 8 MiB of memory. */
   readonly parallelism?: number | undefined;
   readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
+  /** Gets `store.retry` whenever the store has to be asked again. */
+  readonly logger?: Logger | undefined;
 }
 
 export interface RestoreProgress {
@@ -61,7 +64,7 @@ export interface RestoreResult {
  * the output is as it was before. Throws a `HeadwaterError`: `replica/*` and `ltx/*` name the file at fault.
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  return restoreIn(systemEnvironment(), options);
+  return restoreIn(systemEnvironment(options.logger), options);
 }
 
 /** `restore` with its surroundings as an argument. */

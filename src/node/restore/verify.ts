@@ -3,6 +3,7 @@
 // themselves. Memory: a few tables of 8 bytes per page.
 import type { Waiting } from "../../core/base/async.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
 import { type Codec, openCodec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
@@ -11,7 +12,7 @@ import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { checkFileIdentity } from "../../core/replica/chain-state.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { Download } from "./download.ts";
-import { type Environment, systemEnvironment } from "./environment.ts";
+import { systemEnvironment } from "./environment.ts";
 import { type FileFinding, type LevelState, LevelStates, differingPages } from "./level-states.ts";
 import { restoreDefaults } from "./restore.ts";
 
@@ -19,6 +20,8 @@ export interface VerifyOptions extends Waiting {
   /** URL of the replica. */
   readonly replica: string;
   readonly parallelism?: number | undefined;
+  /** Gets `store.retry` whenever the store has to be asked again. */
+  readonly logger?: Logger | undefined;
   readonly onProgress?:
     | ((progress: { readonly doneBytes: number; readonly totalBytes: number }) => void)
     | undefined;
@@ -49,16 +52,14 @@ const fileFaults = /^(?:ltx\/|replica\/|store\/changed$|store\/length$)/u;
  * Reads and judges every file. Throws `replica/empty`, and what the store throws where it does not answer; whatever is
  * wrong with the files themselves is in the result.
  */
-export async function verify(options: VerifyOptions): Promise<VerifyResult> {
-  return verifyIn(systemEnvironment(), options);
-}
-
-/** `verify` with its surroundings as an argument. */
-export async function verifyIn(
-  environment: Environment,
-  { replica, parallelism = restoreDefaults.parallelism, onProgress, signal }: VerifyOptions,
-): Promise<VerifyResult> {
-  await using store = await environment.openReplica(replica, { signal });
+export async function verify({
+  replica,
+  parallelism = restoreDefaults.parallelism,
+  logger,
+  onProgress,
+  signal,
+}: VerifyOptions): Promise<VerifyResult> {
+  await using store = await systemEnvironment(logger).openReplica(replica, { signal });
   const listed = await listReplica(store, layoutForUrl(store.url), { signal });
   const files = listed.toSorted((a, b) => order(a.maxTxid, b.maxTxid) || a.level - b.level);
   const head = files.at(-1)?.maxTxid;
