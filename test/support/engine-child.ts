@@ -1,5 +1,5 @@
 // One engine in a process of its own, for tests that kill it: at a moment, or at its n-th call to the file system.
-// Takes `sync <tag>`, `status` and `stop` on its input; prints `ready`, `synced <tag> <txid>`, `status <json>`,
+// Takes `sync <tag>`, `status`, `fail` and `heal` (of the store) and `stop` on its input; prints `ready`, `synced <tag> <txid>`, `status <json>`,
 // `log <level> <event> <json>`, `stopped` and `failed <code> <message>`.
 import { createInterface } from "node:readline";
 import { HeadwaterError, messageOf } from "../../src/core/base/errors.ts";
@@ -7,6 +7,7 @@ import { formatTxid } from "../../src/core/ltx/txid.ts";
 import { createFaultyFileSystem } from "../../src/core/testing/faulty-file-system.ts";
 import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
 import type { StoreCall, StoreFault } from "../../src/core/testing/faulty-store.ts";
+import type { Clock } from "../../src/core/base/clock.ts";
 import { systemClock } from "../../src/node/base/clock.ts";
 import { resolveOptions } from "../../src/node/engine/engine-options.ts";
 import { startEngine } from "../../src/node/engine/running-engine.ts";
@@ -22,6 +23,15 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Wall-clock time stays as it is; everything that waits waits less. */
+function fasterClock(clock: Clock, speed: number): Clock {
+  return {
+    nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs() * speed,
+    sleep: (ms, waiting) => clock.sleep(ms / speed, waiting),
+  };
+}
+
 const toJson = (value: unknown): string =>
   JSON.stringify(value, (_key, field: unknown) =>
     typeof field === "bigint" ? field.toString() : field,
@@ -33,14 +43,29 @@ function fail(error: unknown): void {
 
 const fileSystem = createFaultyFileSystem(nodeFileSystem, ({ name, path, index }) => {
   if (options.printCalls === true) print(`call ${index} ${name} ${path}`);
-  if (index === options.killAtCall) process.kill(process.pid, "SIGKILL");
+  const isLast =
+    index === options.killAtCall ||
+    (options.killBefore !== undefined && `${name} ${path}`.includes(options.killBefore));
+  if (isLast) process.kill(process.pid, "SIGKILL");
   const { fault } = options;
   if (fault === undefined) return undefined;
   const isMeant = index >= fault.fromCall && index < fault.fromCall + fault.calls;
   return isMeant && `${name} ${path}`.includes(fault.match) ? fault.code : undefined;
 });
 
-function storeFault({ operation }: StoreCall): StoreFault | undefined {
+let isStoreDown = false;
+
+function storeFault({ operation, key, index }: StoreCall): StoreFault | undefined {
+  if (options.printCalls === true) print(`store ${index} ${operation} ${key}`);
+  if (isStoreDown) return { kind: "fail" };
+  const { storeFault: meant } = options;
+  if (
+    meant !== undefined &&
+    meant.operations.includes(operation) &&
+    index >= meant.fromCall &&
+    index < meant.fromCall + meant.calls
+  )
+    return meant.fault;
   const bytesPerSecond = options.throttleBytesPerSecond;
   return bytesPerSecond !== undefined && operation === "put"
     ? { kind: "throttle", bytesPerSecond }
@@ -53,6 +78,9 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     running?.sync().then((txid) => print(`synced ${tag} ${formatTxid(txid)}`), fail);
   } else if (verb === "status") {
     print(`status ${toJson(running?.status())}`);
+  } else if (verb === "fail" || verb === "heal") {
+    isStoreDown = verb === "fail";
+    print(verb);
   } else if (verb === "stop") {
     void stop();
   }
@@ -77,6 +105,7 @@ try {
     resolveOptions(options),
     {
       fileSystem,
+      clock: fasterClock(systemClock, options.clockSpeed ?? 1),
       once: options.once,
       logger: {
         log: (level, event, fields) => {

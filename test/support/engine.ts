@@ -1,6 +1,8 @@
 // Starting engines for tests, and proving what they left in a replica.
 import { fileURLToPath } from "node:url";
 import type { ReplicateOptions } from "../../src/node/engine/engine-options.ts";
+import type { StoreFault, StoreOperation } from "../../src/core/testing/faulty-store.ts";
+import type { EngineStatus } from "../../src/node/engine/engine-status.ts";
 import { startModule } from "./children.ts";
 import type { Child } from "./children.ts";
 
@@ -8,6 +10,8 @@ export interface EngineChildOptions extends ReplicateOptions {
   readonly once?: boolean | undefined;
   /** Dies by SIGKILL right before its n-th call to the file system, counted from 1. */
   readonly killAtCall?: number | undefined;
+  /** Dies right before the first call whose name and path contain this. */
+  readonly killBefore?: string | undefined;
   /** Calls from `fromCall` on whose name and path contain `match` fail with `code`, within `calls` calls. */
   readonly fault?: {
     readonly fromCall: number;
@@ -19,6 +23,17 @@ export interface EngineChildOptions extends ReplicateOptions {
   readonly logs?: boolean | undefined;
   readonly shutdownMs?: number | undefined;
   readonly throttleBytesPerSecond?: number | undefined;
+  /** The engine's clock runs so many times faster: trust, quiet times and pauses between retries are shorter. */
+  readonly clockSpeed?: number | undefined;
+  /** The store fails so from its `fromCall`-th call on, for `calls` calls; also between `fail` and `heal` on the input. */
+  readonly storeFault?:
+    | {
+        readonly fault: StoreFault;
+        readonly operations: readonly StoreOperation[];
+        readonly fromCall: number;
+        readonly calls: number;
+      }
+    | undefined;
 }
 
 /** Starts an engine as a child process. */
@@ -35,6 +50,36 @@ export async function syncEngine(child: Child): Promise<string> {
   child.send(`sync ${tag}`);
   const line = await child.line((text) => text.startsWith(`synced ${tag} `), from);
   return line.slice(`synced ${tag} `.length);
+}
+
+/** What the engine says about itself; 64-bit numbers as text. */
+export async function engineStatus(
+  child: Child,
+): Promise<{
+  readonly [Name in keyof EngineStatus]: EngineStatus[Name] extends bigint
+    ? string
+    : EngineStatus[Name];
+}> {
+  const from = child.lines.length;
+  child.send("status");
+  const line = await child.line((text) => text.startsWith("status "), from);
+  return JSON.parse(line.slice("status ".length));
+}
+
+/** Waits until the engine has logged `event` (after line `from`); returns its fields. */
+export async function loggedEvent(
+  child: Child,
+  event: string,
+  from = 0,
+): Promise<Readonly<Record<string, unknown>>> {
+  const line = await child.line((text) => text.split(" ")[2] === event, from);
+  return JSON.parse(line.split(" ").slice(3).join(" "));
+}
+
+/** Waits until the engine has ended by itself; returns its `failed` line: code and message. */
+export async function engineFailure(child: Child): Promise<string> {
+  await child.exited;
+  return child.lines.findLast((line) => line.startsWith("failed ")) ?? child.stderr;
 }
 
 /** Waits until the engine replicates. */

@@ -1,6 +1,7 @@
 // Proves a whole replica written by an engine from a ledger (ledger.ts): every TXID is applied in turn, and each must
 // hold a gap-free prefix of the transactions, never shorter than the TXID before.
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { silentLogger } from "../../src/core/base/log.ts";
 import { openCodec } from "../../src/core/codec/codec.ts";
 import { openLtx } from "../../src/core/ltx/decoder.ts";
@@ -20,6 +21,8 @@ export interface RestorePoint {
   readonly txid: string;
   /** The newest transaction of the ledger in it. */
   readonly seq: number;
+  /** Of the database at it. */
+  readonly sha256: string;
 }
 
 /** Opens the store of a replica the way the product does. */
@@ -39,8 +42,14 @@ export async function replicaFiles(url: string): Promise<readonly ReplicaFile[]>
   return await listReplica(store, layoutForUrl(url), {});
 }
 
-/** Every restore point, oldest first. Throws at the first that is not a prefix of the ledger or not proved. */
-export async function checkHistory(url: string): Promise<readonly RestorePoint[]> {
+/**
+ * Every restore point, oldest first. Throws at the first that is not a prefix of the ledger or not proved, or is shorter
+ * than the one before; `mayGoBack` allows that, for databases that were replaced.
+ */
+export async function checkHistory(
+  url: string,
+  { mayGoBack = false }: { readonly mayGoBack?: boolean } = {},
+): Promise<readonly RestorePoint[]> {
   await using store = await openReplicaStore(url);
   using directory = temporaryDirectory();
   const codec = openCodec();
@@ -61,9 +70,10 @@ export async function checkHistory(url: string): Promise<readonly RestorePoint[]
     checksums = await applyFile(store, codec, next, path, checksums);
     at = next.maxTxid;
     const { seq } = checkLedger(path);
-    if (seq < (points.at(-1)?.seq ?? 0))
+    if (!mayGoBack && seq < (points.at(-1)?.seq ?? 0))
       throw new Error(`${next.key} goes back to transaction ${seq}`);
-    points.push({ txid: formatTxid(next.maxTxid), seq });
+    const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
+    points.push({ txid: formatTxid(next.maxTxid), seq, sha256 });
   }
   const head = files.reduce((max, file) => (file.maxTxid > max ? file.maxTxid : max), 0n);
   if (head !== at) throw new Error(`the history ends at ${at}, but the head is ${head}`);

@@ -5,14 +5,36 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
+import { createSeededRandom } from "../../src/core/testing/seeded-random.ts";
+import { LedgerWriter, ledgerSchema } from "./ledger.ts";
 import { runWorkload } from "./workload.ts";
 
 const [path = ""] = process.argv.slice(2);
+
+interface LedgerRequest {
+  readonly transactions: number;
+  readonly changes: number;
+  readonly seed: number;
+}
+
 let database: DatabaseSync | undefined;
 
 function connection(): DatabaseSync {
   database ??= new DatabaseSync(path, { timeout: 5000 });
   return database;
+}
+
+/** Appends transactions to the ledger (ledger.ts); returns the number of the newest. */
+function ledger({ transactions, changes, seed }: LedgerRequest): number {
+  connection().exec(ledgerSchema);
+  const writer = new LedgerWriter(connection(), {
+    random: createSeededRandom(seed),
+    changesPerTransaction: changes,
+    maxDocuments: 5_000,
+  });
+  let seq = 0;
+  for (let i = 0; i < transactions; i++) seq = writer.transaction();
+  return seq;
 }
 
 /** The database as SQLite sees it now, as one checkpointed file: base64. Nobody may write meanwhile. */
@@ -37,6 +59,7 @@ function answer(request: Record<string, unknown>): unknown {
   if (typeof request["workload"] === "object") {
     return runWorkload(connection(), request["workload"] as Parameters<typeof runWorkload>[1]);
   }
+  if (typeof request["ledger"] === "object") return ledger(request["ledger"] as LedgerRequest);
   if (request["truth"] === true) return truth();
   if (request["close"] === true) {
     database?.close();

@@ -37,6 +37,15 @@ export class SqliteProcess implements AsyncDisposable {
     return (await this.#ask({ workload })) as number;
   }
 
+  /** Commits so many transactions to the ledger (ledger.ts); resolves with the number of the newest. */
+  async ledger(
+    transactions: number,
+    options: { changes?: number; seed?: number } = {},
+  ): Promise<number> {
+    const { changes = 1, seed = 1 } = options;
+    return (await this.#ask({ ledger: { transactions, changes, seed } })) as number;
+  }
+
   /** The database as SQLite sees it, checkpointed into one file. Nobody may write meanwhile. */
   async truth(): Promise<Uint8Array> {
     return Buffer.from((await this.#ask({ truth: true })) as string, "base64");

@@ -2,6 +2,7 @@
 // Runs in the process that calls it; `replicate` runs it in a process of its own.
 import { lstatSync } from "node:fs";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import type { Clock } from "../../core/base/clock.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
@@ -33,6 +34,8 @@ export interface EngineEnvironment {
   readonly logger: Logger;
   /** One pass: sync, upload, end. */
   readonly once?: boolean | undefined;
+  /** Tests put a faster one in its place. */
+  readonly clock?: Clock | undefined;
   /** Tests put a failing one in front. */
   readonly fileSystem?: FileSystem | undefined;
   /** Tests put a failing one in front. */
@@ -156,10 +159,11 @@ async function openParts(
   const {
     logger,
     once = false,
+    clock = systemClock,
     fileSystem = nodeFileSystem,
     wrapStore = (store) => store,
   } = environment;
-  const [clock, random] = [systemClock, systemRandom];
+  const random = systemRandom;
   const path = realPathOf(options.path);
   const ownership = ownershipOf(path);
   const storeOptions = { clock, random, logger, fileSystem, ownership: ownership.file, signal };

@@ -1,0 +1,119 @@
+// The stage of a test of the engine: a database, an application with a connection on it, a replica, and engines that
+// come and go. Everything that was started is ended with the scene.
+import { cpSync, existsSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { expect } from "vitest";
+import { restore } from "../../src/node/restore/restore.ts";
+import type { Child } from "./children.ts";
+import { startEngineChild } from "./engine.ts";
+import type { EngineChildOptions } from "./engine.ts";
+import { checkHistory } from "./history-check.ts";
+import type { RestorePoint } from "./history-check.ts";
+import { liveImage, sha256OfFile } from "./live-image.ts";
+import { SqliteProcess } from "./sqlite-process.ts";
+import { temporaryDirectory } from "./temporary.ts";
+import type { TemporaryDirectory } from "./temporary.ts";
+
+export class Scene implements AsyncDisposable {
+  readonly directory: TemporaryDirectory;
+  readonly path: string;
+  readonly replica: string;
+  /** The application. */
+  app: SqliteProcess;
+  readonly #started: AsyncDisposable[] = [];
+  #restored = 0;
+
+  private constructor(directory: TemporaryDirectory) {
+    this.directory = directory;
+    this.path = directory.file("app.db");
+    this.replica = directory.url("replica");
+    this.app = new SqliteProcess(this.path);
+  }
+
+  /** A database in WAL mode with `transactions` transactions in its ledger. */
+  static async open({ transactions = 20, pageSize = 4096 } = {}): Promise<Scene> {
+    const scene = new Scene(temporaryDirectory());
+    await scene.app.exec(`PRAGMA page_size=${pageSize}; PRAGMA journal_mode=WAL`);
+    if (transactions > 0) await scene.app.ledger(transactions);
+    return scene;
+  }
+
+  /** The files of another scene, which nobody may be at work on, in a directory of their own. */
+  static copyOf(other: Scene): Scene {
+    const scene = new Scene(temporaryDirectory());
+    cpSync(other.directory.path, scene.directory.path, {
+      recursive: true,
+      preserveTimestamps: true,
+    });
+    return scene;
+  }
+
+  get stateDirectory(): string {
+    return join(this.directory.path, `.${basename(this.path)}-headwater`);
+  }
+
+  /** The files staged in the state directory. */
+  get staged(): readonly string[] {
+    const directory = join(this.stateDirectory, "ltx", "0");
+    return existsSync(directory)
+      ? readdirSync(directory)
+          .filter((name) => name.endsWith(".ltx"))
+          .sort()
+      : [];
+  }
+
+  /** The replica's directory. */
+  get replicaPath(): string {
+    return this.directory.file("replica");
+  }
+
+  /** Starts an engine on the database and the replica, unless told otherwise. */
+  engine(options: Partial<EngineChildOptions> = {}): Child {
+    const engine = startEngineChild({ path: this.path, replica: this.replica, ...options });
+    this.#started.push(engine);
+    return engine;
+  }
+
+  /** Replaces the application's process; the old one ends without closing its connection. */
+  async restartApp(path = this.path): Promise<void> {
+    await this.app.kill();
+    this.app = new SqliteProcess(path);
+  }
+
+  /** The newest state of the replica as a file. */
+  async restored(replica = this.replica): Promise<string> {
+    const output = this.directory.file(`restored-${++this.#restored}.db`);
+    await restore({ replica, output });
+    return output;
+  }
+
+  /** Proves every restore point. */
+  history({ mayGoBack = false } = {}): Promise<readonly RestorePoint[]> {
+    return checkHistory(this.replica, { mayGoBack });
+  }
+
+  /** Proves every restore point, and that the newest is the live database byte for byte. */
+  async prove({ path = this.path, replica = this.replica, mayGoBack = false } = {}): Promise<
+    readonly RestorePoint[]
+  > {
+    const points = await checkHistory(replica, { mayGoBack });
+    const { sha256 } = await liveImage(path);
+    expect(points.at(-1)?.sha256, "the newest restore point is the source").toBe(sha256);
+    expect(await sha256OfFile(await this.restored(replica)), "restore gives the source").toBe(
+      sha256,
+    );
+    return points;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.#started) await one[Symbol.asyncDispose]();
+    await this.app.kill();
+    this.directory[Symbol.dispose]();
+  }
+}
+
+/** Every restore point of `before` is there as it was. */
+export function expectKept(before: readonly RestorePoint[], after: readonly RestorePoint[]): void {
+  const byTxid = new Map(after.map((point) => [point.txid, point]));
+  for (const point of before) expect(byTxid.get(point.txid)).toEqual(point);
+}
