@@ -53,9 +53,7 @@ export async function syncEngine(child: Child): Promise<string> {
 }
 
 /** What the engine says about itself; 64-bit numbers as text. */
-export async function engineStatus(
-  child: Child,
-): Promise<{
+export async function engineStatus(child: Child): Promise<{
   readonly [Name in keyof EngineStatus]: EngineStatus[Name] extends bigint
     ? string
     : EngineStatus[Name];
