@@ -43,10 +43,6 @@ async function timed({ run }: Contender): Promise<number> {
 }
 
 /** The middle value. */
-<<<<<<< HEAD
-function median(values: readonly number[]): number {
-=======
 export function median(values: readonly number[]): number {
->>>>>>> bench
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
