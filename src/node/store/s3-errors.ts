@@ -1,5 +1,6 @@
 // What an answer, or the lack of one, means for a store. Decided from status and code, never from texts.
 import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
+import { errorCodes } from "../../core/base/error-codes.ts";
 import type { ErrorCode } from "../../core/base/errors.ts";
 import type { PutCondition } from "../../core/store/object-store.ts";
 import { property, responseStatus } from "./s3-client.ts";
@@ -56,7 +57,8 @@ export function toS3Error(error: unknown, context: S3ErrorContext): HeadwaterErr
   const text = hide(messageOf(error));
   // Only name and text of the cause: the client's own error carries the request with its signature.
   const cause = new Error(`${name}: ${text}`);
-  return new HeadwaterError(code, `${what}: ${answer}${text === "" ? "" : `: ${text}`}`, {
+  const said = text === "" || text === "UnknownError" ? "" : `: ${text}`;
+  return new HeadwaterError(code, `${what}: ${answer}${said}. ${errorCodes[code].next}`, {
     data: { operation, key, host, status, name },
     cause,
   });
