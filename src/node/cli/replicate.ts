@@ -1,5 +1,6 @@
 // `headwater replicate`: copies a live database to a replica until it is told to stop. The engine runs in this
 // process: it opens nothing but the database, so no second SQLite library can disturb its locks.
+import { statSync } from "node:fs";
 import { Command } from "commander";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
@@ -134,10 +135,13 @@ async function run(
   const starting = startEngine(
     options,
     { logger, once: flags.once },
-    { signal: AbortSignal.any([signals.first, giveUp.signal]) },
+    { signal: AbortSignal.any([signals.second, giveUp.signal]) },
   );
   starting.catch(() => undefined);
-  if (flags.once === true) return await runOnce(await starting, flags, signals);
+  if (flags.once === true) {
+    signals.first.addEventListener("abort", () => giveUp.abort(signals.first.reason));
+    return await runOnce(await starting, flags, signals);
+  }
   // The command may have to create the database first, so it does not wait for the engine, nor the engine for it.
   const failure = await Promise.race([
     signals.received(),
@@ -145,16 +149,31 @@ async function run(
     ...(command === undefined ? [] : [command.exited]),
   ]).then(
     () => undefined,
-    (error: unknown) => (signals.first.aborted ? undefined : error),
+    (error: unknown) => error,
   );
   const exitCode = await command?.stop(signals.name ?? "SIGTERM");
-  // A database that the command has left behind is replicated even if it is new; one that never came is not waited for.
-  const timer = setTimeout(() => giveUp.abort(), shutdownSyncMs);
-  const engine = await starting.catch(() => undefined);
-  clearTimeout(timer);
+  const engine = await finishStarting(starting, giveUp, options.path);
   if (engine !== undefined) await stopEngine(engine, signals);
   if (failure instanceof Error) throw failure;
   return exitCode ?? 0;
+}
+
+/** What is committed when we are told to stop is replicated even if the engine had only begun; nothing is waited for. */
+async function finishStarting(
+  starting: Promise<RunningEngine>,
+  giveUp: AbortController,
+  path: string,
+): Promise<RunningEngine | undefined> {
+  const hasDatabase = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const timer = setTimeout(() => giveUp.abort(), hasDatabase ? shutdownSyncMs : 0);
+  try {
+    return await starting;
+  } catch {
+    // Its failure, if it was one, has ended the wait before.
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function runOnce(
