@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mapConcurrent } from "../../core/base/async.ts";
 import { type GoldenSet, copyGolden } from "../../../test/support/golden.ts";
 import {
   ReplicaHistory,
@@ -268,30 +269,36 @@ describe("headwater restore", () => {
       ],
       [["-dry-run=perhaps", "-o", output, replica], "-dry-run is a switch"],
     ];
-    for (const [argv, expected] of cases) {
-      const { exitCode, messages } = await headwater(["restore", ...argv]);
-      expect(messages).toContain(expected);
+    const outcomes = await mapConcurrent(cases, 4, ([argv]) => headwater(["restore", ...argv]));
+    for (const [n, { exitCode, messages }] of outcomes.entries()) {
+      expect(messages).toContain(cases[n]?.[1]);
       expect(exitCode).toBe(1);
     }
     expect(readFileSync(output, "utf8")).toBe("something");
   });
+});
+
+describe("headwater restore, interrupted", () => {
+  let directory: ReturnType<typeof temporaryDirectory>;
+  let source: string;
+  beforeAll(async () => {
+    directory = temporaryDirectory();
+    source = join(directory.path, "replica");
+    const pages = new Map(Array.from({ length: 2000 }, (_, n) => [n + 1, pageOf(65_536, n)]));
+    const large = new ReplicaHistory(65_536, [{ commit: 2000, pages }]);
+    const range = { level: 0, min: 1, max: 1 };
+    writeLtx(source, range, await large.fileOf(range));
+  });
+  afterAll(() => directory[Symbol.dispose]());
 
   it.each(["SIGINT", "SIGTERM"] as const)("leaves nothing behind after %s", async (signal) => {
-    using directory = temporaryDirectory();
-    const pages = new Map(Array.from({ length: 2000 }, (_, n) => [n + 1, pageOf(65_536, n)]));
-    const range = { level: 0, min: 1, max: 1 };
-    const large = new ReplicaHistory(65_536, [{ commit: 2000, pages }]);
-    const source = join(directory.path, "replica");
-    writeLtx(source, range, await large.fileOf(range));
-    const target = join(directory.path, "target");
+    const target = join(directory.path, signal);
     mkdirSync(target);
     const watcher = watch(target);
-    const { exitCode, messages } = await headwater(
-      ["restore", source, "-o", join(target, "app.db")],
-      {
-        whileRunning: (kill) => watcher.once("change", () => kill(signal)),
-      },
-    );
+    const argv = ["restore", source, "-o", join(target, "app.db")];
+    const { exitCode, messages } = await headwater(argv, {
+      whileRunning: (kill) => watcher.once("change", () => kill(signal)),
+    });
     watcher.close();
     expect(messages).toContain(`interrupted by ${signal}`);
     expect(exitCode).toBe(1);

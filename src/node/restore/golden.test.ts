@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mapConcurrent } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { createMemoryStore } from "../../core/store/memory-store.ts";
 import { bodyOf } from "../../core/store/object-store.ts";
@@ -12,6 +13,9 @@ import { type GoldenSet, copyGolden, goldenSetNames } from "../../../test/suppor
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { type RestoreOptions, restoreIn } from "./restore.ts";
+
+/** They mostly wait for the disk. */
+const restoresAtOnce = 8;
 
 describe.each(goldenSetNames())("golden set %s", (name) => {
   let set: GoldenSet & Disposable;
@@ -41,10 +45,14 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
   }
 
   it("restores every TXID to its recorded bytes and refuses the others", async () => {
-    for (const { txid, sha256 } of set.restores) {
-      const found = await restored({ txid });
-      expect(`${txid} ${found}`).toBe(`${txid} ${sha256 ?? "replica/unreachable-txid"}`);
-    }
+    const found = await mapConcurrent(
+      set.restores,
+      restoresAtOnce,
+      async ({ txid }) => `${txid} ${await restored({ txid })}`,
+    );
+    expect(found).toEqual(
+      set.restores.map(({ txid, sha256 }) => `${txid} ${sha256 ?? "replica/unreachable-txid"}`),
+    );
   });
 
   it("restores the newest TXID when no point is named", async () => {
@@ -62,13 +70,15 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
   });
 
   it("restores captured TXIDs by the millisecond after them", async () => {
-    const captured = set.files.filter(({ level }) => level === 0);
-    for (const file of captured.filter((_, n) => n % Math.ceil(captured.length / 20) === 0)) {
-      const sha256 = set.restores.find(({ txid }) => txid === file.maxTxid)?.sha256;
-      if (sha256 === undefined) continue;
-      const found = await restored({ timestamp: new Date(file.timestampMs + 1) });
-      expect(`${file.maxTxid} ${found}`).toBe(`${file.maxTxid} ${sha256}`);
-    }
+    const sha256ByTxid = new Map(set.restores.map(({ txid, sha256 }) => [txid, sha256]));
+    const captured = set.files.filter(
+      ({ level, maxTxid }) => level === 0 && sha256ByTxid.get(maxTxid) !== undefined,
+    );
+    const some = captured.filter((_, n) => n % Math.ceil(captured.length / 20) === 0);
+    const found = await mapConcurrent(some, restoresAtOnce, async ({ maxTxid, timestampMs }) => {
+      return `${maxTxid} ${await restored({ timestamp: new Date(timestampMs + 1) })}`;
+    });
+    expect(found).toEqual(some.map(({ maxTxid }) => `${maxTxid} ${sha256ByTxid.get(maxTxid)}`));
   });
 
   /** Litestream refuses times that it could serve: the newest TXID stamped before the time decides for us. */
