@@ -66,8 +66,11 @@ class FileStore implements ObjectStore {
       root: this.#root,
       fileSystem,
       ownership: options.ownership,
+      // What cannot be swept, a leftover of another user for instance, must not keep anybody from writing.
       sweep: (directory) =>
-        sweepTemporaryFiles(directory, { fileSystem, writer: this.#writer, clock }),
+        sweepTemporaryFiles(directory, { fileSystem, writer: this.#writer, clock }).catch(
+          () => undefined,
+        ),
     });
   }
 

@@ -143,6 +143,8 @@ async function putStream(
     );
     return { etag: toEtag(ETag, about), sizeBytes };
   } catch (error) {
+    // Refused before it was sent whole: the connection still waits for the rest.
+    controller.abort();
     throw failure === undefined ? error : failure.error;
   } finally {
     about.signal?.removeEventListener("abort", onAbort);
