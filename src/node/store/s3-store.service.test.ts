@@ -6,6 +6,7 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { bytesEqual } from "../../core/base/bytes.ts";
 import { silentLogger } from "../../core/base/log.ts";
+import type { Logger } from "../../core/base/log.ts";
 import { bodyOf } from "../../core/store/object-store.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { createRetryingStore } from "../../core/store/retrying-store.ts";
@@ -116,6 +117,20 @@ describe.skipIf(s3 === undefined)("S3 store on Ceph", () => {
       expect(many.etag).toMatch(/^[0-9a-f]{32}-\d$/);
       for (const key of ["one", "many"]) expect(await isStored(target, key, bytes)).toBe(true);
     }
+  });
+});
+
+describe.skipIf(s3 === undefined)("a create-only put of unknown length", () => {
+  test("is checked before it is sent in parts, and reported as unfenced", async () => {
+    const events: string[] = [];
+    const logger: Logger = { log: (_level, event) => events.push(event) };
+    const url = `s3://${bucket}/unfenced?endpoint=${s3?.endpoint}`;
+    await using store = createS3Store({ ...world, logger, url });
+    const body = { ...bodyOf(noise(9_000_000, 39)), sizeBytes: undefined };
+    await store.put("key", body, { condition: "absent" });
+    const again = store.put("key", body, { condition: "absent" });
+    await expect(again).rejects.toMatchObject({ code: "store/exists" });
+    expect(events.filter((event) => event === "store.unfenced")).toHaveLength(2);
   });
 });
 
