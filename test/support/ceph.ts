@@ -1,12 +1,13 @@
 // A real S3 server for tests and benchmarks: Ceph's RADOS Gateway with one monitor and one storage daemon in memory.
 // Nothing outside one temporary directory is touched.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a test needs to open a store. */
@@ -35,7 +36,10 @@ const stopTimeoutMs = 10_000;
 
 /** Why Ceph cannot be started here, in one line that names the packages; `undefined` if it can. */
 export function missingForCeph(): string | undefined {
-  const missing = executables.filter((name) => spawnSync("which", [name]).status !== 0);
+  const directories = (process.env["PATH"] ?? "").split(delimiter);
+  const missing = executables.filter(
+    (name) => !directories.some((directory) => existsSync(join(directory, name))),
+  );
   if (missing.length === 0) return undefined;
   return `${missing.join(", ")} not found: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw ceph-common util-linux`;
 }

@@ -21,7 +21,6 @@ const stores: Readonly<Record<string, () => ObjectStore>> = {
   retrying: () =>
     createRetryingStore(memory(), { clock, random: createSeededRandom(1), logger, attempts: 3 }),
   "limited to one": () => createLimitedStore(memory(), { limit: 1 }),
-  "limited to eight": () => createLimitedStore(memory(), { limit: 8 }),
   prefixed: () => createPrefixedStore(memory(), "some/where/"),
   "prefixed within a name": () => createPrefixedStore(memory(), "some/where-"),
   logged: () => createLoggedStore(memory(), { clock, logger }),

@@ -81,12 +81,17 @@ export function textBytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** Bytes without a pattern, the same for the same seed. */
+const noiseBlockBytes = 65_521;
+
+/** Bytes without a short pattern, the same for the same seed: one random block over and over, each with its number. */
 export function noise(sizeBytes: number, seed: number): Uint8Array {
-  const random = createSeededRandom(seed);
-  const words = new Uint32Array(Math.ceil(sizeBytes / 4));
-  for (let i = 0; i < words.length; i++) words[i] = random.float() * 2 ** 32;
-  return new Uint8Array(words.buffer, 0, sizeBytes);
+  const bytes = new Uint8Array(sizeBytes);
+  const block = createSeededRandom(seed).bytes(Math.min(noiseBlockBytes, sizeBytes));
+  for (let at = 0, number = 0; at < sizeBytes; at += block.length, number++) {
+    bytes.set(block.subarray(0, sizeBytes - at), at);
+    bytes[at] = number;
+  }
+  return bytes;
 }
 
 /** A body of `bytes` in chunks, each wiped once the next is asked for: what is kept without copying comes out wrong. */

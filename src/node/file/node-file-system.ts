@@ -51,7 +51,8 @@ export const nodeFileSystem: FileSystem = {
     if (process.platform === "win32") return;
     const directory = await fs.open(path, O_RDONLY);
     try {
-      await directory.sync();
+      // Some network file systems know no such thing: they keep entries as safe as they can without being asked.
+      await unlessCode(["EINVAL", "ENOTSUP", "EOPNOTSUPP"], directory.sync());
     } finally {
       await directory.close();
     }

@@ -21,6 +21,7 @@ import type {
 } from "../../core/store/object-store.ts";
 import { StoreDirectories } from "./file-directories.ts";
 import { fileWork } from "./file-errors.ts";
+import { hasHardLinks, lacksLinks } from "./file-links.ts";
 import { listFiles } from "./file-listing.ts";
 import { FileWriter, readFile } from "./file-writer.ts";
 import {
@@ -66,8 +67,11 @@ class FileStore implements ObjectStore {
       root: this.#root,
       fileSystem,
       ownership: options.ownership,
+      // What cannot be swept, a leftover of another user for instance, must not keep anybody from writing.
       sweep: (directory) =>
-        sweepTemporaryFiles(directory, { fileSystem, writer: this.#writer, clock }),
+        sweepTemporaryFiles(directory, { fileSystem, writer: this.#writer, clock }).catch(
+          () => undefined,
+        ),
     });
   }
 
@@ -249,31 +253,15 @@ class FileStore implements ObjectStore {
     }
   }
 
-  /** Hard links are what create-only and copy stand on: tried in the root, or where the root will be. */
+  /** Hard links are what create-only and copy stand on. */
   async #probe(): Promise<StoreFeatures> {
-    let directory = this.#root;
-    for (;;) {
-      const status = await fileWork(directory, this.#fileSystem.status(directory));
-      if (status?.kind === "directory") break;
-      directory = posix.dirname(directory);
-    }
-    const from = posix.join(directory, temporaryName(this.#writer, this.#options));
-    const to = posix.join(directory, temporaryName(this.#writer, this.#options));
-    const file = await this.#fileSystem.open(from, "create-new").catch(() => undefined);
-    // Not being allowed to write here says nothing about links.
-    let hasLinks = true;
-    try {
-      await file?.close();
-      if (file !== undefined) await this.#fileSystem.link(from, to);
-    } catch (error) {
-      hasLinks = !lacksLinks(error);
-    } finally {
-      await this.#fileSystem.unlink(to).catch(() => undefined);
-      await this.#fileSystem.unlink(from).catch(() => undefined);
-    }
+    const hasLinks = await fileWork(
+      this.#root,
+      hasHardLinks(this.#fileSystem, this.#root, () => temporaryName(this.#writer, this.#options)),
+    );
     return {
       createOnly: hasLinks,
-      // Comparing and replacing in one step would need a lock that survives no crash, or one that outlives it.
+      // Comparing and replacing in one step would need a lock between processes, and one that a crash releases.
       replaceIfUnchanged: false,
       listsExactTimes: true,
       copy: hasLinks,
@@ -289,11 +277,6 @@ function toInfo(key: string, status: FileStatus): ObjectInfo {
     timestampMs: status.mtimeMs,
     isExactTime: true,
   };
-}
-
-/** What file systems without hard links answer to `link`. */
-function lacksLinks(error: unknown): boolean {
-  return ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(platformCode(error) ?? "");
 }
 
 function cannot(where: string, what: string): HeadwaterError {

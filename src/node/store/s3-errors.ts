@@ -53,8 +53,10 @@ export function toS3Error(error: unknown, context: S3ErrorContext): HeadwaterErr
   const hide = (text: string): string =>
     secrets.reduce((shown, secret) => shown.replaceAll(secret, "***"), text);
   const what = key === "" ? `${operation} in ${url}` : `${operation} ${key} in ${url}`;
-  const answer = status === undefined ? `no answer from ${host}` : `HTTP ${status} ${name}`;
-  const text = hide(messageOf(error));
+  const silence = isCredentialsError(name) ? "no credentials" : `no answer from ${host}`;
+  const answer = status === undefined ? silence : `HTTP ${status} ${name}`;
+  // A refused connection to a name with several addresses has a code but no text.
+  const text = hide(messageOf(error) || (platformCode(error) ?? ""));
   // Only name and text of the cause: the client's own error carries the request with its signature.
   const cause = new Error(`${name}: ${text}`);
   const said = text === "" || text === "UnknownError" ? "" : `: ${text}`;
@@ -85,7 +87,7 @@ function toCode(
 }
 
 function toCodeWithoutAnswer(error: unknown, name: string, context: S3ErrorContext): ErrorCode {
-  if (name === "CredentialsProviderError" || name === "TokenProviderError") {
+  if (isCredentialsError(name)) {
     // At the start a person has to provide them; later the service that renews them is having a bad time.
     return context.hasWorked ? "store/unavailable" : "store/denied";
   }
@@ -94,6 +96,10 @@ function toCodeWithoutAnswer(error: unknown, name: string, context: S3ErrorConte
   const isNetwork =
     platform !== "" || name === "TimeoutError" || property(error, "errno") !== undefined;
   return isNetwork ? "store/unavailable" : "store/failed";
+}
+
+function isCredentialsError(name: string): boolean {
+  return name === "CredentialsProviderError" || name === "TokenProviderError";
 }
 
 /** Of one object in the answer to a request that deletes many. */

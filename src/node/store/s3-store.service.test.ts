@@ -1,8 +1,12 @@
 // The S3 store against a real server: the suite, and the faults of networks and accounts.
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { bytesEqual } from "../../core/base/bytes.ts";
 import { silentLogger } from "../../core/base/log.ts";
+import type { Logger } from "../../core/base/log.ts";
 import { bodyOf } from "../../core/store/object-store.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { createRetryingStore } from "../../core/store/retrying-store.ts";
@@ -46,6 +50,11 @@ function openStore(overrides: Overrides = {}): ObjectStore {
     },
     timeouts: { connectTimeoutMs: 2000, idleTimeoutMs: overrides.idleTimeoutMs ?? 20_000 },
   });
+}
+
+function openWithoutKeys(): ObjectStore {
+  const url = `s3://${bucket}/profile?endpoint=${s3?.endpoint}`;
+  return createS3Store({ ...world, environment: {}, url });
 }
 
 async function listAll(store: ObjectStore): Promise<void> {
@@ -108,6 +117,20 @@ describe.skipIf(s3 === undefined)("S3 store on Ceph", () => {
       expect(many.etag).toMatch(/^[0-9a-f]{32}-\d$/);
       for (const key of ["one", "many"]) expect(await isStored(target, key, bytes)).toBe(true);
     }
+  });
+});
+
+describe.skipIf(s3 === undefined)("a create-only put of unknown length", () => {
+  test("is checked before it is sent in parts, and reported as unfenced", async () => {
+    const events: string[] = [];
+    const logger: Logger = { log: (_level, event) => events.push(event) };
+    const url = `s3://${bucket}/unfenced?endpoint=${s3?.endpoint}`;
+    await using store = createS3Store({ ...world, logger, url });
+    const body = { ...bodyOf(noise(9_000_000, 39)), sizeBytes: undefined };
+    await store.put("key", body, { condition: "absent" });
+    const again = store.put("key", body, { condition: "absent" });
+    await expect(again).rejects.toMatchObject({ code: "store/exists" });
+    expect(events.filter((event) => event === "store.unfenced")).toHaveLength(2);
   });
 });
 
@@ -188,6 +211,39 @@ describe.skipIf(s3 === undefined)("S3 store behind a bad network", () => {
     const head = store.head("key", { signal: AbortSignal.timeout(150) });
     await expect(head).rejects.toMatchObject({ name: "TimeoutError", code: 23 });
     proxy.setFault(undefined);
+  });
+});
+
+describe.skipIf(s3 === undefined)("S3 store without keys in its environment", () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await fs.mkdtemp(join(tmpdir(), "headwater-aws-"));
+    const profile = `[somebody]\naws_access_key_id = ${s3?.accessKeyId}\naws_secret_access_key = ${s3?.secretAccessKey}\n`;
+    await fs.writeFile(join(directory, "credentials"), profile);
+    vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", join(directory, "credentials"));
+    vi.stubEnv("AWS_CONFIG_FILE", join(directory, "config"));
+    vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
+  });
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await fs.rm(directory, { recursive: true });
+  });
+
+  test("finds those of the profile that AWS_PROFILE names", async () => {
+    vi.stubEnv("AWS_PROFILE", "somebody");
+    await using store = openWithoutKeys();
+    await expect(store.put("key", bodyOf(noise(10, 38)), {})).resolves.toMatchObject({
+      sizeBytes: 10,
+    });
+  });
+
+  test("says so when there are none anywhere", async () => {
+    vi.stubEnv("AWS_PROFILE", "nobody");
+    await using store = openWithoutKeys();
+    await expect(store.head("key", {})).rejects.toMatchObject({
+      code: "store/denied",
+      message: expect.stringContaining("no credentials"),
+    });
   });
 });
 

@@ -81,8 +81,11 @@ class S3Store implements ObjectStore {
       if (!can) throw this.#cannot(key);
     }
     const formatEtag = (etag: string): string => (wantsBareEtags ? etag : `"${etag}"`);
+    const onUnfenced = (): void =>
+      this.#options.logger.log("warn", "store.unfenced", { url: this.url, key });
     try {
-      const stored = await uploadObject(this.#requests, key, body, { ...options, formatEtag });
+      const upload = { ...options, formatEtag, onUnfenced };
+      const stored = await uploadObject(this.#requests, key, body, upload);
       const isExactTime = timestampMs !== undefined;
       return {
         key,

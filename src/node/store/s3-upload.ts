@@ -19,6 +19,8 @@ import { formatTimestamp, timestampName } from "./s3-time.ts";
 export interface UploadOptions extends PutOptions {
   /** How this server wants an ETag in a condition. */
   readonly formatEtag: (etag: string) => string;
+  /** Called when the condition can only be checked beforehand, because the object has to be sent in parts. */
+  readonly onUnfenced: () => void;
 }
 
 /** Stores `body` under `key`, whole or not at all. Throws `store/*` errors, and those of the body as they are. */
@@ -46,8 +48,11 @@ export async function uploadObject(
   try {
     const first = await parts.next();
     if (first.isLast) return await putBytes(requests, about, input, first.bytes);
-    // The condition is sent with the completion as well, and checked before: best effort, as documented.
-    if (options.condition !== undefined) await refuseIfPresent(requests, about);
+    // The condition goes with the completion as well, where some servers ignore it: the check before is all they do.
+    if (options.condition !== undefined) {
+      options.onUnfenced();
+      await refuseIfPresent(requests, about);
+    }
     await requests.sweepOnce(() => sweepUploads(requests, requests.clock.nowMs()));
     return await uploadParts(requests, about, input, first, parts);
   } finally {
@@ -143,6 +148,8 @@ async function putStream(
     );
     return { etag: toEtag(ETag, about), sizeBytes };
   } catch (error) {
+    // Refused before it was sent whole: the connection still waits for the rest.
+    controller.abort();
     throw failure === undefined ? error : failure.error;
   } finally {
     about.signal?.removeEventListener("abort", onAbort);
