@@ -7,7 +7,8 @@ import type { Logger } from "../../src/core/base/log.ts";
 import { systemClock } from "../../src/node/base/clock.ts";
 import { openCapture, type Capture } from "../../src/node/capture/capture.ts";
 import type { CapturePosition } from "../../src/node/capture/capture-types.ts";
-import type { AppliedImage } from "./applied-image.ts";
+import { AppliedImage } from "./applied-image.ts";
+import { SqliteProcess } from "./sqlite-process.ts";
 
 /** A temporary directory that goes away when disposed, with a path for a database in it. */
 export class CaptureFixture implements Disposable {
@@ -79,3 +80,45 @@ export const hastyClock: Clock = (() => {
     sleep: async () => undefined,
   };
 })();
+
+/** What `attached` gives. */
+export interface AttachedSetup extends AsyncDisposable {
+  readonly app: SqliteProcess;
+  readonly capture: Capture;
+  readonly image: AppliedImage;
+  /** Stages everything; the result must be what SQLite sees. */
+  expectTruth(): Promise<void>;
+}
+
+/** Schema of most tests. */
+export const table = "CREATE TABLE item (id INTEGER PRIMARY KEY, body BLOB)";
+/** SQL that commits one row of random bytes. */
+export const insertBlob = (sizeBytes: number): string =>
+  `INSERT INTO item (body) VALUES (randomblob(${sizeBytes}))`;
+/** Stages nothing before a checkpoint: whatever is pending has to survive it. */
+export const noDrain = async (): Promise<void> => undefined;
+
+/** A database in WAL mode, an application on it, an attached capture and its first image. */
+export async function attached(
+  fixture: CaptureFixture,
+  schema: string = table,
+): Promise<AttachedSetup> {
+  const app = new SqliteProcess(fixture.path);
+  await app.exec(`PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; ${schema}`);
+  const capture = await fixture.open();
+  const image = new AppliedImage();
+  await takeImage(capture, image);
+  return {
+    app,
+    capture,
+    image,
+    async expectTruth(): Promise<void> {
+      drain(capture, image);
+      assertSameBytes(image.bytes, await app.truth());
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await capture.close();
+      await app[Symbol.asyncDispose]();
+    },
+  };
+}

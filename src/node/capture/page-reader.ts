@@ -12,7 +12,7 @@ import type { DatabaseFiles } from "./database-files.ts";
 export type PagePlace = Uint8Array | number;
 
 /** A generation of the WAL. */
-export interface Salts {
+interface Salts {
   readonly salt1: number;
   readonly salt2: number;
 }

@@ -45,10 +45,15 @@ export function toCaptureError(error: unknown, path: string): unknown {
         `${path} is not a SQLite database, or is encrypted (${messageOf(error)}). Check the path.`,
         details,
       );
+    case full:
+      return new HeadwaterError(
+        "engine/disk-full",
+        `There is no space left for ${path} and its WAL (${messageOf(error)}). Free space; Headwater goes on by itself.`,
+        details,
+      );
     case permission:
     case readonly:
     case ioError:
-    case full:
     case cannotOpen:
       return new HeadwaterError(
         "capture/unreadable",

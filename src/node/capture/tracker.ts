@@ -2,6 +2,7 @@
 // by salts and running checksum against each frame and against the wal-index, and noted as pending.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
+import { walFrameHeaderSizeBytes } from "../../core/sqlite/wal.ts";
 import type { WalIndex } from "../../core/sqlite/wal-index.ts";
 import type { CapturePosition } from "./capture-types.ts";
 import type { DatabaseFiles } from "./database-files.ts";
@@ -152,7 +153,7 @@ export class Tracker {
     this.#walFrames = index.frameCount;
     this.#backfilledFrames = index.backfilledFrames;
     const { isRestarted, start } = this.#continuation(index);
-    const frameSizeBytes = this.#files.pageSize + 24;
+    const frameSizeBytes = this.#files.pageSize + walFrameHeaderSizeBytes;
     const maxFrames = maxBytes / frameSizeBytes - this.#pending.frames;
     if (index.frameCount > start.frame && maxFrames <= 0) return "more";
     const found = readCommittedFrames(this.#files, { index, start, maxFrames });

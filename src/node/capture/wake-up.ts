@@ -22,6 +22,8 @@ const immediateChecks = 3;
 const followStepMs = 1;
 /** How long a commit usually takes from its first write to being visible, disk sync included. */
 const followMs = 60;
+/** Once something was seen, the next commit makes its own event, unless the system merged the two. */
+const seenStepMs = 4;
 /** After that, or once something was seen, the steps double up to this: for slow disks, and for events that coalesced. */
 const lastStepMs = 256;
 const defaultSafetyPollMs = 1000;
@@ -80,13 +82,20 @@ class WakeUp implements AsyncDisposable {
       if (isNewEvent) {
         followedMs = this.#eventAtMs;
         stepMs = followStepMs;
-        for (let i = 0; i < immediateChecks && !check(); i++) await nextTurn();
+        for (let i = 0; i < immediateChecks; i++) {
+          if (check()) {
+            stepMs = seenStepMs;
+            break;
+          }
+          await nextTurn();
+        }
       }
       await this.#rest(stepMs);
       if (this.#signal.aborted) return;
       const hasSeen = check();
       const isFollowing = clock.monotonicMs() - followedMs < followMs;
-      if (hasSeen || stepMs > followStepMs || !isFollowing) stepMs *= 2;
+      if (hasSeen) stepMs = Math.max(stepMs * 2, seenStepMs);
+      else if (stepMs > followStepMs || !isFollowing) stepMs *= 2;
       if (stepMs > lastStepMs && this.#eventAtMs === followedMs) return;
     }
   }
