@@ -77,7 +77,8 @@ export class Capture implements AsyncDisposable {
     this.#guard = guard;
     this.#clock = options.clock;
     this.#tracker = new Tracker(files, options.logger, start);
-    this.#tracker.guardTaken(guard);
+    // A guard on mark 0 lets the next writer overwrite frames. While some of them are unread that is a gap.
+    if (!start.isBehind) this.#tracker.guardTaken(guard);
     this.#handOver = new HandOver(guard, this.#tracker, () => this.#batch !== undefined);
     this.resumed = start.isResumed;
     this.sqliteVersion = sqliteVersion;

@@ -15,6 +15,8 @@ const lockBudgetMs = 5000;
 export interface ExactPosition extends TrackerStart {
   /** True when capture goes on exactly where it stopped. */
   readonly isResumed: boolean;
+  /** True when frames after the position are committed already: capture has to read them before they may be overwritten. */
+  readonly isBehind: boolean;
 }
 
 export interface TakeExactPositionOptions {
@@ -46,6 +48,7 @@ function current(files: DatabaseFiles, index: WalIndex): ExactPosition {
   const hasFrames = index.frameCount > 0;
   return {
     isResumed: false,
+    isBehind: false,
     position: {
       salt1: index.salt1,
       salt2: index.salt2,
@@ -80,8 +83,10 @@ function resumed(
     frame.checksum1 === at.checksum1 &&
     frame.checksum2 === at.checksum2;
   if (!isSame) return undefined;
-  // The counter at that frame is not known; it is set when capture has caught up.
-  return { isResumed: true, position: at, commit: frame.commit, changeCounter: undefined };
+  const isBehind = index.frameCount > at.frame;
+  // The counter at a frame before the last one is not known; it is set when capture has caught up.
+  const changeCounter = isBehind ? undefined : index.changeCounter;
+  return { isResumed: true, isBehind, position: at, commit: frame.commit, changeCounter };
 }
 
 function locked(path: string, why: string): HeadwaterError {
