@@ -42,6 +42,11 @@ export class DatabaseEngine {
   #isCheckpointing = false;
   #hadLitestream = false;
   #captureFault: unknown;
+  /**
+   * True while the position of capture may be ahead of what is staged, because staging what it gave was interrupted or
+   * because the source has not been compared yet. Then a batch would not continue the head: only a comparison does.
+   */
+  #mustCompare = false;
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
   #flushedAtMs = Number.NEGATIVE_INFINITY;
   #pending = 0;
@@ -93,7 +98,9 @@ export class DatabaseEngine {
   /** Puts a full image of the newest TXID, unless the replica has it. */
   async snapshot({ signal }: Waiting): Promise<void> {
     await this.#flush({ signal });
-    await this.#lock.run(() => putSnapshotOfHeld(this.#parts, this.#attached(), { signal }));
+    await this.#lock.run(() =>
+      this.#comparing(() => putSnapshotOfHeld(this.#parts, this.#attached(), { signal })),
+    );
     this.#uploadBell.ring();
   }
 
@@ -170,9 +177,10 @@ export class DatabaseEngine {
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
     this.#capture = capture;
     this.#captureFault = undefined;
+    this.#mustCompare = true;
     this.#state = "settling";
     await this.#lock.run(async () => {
-      await joinHistory(this.#parts, capture, { signal });
+      await this.#comparing(() => joinHistory(this.#parts, capture, { signal }));
       await this.#keeper.save();
     });
     this.#hadLitestream = await hasLitestream(fileSystem, path);
@@ -183,9 +191,16 @@ export class DatabaseEngine {
 
   async #settleAgain({ signal }: Waiting): Promise<void> {
     await this.#lock.run(async () => {
-      await settleAgain(this.#parts, this.#attached(), { signal });
+      await this.#comparing(() => settleAgain(this.#parts, this.#attached(), { signal }));
       await this.#keeper.save();
     });
+  }
+
+  /** Runs what brings the head to the position of capture; left in the middle, it has to be done anew. */
+  async #comparing(work: () => Promise<void>): Promise<void> {
+    this.#mustCompare = true;
+    await work();
+    this.#mustCompare = false;
   }
 
   #attached(): Capture {
@@ -309,42 +324,47 @@ export class DatabaseEngine {
 
   async #stageAll({ signal }: Waiting): Promise<void> {
     const capture = this.#attached();
+    if (this.#mustCompare) return this.#resyncLocked("staging was interrupted", { signal });
     try {
       for (let more = true; more;) {
         ({ more } = capture.capture({ maxBytes: batchBytes }));
         const batch = capture.takeBatch();
         if (batch === undefined) break;
+        this.#mustCompare = true;
         try {
           await this.#parts.history.stageChanges(batch, batch.pgnos, { signal });
         } finally {
           batch.release();
         }
+        this.#mustCompare = false;
         this.#transactions += batch.transactions;
         this.#checkpoints.noteCapture();
       }
       this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
     } catch (error) {
       if (!hasCode(error, "capture/gap")) throw error;
-      await this.#resyncLocked(error, { signal });
+      await this.#resyncLocked(error.message, { signal });
     }
   }
 
   async #resync({ signal }: Waiting): Promise<void> {
     const fault = this.#captureFault;
     if (!hasCode(fault, "capture/gap")) throw fault;
-    await this.#lock.run(() => this.#resyncLocked(fault, { signal }));
+    await this.#lock.run(() => this.#resyncLocked(fault.message, { signal }));
     this.#uploadBell.ring();
   }
 
-  /** The WAL no longer continues where we stand: compare everything and stage what differs. */
-  async #resyncLocked(fault: HeadwaterError, waiting: Waiting): Promise<void> {
+  /** What capture gives next does not continue the head: compare everything and stage what differs. */
+  async #resyncLocked(why: string, waiting: Waiting): Promise<void> {
     const { logger } = this.#parts;
-    logger.log("warn", "capture.gap", { error: fault.message });
+    logger.log("warn", "capture.gap", { error: why });
     const capture = this.#attached();
-    await capture.reposition(waiting);
-    await afterGaps(this.#parts, capture, waiting, async () => {
-      const source = await scrub(this.#parts, capture, waiting);
-      source.release();
+    await this.#comparing(async () => {
+      await capture.reposition(waiting);
+      await afterGaps(this.#parts, capture, waiting, async () => {
+        const source = await scrub(this.#parts, capture, waiting);
+        source.release();
+      });
     });
     this.#captureFault = undefined;
     this.#pending = 0;
@@ -364,7 +384,7 @@ export class DatabaseEngine {
         this.#checkpoints.noteOutcome(outcome, capture);
       } catch (error) {
         if (!hasCode(error, "capture/gap")) throw error;
-        await this.#resyncLocked(error, { signal });
+        await this.#resyncLocked(error.message, { signal });
       } finally {
         this.#isCheckpointing = false;
       }
