@@ -11,7 +11,7 @@ import { layoutForUrl } from "../../core/replica/layout.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
-import { openStore } from "../store/open-store.ts";
+import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
@@ -179,7 +179,7 @@ async function openParts(
     fileSystem,
     stateDirectory,
     ownership,
-    url: store.url,
+    url: urlWithoutSecrets(options.replica),
   });
   if (records.record === undefined) await records.clear();
   const codec = openCodec();

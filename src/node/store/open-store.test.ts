@@ -8,7 +8,7 @@ import { bodyOf } from "../../core/store/object-store.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
-import { openStore } from "./open-store.ts";
+import { openStore, urlWithoutSecrets } from "./open-store.ts";
 
 function open(url: string): Promise<ObjectStore> {
   return openStore(url, {
@@ -53,4 +53,15 @@ test.for([
 test("a refused URL shows no password", async () => {
   const refused = open("sftp://user:hush@host/path?key=hush");
   await expect(refused).rejects.toThrow(expect.not.stringContaining("hush"));
+});
+
+test.each([
+  ["s3://bucket/app", "s3://bucket/app"],
+  ["s3://bucket/app?endpoint=http://h:9&region=x", "s3://bucket/app?endpoint=http://h:9&region=x"],
+  ["s3://bucket/app?sseCustomerKey=c2VjcmV0&region=x", "s3://bucket/app?region=x"],
+  ["s3://bucket/app?sse-customer-key=c2VjcmV0", "s3://bucket/app"],
+  ["sftp://user:secret@host/path", "sftp://host/path"],
+  ["file:///var/backups/app", "file:///var/backups/app"],
+])("%s is written down as %s", (url, written) => {
+  expect(urlWithoutSecrets(url)).toBe(written);
 });

@@ -55,6 +55,18 @@ function parseFileUrl(url: string): string {
   }
 }
 
+/**
+ * The URL as it may be written down: it opens the same replica where credentials come from the environment. Without
+ * passwords and the customer's encryption keys.
+ */
+export function urlWithoutSecrets(url: string): string {
+  const [address = "", query] = url.split("?", 2);
+  const shown = address.replace(/\/\/[^/@]*@/, "//");
+  if (query === undefined) return shown;
+  const kept = query.split("&").filter((parameter) => !/^sse-?customer-?key/iu.test(parameter));
+  return kept.length === 0 ? shown : `${shown}?${kept.join("&")}`;
+}
+
 /** Hides what may be a password in a URL that is about to be shown. */
 function hideSecrets(url: string): string {
   return url.replace(/\/\/[^/@]*@/, "//***@").replace(/[?].*$/, "?***");

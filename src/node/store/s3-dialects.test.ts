@@ -354,6 +354,34 @@ describe("requests", () => {
     expect(second?.headers["content-md5"]).toBeUndefined();
   });
 
+  test("send a part that failed again, not the whole upload", async () => {
+    let isFirst = true;
+    const stub = await start(
+      startS3Stub(({ method, query }) => {
+        if (method === "POST" && query.has("uploads")) {
+          const id = "<UploadId>mine</UploadId>";
+          const body = `<InitiateMultipartUploadResult>${id}</InitiateMultipartUploadResult>`;
+          return { status: 200, body };
+        }
+        if (method === "POST") {
+          const body =
+            "<CompleteMultipartUploadResult><ETag>&quot;whole&quot;</ETag></CompleteMultipartUploadResult>";
+          return { status: 200, body };
+        }
+        if (method === "PUT" && query.get("partNumber") === "2" && isFirst) {
+          isFirst = false;
+          return errorAnswer(503, "SlowDown");
+        }
+        return { status: 200, headers: { etag: '"part"' } };
+      }),
+    );
+    await openStore(stub).put("a", bodyOf(new Uint8Array(20_000_000)), {});
+    const parts = stub.requests
+      .filter(({ method, query }) => method === "PUT" && query.has("partNumber"))
+      .map(({ query }) => query.get("partNumber"));
+    expect(parts.toSorted()).toEqual(["1", "2", "2", "3"]);
+  });
+
   test("abort an upload in parts that fails, and those left over for a day", async () => {
     const old = new Date(clock.nowMs() - 48 * 3600 * 1000).toISOString();
     const young = new Date(clock.nowMs() - 3600 * 1000).toISOString();

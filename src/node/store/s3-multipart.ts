@@ -8,9 +8,9 @@ import {
   ListMultipartUploadsCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { Mutex } from "../../core/base/async.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import type { PutObjectCommandInput, UploadPartCommandOutput } from "@aws-sdk/client-s3";
+import { Mutex, retry } from "../../core/base/async.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { bareEtag, toEtag } from "./s3-etag.ts";
 import { addHeaders, unsignedPayload } from "./s3-client.ts";
 import type { S3Operation, S3Requests } from "./s3-requests.ts";
@@ -24,6 +24,7 @@ export interface Uploaded {
 }
 
 const staleAfterMs = 24 * 3600 * 1000;
+const partRetry = { attempts: 6, backoff: { firstMs: 250, maxMs: 8_000 } };
 const firstCapacityBytes = 64 * 1024;
 
 /** A part of a body. Its bytes belong to whoever asked for it. */
@@ -211,7 +212,16 @@ async function sendPart(
   if (!requests.settings.signPayload) {
     addHeaders(command, { "x-amz-content-sha256": unsignedPayload });
   }
-  const { ETag } = await requests.run(about, (client, options) => client.send(command, options));
+  // A part is sent again by itself: otherwise one lost connection would start a large upload anew.
+  const send = (): Promise<UploadPartCommandOutput> =>
+    requests.run(about, (client, options) => client.send(command, options));
+  const { ETag } = await retry(send, {
+    ...partRetry,
+    clock: requests.clock,
+    random: requests.random,
+    signal: about.signal,
+    isRetryable: (error) => hasCode(error, "store/unavailable"),
+  });
   // Sent back as it came: some servers compare it with its quotes.
   toEtag(ETag, about);
   return ETag ?? "";

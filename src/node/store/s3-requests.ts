@@ -4,6 +4,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { orAborted, throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
+import type { Random } from "../../core/base/random.ts";
 import type { PutCondition } from "../../core/store/object-store.ts";
 import { connectS3 } from "./s3-client.ts";
 import type { S3Timeouts } from "./s3-client.ts";
@@ -22,6 +23,7 @@ export class S3Requests {
   readonly settings: S3Settings;
   readonly url: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly #environment: Environment;
   readonly #timeouts: S3Timeouts;
   #client: Promise<S3Client> | undefined;
@@ -34,12 +36,14 @@ export class S3Requests {
     readonly environment: Environment;
     readonly timeouts: S3Timeouts;
     readonly clock: Clock;
+    readonly random: Random;
   }) {
     this.settings = options.settings;
     this.url = options.url;
     this.#environment = options.environment;
     this.#timeouts = options.timeouts;
     this.clock = options.clock;
+    this.random = options.random;
   }
 
   /** Runs `work`. Throws the signal's reason when aborted, otherwise only `store/*` errors. */

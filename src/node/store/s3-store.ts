@@ -61,6 +61,7 @@ class S3Store implements ObjectStore {
       environment: options.environment,
       timeouts: options.timeouts ?? s3Limits,
       clock: options.clock,
+      random: options.random,
     });
   }
 
