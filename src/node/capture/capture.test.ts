@@ -286,6 +286,47 @@ describe("closing and coming back", () => {
     },
   );
 
+  it("resumes with what others have checkpointed meanwhile, although the next commit overwrites it", async () => {
+    using fixture = new CaptureFixture();
+    await using app = new SqliteProcess(fixture.path);
+    await app.exec(`PRAGMA journal_mode=WAL; ${table}`);
+    const image = new AppliedImage();
+    const first = await fixture.open();
+    await app.exec(insertBlob(9000));
+    await takeImage(first, image);
+    const { position } = first;
+    await first.close();
+    await app.exec(insertBlob(90_000));
+    await app.all("PRAGMA wal_checkpoint(PASSIVE)");
+    await using second = await fixture.open({ resumeAt: position });
+    expect(second.resumed).toBe(true);
+    await app.exec(insertBlob(100));
+    expect(drain(second, image)).toBe(2);
+    // The new generation of the WAL has begun.
+    expect(second.position.salt2).not.toBe(position.salt2);
+    assertSameBytes(image.bytes, await app.truth());
+  });
+
+  it("does not resume if what others have checkpointed is more than memory should hold", async () => {
+    using fixture = new CaptureFixture();
+    await using app = new SqliteProcess(fixture.path);
+    await app.exec(`PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; ${table}`);
+    const first = await fixture.open();
+    await app.exec(insertBlob(9000));
+    first.capture();
+    const { position } = first;
+    await first.close();
+    await app.exec(insertBlob(12_000_000));
+    await app.all("PRAGMA wal_checkpoint(PASSIVE)");
+    await using second = await fixture.open({ resumeAt: position });
+    expect(second.resumed).toBe(false);
+    const image = new AppliedImage();
+    await takeImage(second, image);
+    await app.exec(insertBlob(100));
+    expect(drain(second, image)).toBe(1);
+    assertSameBytes(image.bytes, await app.truth());
+  });
+
   it("does not resume at frame 0, where nothing can be compared", async () => {
     using fixture = new CaptureFixture();
     await using app = new SqliteProcess(fixture.path);
