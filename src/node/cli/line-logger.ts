@@ -21,19 +21,20 @@ export function createLineLogger(print: (text: string) => void, level: string): 
   };
 }
 
-export function formatEvent(
-  time: Date,
-  level: LogLevel,
-  event: string,
-  fields: LogFields = {},
-): string {
-  const words = Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name}=${formatValue(value)}`);
-  return `${[time.toISOString(), level.toUpperCase(), event, ...words].join(" ")}\n`;
+function formatEvent(time: Date, level: LogLevel, event: string, fields?: LogFields): string {
+  return `${time.toISOString()} ${level.toUpperCase()} ${event}${formatFields(fields)}\n`;
+}
+
+/** ` name=value` for each field that has one. */
+export function formatFields(fields: LogFields = {}): string {
+  return Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== "")
+    .map(([name, value]) => ` ${name}=${formatValue(value)}`)
+    .join("");
 }
 
 function formatValue(value: unknown): string {
+  if (typeof value === "number") return String(Number.isInteger(value) ? value : value.toFixed(3));
   const text =
     typeof value === "string"
       ? value

@@ -1,7 +1,8 @@
 // Events of the library as messages for a person.
 import type { Clock } from "../../core/base/clock.ts";
-import type { LogFields, Logger } from "../../core/base/log.ts";
+import type { Logger } from "../../core/base/log.ts";
 import type { CliContext } from "./command.ts";
+import { formatFields } from "./line-logger.ts";
 
 /** A store that does not answer is asked again many times at once; a person needs to hear it now and then. */
 const retryMessageEveryMs = 5000;
@@ -26,16 +27,4 @@ export function createMessageLogger({ inform, isTerminal }: CliContext, clock: C
       );
     },
   };
-}
-
-function formatFields(fields: LogFields = {}): string {
-  return Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== "")
-    .map(([name, value]) => ` ${name}=${formatValue(value)}`)
-    .join("");
-}
-
-function formatValue(value: unknown): string {
-  const text = typeof value === "number" ? String(Math.round(value)) : String(value);
-  return /\s/u.test(text) ? JSON.stringify(text) : text;
 }

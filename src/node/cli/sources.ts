@@ -1,10 +1,11 @@
 // What a command's SOURCE means: a URL is a replica, an existing directory is a replica on this machine, any other path is
 // a database whose replicas are written in the state directory beside it.
-import { readFile, readdir, realpath, stat } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
+import { stateDirectoryOf } from "../engine/state-directory.ts";
 import { usage } from "./values.ts";
 
 export interface Source {
@@ -58,13 +59,9 @@ async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
-function stateDirectoryOf(path: string): string {
-  return join(dirname(path), `.${basename(path)}-headwater`);
-}
-
 /** The URLs in the state directory beside the database's real path; the database itself may be gone. */
 async function replicasOf(path: string): Promise<readonly string[]> {
-  const directory = join(stateDirectoryOf(await realPathOf(path)), "replicas");
+  const directory = join(stateDirectoryOf(path), "replicas");
   try {
     const names = (await readdir(directory)).filter((name) => name.endsWith(".json")).toSorted();
     const urls = await Promise.all(names.map((name) => readUrl(join(directory, name))));
@@ -89,13 +86,5 @@ async function readUrl(path: string): Promise<string> {
       `${path} cannot be read: ${messageOf(error)}. Give the URL of the replica instead.`,
       { data: { path }, cause: error },
     );
-  }
-}
-
-async function realPathOf(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch {
-    return join(await realpath(dirname(path)).catch(() => dirname(path)), basename(path));
   }
 }

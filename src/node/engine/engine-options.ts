@@ -19,7 +19,7 @@ export interface ReplicateOptions {
   readonly maxStagingBytes?: number | undefined;
 }
 
-export const replicateDefaults = Object.freeze({
+const replicateDefaults = Object.freeze({
   syncIntervalMs: 1_000,
   maxWalSizeBytes: 1024 ** 3,
   maxStagingBytes: 10 * 1024 ** 3,

@@ -193,7 +193,7 @@ function isDiskFull(error: unknown): boolean {
 }
 
 /** The database checksum after the pages are applied, without changing the table. */
-export function checksumAfter(
+function checksumAfter(
   table: PageChecksums,
   pgnos: Uint32Array,
   sums: BigUint64Array,

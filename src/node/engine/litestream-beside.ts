@@ -12,7 +12,7 @@ export interface LitestreamFile {
 }
 
 /** Litestream's local directory `.<file name>-litestream/ltx` of a database, whether it is there or not. */
-export function litestreamDirectoryOf(databasePath: string): string {
+function litestreamDirectoryOf(databasePath: string): string {
   return join(dirname(databasePath), `.${basename(databasePath)}-litestream`, "ltx");
 }
 
