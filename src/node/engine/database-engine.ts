@@ -315,7 +315,7 @@ export class DatabaseEngine {
         const batch = capture.takeBatch();
         if (batch === undefined) break;
         try {
-          await this.#parts.history.stageChanges(batch, batch.pgnos, { signal });
+          await this.#parts.history.stageBatch(batch, { signal });
         } finally {
           batch.release();
         }
