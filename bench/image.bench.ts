@@ -38,9 +38,8 @@ const image = await compare(
   {
     run: async () => {
       remove(replica, state);
-      await runHeadwater([
-        ...["replicate", "--once", "--state-dir", state ?? "", database, `file://${replica}`],
-      ]);
+      const flags = ["--once", "--state-dir", state ?? ""];
+      await runHeadwater(["replicate", ...flags, database, `file://${replica}`]);
     },
   },
   copy,

@@ -39,7 +39,8 @@ async function measure({ syncInterval, commitsPerSecond, commits }: Case): Promi
   };
   await startModule(writerModule, options).success();
   await using replicator = await startReplicating(path, directory.url("replica"), [
-    ...["--sync-interval", syncInterval],
+    "--sync-interval",
+    syncInterval,
   ]);
   // The first image, and the first L0 file behind it.
   await replicator.line((line) => /ltx\.uploaded level=0/u.test(line));

@@ -18,10 +18,8 @@ const officialChild = fileURLToPath(
 buildProduct();
 using directory = temporaryDirectory();
 const [replica, output] = [directory.url("replica"), directory.file("output.db")];
-await runHeadwater([
-  ...["replicate", "--once", "--state-dir", directory.file("state")],
-  ...[referenceDatabase(), replica],
-]);
+const flags = ["--once", "--state-dir", directory.file("state")];
+await runHeadwater(["replicate", ...flags, referenceDatabase(), replica]);
 
 const { ratio, oursMs, theirsMs } = await compare(
   {

@@ -26,8 +26,8 @@ export function monotonicMs(): number {
 const rows = 20_000;
 
 async function main(options: PacedOptions): Promise<PacedResult> {
-  let isEnded = false;
-  process.stdin.on("end", () => (isEnded = true)).resume();
+  const ended = new AbortController();
+  process.stdin.on("end", () => ended.abort()).resume();
   const db = new DatabaseSync(options.path, { timeout: 10_000 });
   db.exec(`
     PRAGMA journal_mode=WAL; PRAGMA synchronous=${options.synchronous};
@@ -40,7 +40,7 @@ async function main(options: PacedOptions): Promise<PacedResult> {
   const tookMs: number[] = [];
   console.log("ready");
   const startMs = monotonicMs();
-  while (!isEnded && returnedAtMs.length < (options.commits ?? Infinity)) {
+  while (!ended.signal.aborted && returnedAtMs.length < (options.commits ?? Infinity)) {
     const dueMs = startMs + (returnedAtMs.length * 1000) / options.commitsPerSecond;
     await sleep(Math.max(0, dueMs - monotonicMs()));
     const beganMs = monotonicMs();

@@ -6,6 +6,8 @@ import type { PendingPages } from "./pending.ts";
 
 interface PendingBatchOptions {
   readonly reader: PageReader;
+  /** End of the batch before. */
+  readonly start: CapturePosition;
   /** End of the batch. */
   readonly position: CapturePosition;
   readonly pageSize: number;
@@ -32,6 +34,10 @@ export class PendingBatch implements CapturedBatch {
 
   get commit(): number {
     return this.#pending.commit;
+  }
+
+  get start(): CapturePosition {
+    return this.#options.start;
   }
 
   get position(): CapturePosition {

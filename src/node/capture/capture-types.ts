@@ -38,6 +38,8 @@ export interface PageSource {
 
 /** All transactions committed since the last batch, reduced to the last image of each page. */
 export interface CapturedBatch extends PageSource {
+  /** Where the batch before ended, or the image, or the resumed position: the batch turns exactly that state into its own. */
+  readonly start: CapturePosition;
   /** Pages of the batch, ascending, no lock page, none above `commit`. Growth that SQLite did not write is included. */
   readonly pgnos: Uint32Array;
   /** Commits in it. */

@@ -138,9 +138,10 @@ export class Capture implements AsyncDisposable {
     this.#assertOpen();
     assert(this.#batch === undefined, "a batch is outstanding");
     if (this.#tracker.pending.transactions === 0) return undefined;
-    const position = this.#tracker.position;
+    const { position, pendingStart: start } = this.#tracker;
     const batch = new PendingBatch(this.#tracker.takePending(), {
       reader: this.#tracker.reader,
+      start,
       position,
       pageSize: this.pageSize,
       onRelease: () => {

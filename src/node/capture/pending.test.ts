@@ -80,6 +80,7 @@ describe("growth that SQLite did not write", () => {
     expect(places.filter((place) => place !== 0).length).toBeGreaterThan(5);
     const batch = new PendingBatch(pending, {
       reader: new PageReader(files),
+      start: position,
       position,
       pageSize,
       onRelease: () => undefined,

@@ -34,6 +34,8 @@ export class Tracker {
   readonly #logger: Logger;
   readonly #reader: PageReader;
   #position: CapturePosition;
+  /** Where what is pending begins. */
+  #pendingStart: CapturePosition;
   #changeCounter: number | undefined;
   #pending: PendingPages;
   #walFrames: number;
@@ -50,6 +52,7 @@ export class Tracker {
     this.#logger = logger;
     this.#reader = new PageReader(files);
     this.#position = start.position;
+    this.#pendingStart = start.position;
     this.#changeCounter = start.changeCounter;
     this.#pending = new PendingPages(start.commit, files.pageSize);
     this.#walFrames = start.position.frame;
@@ -58,6 +61,11 @@ export class Tracker {
 
   get position(): CapturePosition {
     return this.#position;
+  }
+
+  /** The position that what is pending continues. */
+  get pendingStart(): CapturePosition {
+    return this.#pendingStart;
   }
 
   get pending(): PendingPages {
@@ -112,6 +120,7 @@ export class Tracker {
 
   dropPending(commit = this.#pending.commit): void {
     this.#pending = new PendingPages(commit, this.#files.pageSize);
+    this.#pendingStart = this.#position;
   }
 
   /** Gives up what is pending, completed by growth, and starts anew after it. */

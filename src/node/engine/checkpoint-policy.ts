@@ -71,6 +71,14 @@ export class CheckpointPolicy {
     return capture.walSizeBytes > truncateBytes ? "truncate" : "passive";
   }
 
+  /** It failed for a reason that passes, such as a full disk; it is tried again as if it had not moved anything. */
+  noteFailure(error: Error): void {
+    this.#attemptedAtMs = this.#clock.monotonicMs();
+    this.#capturedAtMs = this.#attemptedAtMs;
+    this.#isStuck = true;
+    this.#logger.log("error", "checkpoint.failed", { error: error.message });
+  }
+
   noteOutcome(outcome: CheckpointOutcome | undefined, capture: Capture): void {
     const now = this.#clock.monotonicMs();
     this.#attemptedAtMs = now;

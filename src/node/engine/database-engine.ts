@@ -332,7 +332,7 @@ export class DatabaseEngine {
         if (batch === undefined) break;
         this.#mustCompare = true;
         try {
-          await this.#parts.history.stageChanges(batch, batch.pgnos, { signal });
+          await this.#parts.history.stageBatch(batch, { signal });
         } finally {
           batch.release();
         }
@@ -383,8 +383,9 @@ export class DatabaseEngine {
         });
         this.#checkpoints.noteOutcome(outcome, capture);
       } catch (error) {
-        if (!hasCode(error, "capture/gap")) throw error;
-        await this.#resyncLocked(error.message, { signal });
+        if (hasCode(error, "capture/gap")) await this.#resyncLocked(error.message, { signal });
+        else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
+        else throw error;
       } finally {
         this.#isCheckpointing = false;
       }

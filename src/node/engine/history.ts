@@ -9,7 +9,7 @@ import type { LtxHeader } from "../../core/ltx/header.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import { formatTxid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { PageSource } from "../capture/capture-types.ts";
+import type { CapturedBatch, CapturePosition, PageSource } from "../capture/capture-types.ts";
 import { allPgnos, checksumsOf, encodeFrom } from "./image.ts";
 import type { StagedFile, Staging } from "./staging.ts";
 
@@ -82,15 +82,45 @@ export class History {
     this.#table = table;
   }
 
+  /**
+   * Stages a batch. Throws `capture/gap` if it does not continue the newest staged file: then something was captured and
+   * given up unstaged (an abort, a failed write), and only a comparison finds it again.
+   */
+  async stageBatch(batch: CapturedBatch, waiting: Waiting): Promise<StagedFile> {
+    const { staging } = this.#options;
+    if (!isSamePosition(batch.start, staging.newestPosition)) {
+      throw new HeadwaterError(
+        "capture/gap",
+        "What was captured before had not been staged. Headwater compares the whole database next.",
+      );
+    }
+    // Not aborted half-way: what a batch gives up has to be found again by reading everything.
+    const sums = await checksumsOf(this.#options.codec, batch, batch.pgnos);
+    return this.#stageSummed(batch, batch.pgnos, sums, waiting);
+  }
+
   /** Stages pages of `source` that turn the head into the state at the source's position. */
   async stageChanges(
     source: PageSource,
     pgnos: Uint32Array,
     waiting: Waiting,
   ): Promise<StagedFile> {
+    const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
+    return this.#stageSummed(source, pgnos, sums, waiting);
+  }
+
+  async #stageSummed(
+    source: PageSource,
+    pgnos: Uint32Array,
+    sums: BigUint64Array,
+    waiting: Waiting,
+  ): Promise<StagedFile> {
     const table = must(this.#table, "the page-checksum table");
     const head = must(this.#head, "the head");
+<<<<<<< HEAD
     const sums = await checksumsOf(this.#options.codec, source, pgnos, uninterrupted);
+=======
+>>>>>>> bench
     const after = checksumAfter(table, pgnos, sums, source.commit);
     const header = this.#header(source, nextTxid(head.txid), { before: head.after, after });
     const file = await this.#stage(header, source, pgnos, sums, waiting);
@@ -177,6 +207,16 @@ export class History {
       }
     }
   }
+}
+
+function isSamePosition(one: CapturePosition, other: CapturePosition | undefined): boolean {
+  return (
+    one.salt1 === other?.salt1 &&
+    one.salt2 === other.salt2 &&
+    one.frame === other.frame &&
+    one.checksum1 === other.checksum1 &&
+    one.checksum2 === other.checksum2
+  );
 }
 
 function diskFull(cause: unknown): HeadwaterError {

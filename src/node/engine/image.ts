@@ -33,7 +33,7 @@ export async function checksumsOf(
   codec: Codec,
   source: PageSource,
   pgnos: Uint32Array,
-  { signal }: Waiting,
+  { signal }: Partial<Waiting> = {},
 ): Promise<BigUint64Array> {
   const perRead = Math.max(1, Math.floor(readBytes / source.pageSize));
   const pages = new Uint8Array(Math.min(perRead, Math.max(1, pgnos.length)) * source.pageSize);
@@ -51,7 +51,7 @@ export async function checksumsOf(
       sums.subarray(from, from + count),
     );
     if (from + perRead < pgnos.length) await nextTurn();
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
   }
   return sums;
 }

@@ -51,6 +51,7 @@ export class Staging {
   /** Ascending by TXID. */
   #files: StagedFile[] = [];
   #snapshot: StagedSnapshot | undefined;
+  #newestPosition: CapturePosition | undefined;
 
   private constructor(fileSystem: FileSystem, stateDirectory: string, ownership: StateOwnership) {
     this.#fileSystem = fileSystem;
@@ -75,6 +76,11 @@ export class Staging {
 
   get newest(): StagedFile | undefined {
     return this.#files.at(-1);
+  }
+
+  /** The position at the end of the newest staged file; `undefined` if there is none that can be read. */
+  get newestPosition(): CapturePosition | undefined {
+    return this.#newestPosition;
   }
 
   get snapshot(): StagedSnapshot | undefined {
@@ -109,6 +115,7 @@ export class Staging {
     }
     this.#files.sort((a, b) => (a.txid < b.txid ? -1 : a.txid > b.txid ? 1 : 0));
     await this.#removeCovered();
+    this.#newestPosition = this.newest && (await this.readPosition(this.newest.txid));
     await this.#loadSnapshot();
   }
 
@@ -232,6 +239,7 @@ export class Staging {
       await this.#fileSystem.syncDirectory(this.#directory);
       const file = { minTxid: txid, txid, path, sizeBytes };
       this.#files.push(file);
+      this.#newestPosition = position;
       return file;
     } catch (error) {
       await this.#fileSystem.unlink(temporary).catch(() => false);
@@ -256,6 +264,7 @@ export class Staging {
     await writeDurably(this.#fileSystem, this.#positionPath(txid), encodeJson(position), {
       ownership: this.#ownership.file,
     });
+    if (txid === this.newest?.txid) this.#newestPosition = position;
   }
 
   /** The position after a staged TXID; `undefined` if it is missing or unreadable (then capture compares). */

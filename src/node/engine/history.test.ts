@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { silentLogger } from "../../core/base/log.ts";
+import { openCodec } from "../../core/codec/codec.ts";
+import { toTxid } from "../../core/ltx/txid.ts";
+import { CaptureFixture } from "../../../test/support/capture-fixture.ts";
+import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
+import { temporaryDirectory } from "../../../test/support/temporary.ts";
+import { systemClock } from "../base/clock.ts";
+import { nodeFileSystem } from "../file/node-file-system.ts";
+import { History } from "./history.ts";
+import { scan } from "./image.ts";
+import { Staging } from "./staging.ts";
+import { ownershipOf } from "./state-directory.ts";
+
+const waiting = { signal: new AbortController().signal };
+
+test("a batch is refused after one that was captured and given up unstaged", async () => {
+  using fixture = new CaptureFixture();
+  using directory = temporaryDirectory();
+  await using app = new SqliteProcess(fixture.path);
+  await app.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x)");
+  await using capture = await fixture.open();
+  const [codec, ownership] = [openCodec(), ownershipOf(fixture.path)];
+  const staging = await Staging.open(nodeFileSystem, directory.path, ownership);
+  const tools = { codec, clock: systemClock, logger: silentLogger };
+  const history = new History({ ...tools, staging, nodeId: 1n });
+  const image = await capture.pinImage();
+  await history.stageImage(image, waiting);
+  image.release();
+
+  /** Commits once and takes what that changed; stages it unless told not to. */
+  const commit = async ({ give }: { readonly give: "up" | "on" }): Promise<void> => {
+    await app.exec("INSERT INTO t VALUES (1)");
+    capture.capture();
+    const batch = capture.takeBatch();
+    try {
+      if (give === "on" && batch !== undefined) await history.stageBatch(batch, waiting);
+    } finally {
+      batch?.release();
+    }
+  };
+  await commit({ give: "on" });
+  await commit({ give: "on" });
+  await commit({ give: "up" });
+  await expect(commit({ give: "on" })).rejects.toMatchObject({ code: "capture/gap" });
+  expect(history.head?.txid).toBe(toTxid(3));
+
+  // A comparison finds everything again, and the next batch continues it.
+  const source = await capture.pinImage();
+  await history.stageChanges(source, Uint32Array.of(1, 2), waiting);
+  expect(history.head?.after).toBe((await scan(codec, source, waiting)).databaseChecksum);
+  source.release();
+  await commit({ give: "on" });
+  expect(history.head?.txid).toBe(toTxid(5));
+});
