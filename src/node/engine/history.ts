@@ -30,9 +30,6 @@ export function levelZeroFields(
 
 const diskFullWaitMs = 1_000;
 
-/** Capture has given the batch away: at a stop it is finished, and only waiting for space is given up. */
-const uninterrupted = { signal: new AbortController().signal };
-
 export interface HistoryHead {
   readonly txid: Txid;
   /** Database checksum after it, 0 = unknown. */
@@ -117,10 +114,6 @@ export class History {
   ): Promise<StagedFile> {
     const table = must(this.#table, "the page-checksum table");
     const head = must(this.#head, "the head");
-<<<<<<< HEAD
-    const sums = await checksumsOf(this.#options.codec, source, pgnos, uninterrupted);
-=======
->>>>>>> bench
     const after = checksumAfter(table, pgnos, sums, source.commit);
     const header = this.#header(source, nextTxid(head.txid), { before: head.after, after });
     const file = await this.#stage(header, source, pgnos, sums, waiting);
