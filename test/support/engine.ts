@@ -53,9 +53,7 @@ export async function syncEngine(child: Child): Promise<string> {
 }
 
 /** What the engine says about itself; 64-bit numbers as text. */
-export async function engineStatus(
-  child: Child,
-): Promise<{
+export async function engineStatus(child: Child): Promise<{
   readonly [Name in keyof EngineStatus]: EngineStatus[Name] extends bigint
     ? string
     : EngineStatus[Name];
@@ -80,6 +78,16 @@ export async function loggedEvent(
 export async function engineFailure(child: Child): Promise<string> {
   await child.exited;
   return child.lines.findLast((line) => line.startsWith("failed ")) ?? child.stderr;
+}
+
+/** Sends a command that breaks or mends something and waits until it is done. */
+export async function tellEngine(
+  child: Child,
+  command: "fail" | "heal" | "mend" | `break ${string}`,
+): Promise<void> {
+  const from = child.lines.length;
+  child.send(command);
+  await child.line((text) => text === command.split(" ")[0], from);
 }
 
 /** Waits until the engine replicates. */
