@@ -44,7 +44,15 @@ describe.skipIf(s3 === undefined)("on S3", () => {
     await using load = startLoad({ path, seed: 11, commitsPerSecond: 200, pagesPerCommit: 3 });
     await load.line((line) => line.startsWith("committed "));
     for (let run = 0; run < 2; run++) {
-      await using engine = headwater(["replicate", path, url("app"), "--sync-interval", "100ms"]);
+      await using engine = headwater([
+        "replicate",
+        path,
+        url("app"),
+        "--sync-interval",
+        "100ms",
+        "--log-level",
+        "debug",
+      ]);
       await engine.line((line) => line.includes("database.replicating"));
       await engine.line((line) => line.includes("ltx.uploaded level=0"));
       expect((await engine.end("SIGTERM")).code).toBe(0);

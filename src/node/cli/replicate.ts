@@ -1,7 +1,7 @@
 // `headwater replicate`: copies a live database to a replica until it is told to stop. The engine runs in this
 // process: it opens nothing but the database, so no second SQLite library can disturb its locks.
 import { statSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
@@ -47,7 +47,7 @@ export function replicateCommand(context: CliContext): Command {
       )
       .option("--once", "replicate what is there, then exit")
       .option("--force-snapshot", "with -once: also write a full image")
-      .option("--enforce-retention", "not in this version")
+      .addOption(new Option("--enforce-retention").hideHelp())
       .option("--restore-if-db-not-exists", "restore the database first if it is missing")
       .option(
         "--sync-interval <duration>",

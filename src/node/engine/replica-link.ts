@@ -153,7 +153,7 @@ export class ReplicaLink {
     await this.#acknowledge(request, info);
     const elapsedMs = Math.round(clock.monotonicMs() - startedMs);
     const { level, maxTxid } = request;
-    logger.log("info", "ltx.uploaded", {
+    logger.log("debug", "ltx.uploaded", {
       level,
       txid: formatTxid(maxTxid),
       sizeBytes: info.sizeBytes,
