@@ -57,6 +57,5 @@ async function main(options: PacedOptions): Promise<PacedResult> {
 
 if (import.meta.main) {
   const result = await main(JSON.parse(process.argv[2] ?? "{}") as PacedOptions);
-  console.log(JSON.stringify(result));
-  process.exit(0);
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 }

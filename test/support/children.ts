@@ -72,6 +72,11 @@ export class Child implements AsyncDisposable {
     this.#process.stdin.write(`${line}\n`);
   }
 
+  /** Ends its standard input. */
+  closeInput(): void {
+    this.#process.stdin.end();
+  }
+
   signal(signal: NodeJS.Signals): void {
     if (!this.#ended) this.#process.kill(signal);
   }

@@ -83,6 +83,7 @@ export class CheckpointPolicy {
     const now = this.#clock.monotonicMs();
     this.#attemptedAtMs = now;
     if (outcome === undefined) return;
+    this.#logger.log("debug", "checkpoint.done", { ...outcome });
     this.#isComplete = outcome.complete;
     this.#isStuck = !outcome.complete && outcome.backfilledFrames === this.#backfilledFrames;
     this.#backfilledFrames = outcome.backfilledFrames;

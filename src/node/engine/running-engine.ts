@@ -8,6 +8,7 @@ import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
+import { createLoggedStore } from "../../core/store/logged-store.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
@@ -167,9 +168,8 @@ async function openParts(
   const path = realPathOf(options.path);
   const ownership = ownershipOf(path);
   const storeOptions = { clock, random, logger, fileSystem, ownership: ownership.file, signal };
-  const store = stack.use(
-    wrapStore(await openStore(options.replica, { ...storeOptions, environment: process.env })),
-  );
+  const opened = await openStore(options.replica, { ...storeOptions, environment: process.env });
+  const store = stack.use(createLoggedStore(wrapStore(opened), { clock, logger }));
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
   const state = stack.use(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),

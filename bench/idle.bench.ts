@@ -1,0 +1,39 @@
+// An idle database: what `headwater replicate` costs in 60 s, from 5 s after it has attached, while its application has
+// the database open and does nothing. Processor time of all its processes and threads as the scheduler counts it, and
+// requests to the object store from its debug log. Argument: seconds (60).
+import { DatabaseSync } from "node:sqlite";
+import { temporaryDirectory } from "../test/support/temporary.ts";
+import { processTree, processorMs } from "./support/processes.ts";
+import { buildProduct, startReplicating } from "./support/product.ts";
+import { formatMs } from "./support/statistics.ts";
+import { printTable } from "./support/table.ts";
+
+const seconds = Number(process.argv[2] ?? 60);
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+buildProduct();
+using directory = temporaryDirectory();
+const path = directory.file("app.db");
+using db = new DatabaseSync(path);
+db.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+await using replicator = await startReplicating(path, directory.url("replica"), [
+  "--log-level",
+  "debug",
+]);
+await pause(5_000);
+const processes = processTree(replicator.pid);
+const [startMs, startLine] = [processorMs(processes), replicator.lines.length];
+await pause(seconds * 1_000);
+const usedMs = processorMs(processes) - startMs;
+const requests = replicator.lines.slice(startLine).filter((line) => line.includes(" store."));
+const seenRequests = replicator.lines.some((line) => line.includes(" store.put "));
+if (!seenRequests)
+  throw new Error("The log does not show requests, so it cannot show that there are none.");
+printTable([
+  [`idle for ${seconds} s, ${processes.length} process`, "measured", "target"],
+  ["processor time", formatMs(usedMs), "100 ms"],
+  ["requests to the object store", String(requests.length), "0"],
+]);
