@@ -1,5 +1,6 @@
 // From nothing to an attached database whose replica is one history with it. Waits for what may come (a database that
 // is missing, empty or locked; a store that does not answer), throws what waiting cannot mend.
+import type { Mutex } from "../../core/base/async.ts";
 import { hasCode } from "../../core/base/errors.ts";
 import { openCapture } from "../capture/capture.ts";
 import type { Capture } from "../capture/capture.ts";
@@ -47,17 +48,19 @@ export async function openCaptureWhenThere(
 
 /**
  * Makes one history of the attached database and its replica. With intact local state that needs no request; otherwise
- * the replica is listed and the rules of adoption decide.
+ * the replica is listed and the rules of adoption decide, while `settling` keeps everybody from putting.
  */
 export async function joinHistory(
   parts: EngineParts,
   capture: Capture,
-  waiting: Waiting,
+  { settling, ...waiting }: Waiting & { readonly settling: Mutex },
 ): Promise<void> {
   const { staging, fileSystem, path } = parts;
   const { newest } = staging;
   const isTrusted = isStateIntact(parts) && !(await hasLitestream(fileSystem, path));
-  if (!isTrusted || newest === undefined) return settleAgain(parts, capture, waiting);
+  if (!isTrusted || newest === undefined) {
+    return settling.run(() => settleAgain(parts, capture, waiting));
+  }
   const { pageSize } = await staging.readHeader(newest);
   if (pageSize !== capture.pageSize) throw pageSizeError(parts, pageSize, capture.pageSize);
   await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));

@@ -33,6 +33,8 @@ export class DatabaseEngine {
   readonly #uploader: Uploader;
   readonly #keeper: StagingKeeper;
   readonly #lock = new Mutex();
+  /** Nothing is put while replica and staged files are brought to one history. Taken inside `#lock`, never around it. */
+  readonly #uploading = new Mutex();
   readonly #bell = new Bell();
   readonly #uploadBell = new Bell();
   readonly #syncs = new SyncRequests();
@@ -137,9 +139,7 @@ export class DatabaseEngine {
     );
     await this.#capture?.close();
     this.#capture = undefined;
-    await this.#keeper.save().catch((error: unknown) => {
-      this.#parts.logger.log("warn", "checksums.not-saved", { error: messageOf(error) });
-    });
+    await this.#keeper.trySave();
   }
 
   status(): EngineStatus {
@@ -180,11 +180,15 @@ export class DatabaseEngine {
     this.#mustCompare = true;
     this.#state = "settling";
     await this.#lock.run(async () => {
-      await this.#comparing(() => joinHistory(this.#parts, capture, { signal }));
-      await this.#keeper.save();
+      const settling = this.#uploading;
+      await this.#comparing(() => joinHistory(this.#parts, capture, { signal, settling }));
+      this.#aimAnew();
+      await this.#keeper.trySave();
     });
     this.#hadLitestream = await hasLitestream(fileSystem, path);
     this.#state = "replicating";
+    // What was compared on the way may have been staged.
+    this.#uploadBell.ring();
     const txid = history.head && formatTxid(history.head.txid);
     logger.log("info", "database.replicating", { path, replica: link.store.url, txid });
   }
@@ -192,7 +196,8 @@ export class DatabaseEngine {
   async #settleAgain({ signal }: Waiting): Promise<void> {
     await this.#lock.run(async () => {
       await this.#comparing(() => settleAgain(this.#parts, this.#attached(), { signal }));
-      await this.#keeper.save();
+      this.#aimAnew();
+      await this.#keeper.trySave();
     });
   }
 
@@ -201,6 +206,11 @@ export class DatabaseEngine {
     this.#mustCompare = true;
     await work();
     this.#mustCompare = false;
+  }
+
+  #aimAnew(): void {
+    const head = this.#head();
+    if (head !== undefined) this.#syncs.aimAnew(head);
   }
 
   #attached(): Capture {
@@ -400,7 +410,7 @@ export class DatabaseEngine {
     while (!signal.aborted) {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
-      const outcome = await this.#uploader.drain({ signal });
+      const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
       if (outcome === "settle") await this.#settleAgain({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();

@@ -39,8 +39,8 @@ export async function settle(
   const survey = await link.survey(waiting);
   checkPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
-  if (survey.head === undefined && staging.snapshot !== undefined)
-    return followSource(parts, capture, waiting);
+  const isImageStaged = staging.snapshot !== undefined && staging.newest !== undefined;
+  if (survey.head === undefined && isImageStaged) return followSource(parts, capture, waiting);
   let source: PageSource | undefined;
   try {
     const { head } = survey;
@@ -175,8 +175,10 @@ async function sourceAtHead(
 }
 
 async function firstImage(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
-  const { history, link, clock } = parts;
+  const { history, link, clock, staging } = parts;
   await link.forget();
+  // One that was finished locally, but a crash came before its level-0 file.
+  await staging.removeSnapshot();
   const source = await capture.pinImage(waiting);
   try {
     const table = await scan(parts.codec, source, waiting);
@@ -292,7 +294,7 @@ async function stageHead(
 }
 
 async function setStagedAside({ staging, clock, random, logger }: EngineParts): Promise<void> {
-  if (staging.newest === undefined) return;
+  if (staging.newest === undefined && staging.snapshot === undefined) return;
   const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
   logger.log("warn", "staging.set-aside", { to });
 }

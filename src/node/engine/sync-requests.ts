@@ -39,6 +39,12 @@ export class SyncRequests {
     this.#taken = [];
   }
 
+  /** The history was settled anew and now ends at `txid`: what was staged before may have been set aside. */
+  aimAnew(txid: Txid): void {
+    const requests = this.#aimed.flatMap((aimed) => aimed.requests);
+    this.#aimed = requests.length === 0 ? [] : [{ txid, requests }];
+  }
+
   /** Everything through `acked` is in the replica. */
   resolveThrough(acked: bigint, head: Txid | undefined): void {
     if (head === undefined) return;
