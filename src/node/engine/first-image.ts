@@ -58,7 +58,12 @@ async function streamUnlessWalGrows(
     const ended = AbortSignal.any([signal, done.signal]);
     while (!ended.aborted) {
       await clock.sleep(walCheckMs, { signal: ended }).catch(() => undefined);
-      capture.capture();
+      try {
+        capture.capture();
+      } catch (error) {
+        // The image is no longer pinned: reading it locally will say so.
+        tooLarge.abort(error);
+      }
       if (capture.walSizeBytes > limits.maxWalSizeBytes)
         tooLarge.abort(new Error("the WAL is too large"));
     }

@@ -2,7 +2,7 @@
 // the staging of that file. TXIDs are numbered here and nowhere else.
 import type { Clock } from "../../core/base/clock.ts";
 import { assert, must } from "../../core/base/assert.ts";
-import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
+import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
@@ -189,6 +189,7 @@ export class History {
         this.#isDiskFull = false;
         return file;
       } catch (error) {
+        if (platformCode(error) === "ENOENT") throw vanished(error);
         if (!isDiskFull(error)) throw error;
         if (!this.#isDiskFull)
           logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
@@ -218,6 +219,15 @@ function diskFull(cause: unknown): HeadwaterError {
     "The state directory has no space left for the last transactions. They stay in the WAL: free space and start " +
       "again; nothing is lost.",
     { cause },
+  );
+}
+
+function vanished(error: unknown): HeadwaterError {
+  return new HeadwaterError(
+    "engine/state",
+    `The state directory was removed while Headwater worked in it: ${messageOf(error)}. Start again: the next start ` +
+      "compares the database with its replica, and nothing committed is lost.",
+    { cause: error },
   );
 }
 

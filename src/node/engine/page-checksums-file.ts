@@ -5,14 +5,16 @@
 //   8  ..  the table with its page size and length, as `PageChecksums.toBytes` gives it
 import { join } from "node:path";
 import { concatBytes, viewOf } from "../../core/base/bytes.ts";
-import { hasCode } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
+import type { LtxReader } from "../../core/ltx/decoder.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { readWhole, writeDurably } from "./durable-file.ts";
+import { damaged } from "./staging.ts";
 import type { StagedFile, Staging } from "./staging.ts";
 import type { StateOwnership } from "./state-directory.ts";
 
@@ -80,14 +82,26 @@ async function provesAfter(
   );
 }
 
-/** Applies a staged file to the table; false if the two do not fit or the file is damaged. */
+/** Applies a staged file to the table; false if the two do not fit. Throws `engine/state` if the file is damaged. */
 async function replay(
   table: ChecksumTable,
   file: StagedFile,
   staging: Staging,
   codec: Codec,
 ): Promise<boolean> {
-  const reader = await openLtx(codec, staging.body(file).open({}), { name: file.path });
+  try {
+    return await applyTo(
+      table,
+      await openLtx(codec, staging.body(file).open({}), { name: file.path }),
+    );
+  } catch (error) {
+    if (error instanceof HeadwaterError && error.code.startsWith("ltx/"))
+      throw damaged(file.path, error);
+    throw error;
+  }
+}
+
+async function applyTo(table: ChecksumTable, reader: LtxReader): Promise<boolean> {
   const { proof, pageSize, commit } = reader.header;
   const isComplete = proof?.before === 0n;
   if (pageSize !== table.pages.pageSize || proof === undefined) return false;

@@ -43,7 +43,11 @@ export interface PutRequest {
   readonly body: ObjectBody;
 }
 
-export type PreviousObject = "unchanged" | "changed" | "missing";
+/** What became of an object of ours. */
+export interface PreviousObject {
+  readonly state: "unchanged" | "changed" | "missing";
+  readonly key: string;
+}
 
 export interface ReplicaLinkOptions {
   readonly store: ObjectStore;
@@ -61,6 +65,8 @@ export class ReplicaLink {
   readonly #options: ReplicaLinkOptions;
   readonly #recording = new Mutex();
   #confirmedAtMs: number | undefined;
+  /** What `record` was when it was last confirmed. */
+  #earlier: ReplicaRecord | undefined;
   #uploadedBytes = 0;
 
   constructor(options: ReplicaLinkOptions) {
@@ -119,17 +125,26 @@ export class ReplicaLink {
     return isSameSize && (await sameBytes(content.body, body.open({ signal })));
   }
 
-  /** Whether the last acknowledged object is still there, asked at most once a minute. */
+  /**
+   * Whether our objects are still there, asked at most once a minute: the last acknowledged one, and the one that was
+   * the last when we asked before. Only the latter tells that the replica was emptied between two of our puts.
+   */
   async checkPrevious({ signal }: Waiting): Promise<PreviousObject> {
     const { record } = this;
     const now = this.#options.clock.monotonicMs();
     const isFresh = this.#confirmedAtMs !== undefined && now - this.#confirmedAtMs < trustMs;
-    if (record === undefined || isFresh) return "unchanged";
-    const info = await this.store.head(this.keyOf(record), { signal });
-    if (info === undefined) return "missing";
-    if (info.etag !== record.etag || info.sizeBytes !== record.sizeBytes) return "changed";
+    if (record === undefined || isFresh) return { state: "unchanged", key: "" };
+    const earlier = this.#earlier === undefined ? [] : [this.#earlier];
+    for (const one of [...earlier, record]) {
+      const key = this.keyOf(one);
+      const info = await this.store.head(key, { signal });
+      if (info === undefined) return { state: "missing", key };
+      if (info.etag !== one.etag || info.sizeBytes !== one.sizeBytes)
+        return { state: "changed", key };
+    }
     this.#confirmedAtMs = now;
-    return "unchanged";
+    this.#earlier = record;
+    return { state: "unchanged", key: "" };
   }
 
   /** True when an object of ours was seen or put in this process: from then on a change means another writer. */
@@ -214,16 +229,18 @@ export class ReplicaLink {
   async adopt(file: ReplicaFile): Promise<void> {
     const { level, minTxid, maxTxid, sizeBytes, etag } = file;
     await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+    this.#earlier = undefined;
     this.#confirmedAtMs = this.#options.clock.monotonicMs();
   }
 
   async forget(): Promise<void> {
     await this.#options.records.clear();
+    this.#earlier = undefined;
     this.#confirmedAtMs = undefined;
   }
 
   async #acknowledge(request: PutRequest, { sizeBytes, etag }: ObjectInfo): Promise<void> {
-    this.#confirmedAtMs = this.#options.clock.monotonicMs();
+    this.#confirmedAtMs ??= this.#options.clock.monotonicMs();
     this.#uploadedBytes += sizeBytes;
     const { level, minTxid, maxTxid } = request;
     await this.#recording.run(async () => {

@@ -1,7 +1,7 @@
 // Puts one engine together from the real file system, clock and store, runs it, and takes it down in order.
 // Runs in the process that calls it; `replicate` runs it in a process of its own.
 import { lstatSync } from "node:fs";
-import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
@@ -50,13 +50,17 @@ export class RunningEngine {
   readonly #abort: AbortController;
   readonly #run: Promise<void>;
   #stopping: Promise<void> | undefined;
+  /** Replication ended by itself, before anybody stopped it. */
+  #hasFailed = false;
 
   constructor(engine: DatabaseEngine, abort: AbortController, dispose: () => Promise<void>) {
     this.#engine = engine;
     this.#abort = abort;
     this.#dispose = dispose;
     this.#run = engine.run({ signal: abort.signal });
-    this.#run.catch(() => undefined);
+    this.#run.catch(() => {
+      this.#hasFailed = !abort.signal.aborted;
+    });
   }
 
   /** Rejects when replication has ended by itself; resolves after `stop`. */
@@ -92,23 +96,14 @@ export class RunningEngine {
 
   async #stop({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     this.#abort.abort(new HeadwaterError("engine/stopped", "The replication was stopped."));
-    const failure = await this.#run.then(
-      () => undefined,
-      (error: unknown) => (error === this.#abort.signal.reason ? undefined : error),
-    );
+    await this.#run.catch(() => undefined);
     try {
-      if (failure === undefined || isAbort(failure)) await this.#engine.finish({ signal });
+      if (!this.#hasFailed) await this.#engine.finish({ signal });
     } finally {
       await this.#engine.close();
       await this.#dispose();
     }
   }
-}
-
-function isAbort(error: unknown): boolean {
-  return (
-    hasCode(error, "engine/stopped") || (error instanceof Error && error.name === "AbortError")
-  );
 }
 
 /**

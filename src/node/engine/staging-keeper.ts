@@ -1,5 +1,6 @@
 // What stays in the state directory between runs: the page-checksum table, and staged files as long as the replica or
 // the saved table still needs them.
+import { messageOf } from "../../core/base/errors.ts";
 import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
 import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import type { EngineParts } from "./parts.ts";
@@ -36,6 +37,15 @@ export class StagingKeeper {
     this.#savedThrough = head.txid;
   }
 
+  /** As `save`; without space or permission for this cache the engine goes on, and starts slower the next time. */
+  async trySave(): Promise<void> {
+    try {
+      await this.save();
+    } catch (error) {
+      this.#parts.logger.log("warn", "checksums.not-saved", { error: messageOf(error) });
+    }
+  }
+
   /** Drops staged files that the replica has and the saved table has passed. The newest stays. */
   async tidy(ackedThrough: bigint): Promise<void> {
     const { staging } = this.#parts;
@@ -43,7 +53,7 @@ export class StagingKeeper {
       (file) => file.txid <= ackedThrough && file.txid > this.#savedThrough,
     );
     const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (held.length >= maxHeldFiles || heldBytes >= maxHeldBytes) await this.save();
+    if (held.length >= maxHeldFiles || heldBytes >= maxHeldBytes) await this.trySave();
     const through = ackedThrough < this.#savedThrough ? ackedThrough : this.#savedThrough;
     const last = staging.files.findLast((file) => file.txid <= through);
     if (last !== undefined) await staging.removeThrough(last.txid);

@@ -337,11 +337,12 @@ function parseStagedName(
   return txid === undefined ? undefined : { minTxid: txid, txid };
 }
 
-function damaged(path: string): HeadwaterError {
+/** The error for a staged file whose bytes are not what was staged. */
+export function damaged(path: string, cause?: unknown): HeadwaterError {
   return new HeadwaterError(
     "engine/state",
     `The staged file ${path} is damaged. Delete the state directory; the next start takes a full image.`,
-    { data: { path } },
+    { data: { path }, cause },
   );
 }
 

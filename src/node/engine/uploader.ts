@@ -2,7 +2,7 @@
 import { mergeLtx } from "../../core/ltx/merge.ts";
 import { levelZeroFields } from "./history.ts";
 import type { StagedFile } from "./staging.ts";
-import { type HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
+import { hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
 import type { EngineParts } from "./parts.ts";
 import { must } from "../../core/base/assert.ts";
@@ -83,8 +83,9 @@ export class Uploader {
       if (snapshot === undefined && next === undefined) return "done";
       const wasConfirmed = link.isConfirmed;
       const previous = await link.checkPrevious({ signal });
-      if (previous === "missing" || (previous === "changed" && !wasConfirmed)) return "settle";
-      if (previous === "changed") throw await this.#changed({ signal });
+      const isChanged = previous.state === "changed";
+      if (previous.state === "missing" || (isChanged && !wasConfirmed)) return "settle";
+      if (isChanged) throw await link.conflict(previous.key, { signal });
       try {
         if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
@@ -133,10 +134,5 @@ export class Uploader {
       { signal },
     );
     await staging.removeSnapshot();
-  }
-
-  async #changed({ signal }: Waiting): Promise<HeadwaterError> {
-    const { link } = this.#parts;
-    return link.conflict(link.keyOf(must(link.record, "the acknowledged object")), { signal });
   }
 }
