@@ -47,7 +47,7 @@ test("a disk that stays full ends the stop with an error, and the next start goe
   const engine = scene.engine({ shutdownMs: 500 });
   await engineReady(engine);
   await syncEngine(engine);
-  await tellEngine(engine, "break ENOSPC ");
+  await tellEngine(engine, "break ENOSPC file.");
   await scene.app.ledger(3);
   await loggedEvent(engine, "disk.full");
   expect(await stopEngine(engine)).toBe(1);
