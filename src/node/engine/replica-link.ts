@@ -65,7 +65,7 @@ export class ReplicaLink {
   readonly #options: ReplicaLinkOptions;
   readonly #recording = new Mutex();
   #confirmedAtMs: number | undefined;
-  /** What `record` was when it was last confirmed. */
+  /** What `record` was when it was last confirmed, or when the first object was put. */
   #earlier: ReplicaRecord | undefined;
   #uploadedBytes = 0;
 
@@ -229,7 +229,7 @@ export class ReplicaLink {
   async adopt(file: ReplicaFile): Promise<void> {
     const { level, minTxid, maxTxid, sizeBytes, etag } = file;
     await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
-    this.#earlier = undefined;
+    this.#earlier = this.record;
     this.#confirmedAtMs = this.#options.clock.monotonicMs();
   }
 
@@ -247,6 +247,7 @@ export class ReplicaLink {
       // A snapshot put beside a chain says nothing about how far the chain has come.
       if (level > 0 && this.record !== undefined) return;
       await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
+      this.#earlier ??= this.record;
     });
   }
 }
