@@ -90,6 +90,20 @@ export async function tellEngine(
   await child.line((text) => text === command.split(" ")[0], from);
 }
 
+/** Does `work` again and again until `done` is settled; throws what it throws. */
+export async function repeatUntil(
+  done: Promise<unknown>,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const state = { isDone: false };
+  const end = (): void => {
+    state.isDone = true;
+  };
+  done.then(end, end);
+  while (!state.isDone) await work();
+  await done;
+}
+
 /** Waits until the engine replicates. */
 export async function engineReady(child: Child): Promise<void> {
   await child.line((text) => text === "ready");
