@@ -9,7 +9,7 @@ import { Child, startModule } from "../support/children.ts";
 import { engineReady, loggedEvent, stopEngine, syncEngine, tellEngine } from "../support/engine.ts";
 import { Scene } from "../support/scene.ts";
 
-const cli = fileURLToPath(new URL("../../src/node/cli/main.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../../bin/headwater.js", import.meta.url));
 
 test("a last sync is given up after its limit with exit code 1; what is staged goes up at the next start", async () => {
   await using scene = await Scene.open();
