@@ -2,7 +2,6 @@
 // silently (docs/decisions/004); each must end in a replica that equals the source, with the older restore points kept.
 import { copyFileSync, rmSync } from "node:fs";
 import { expect, test } from "vitest";
-import { createSeededRandom } from "../../src/core/testing/seeded-random.ts";
 import { engineFailure, engineReady, stopEngine, syncEngine } from "../support/engine.ts";
 import { Scene, expectKept } from "../support/scene.ts";
 
@@ -77,7 +76,7 @@ const gaps: Readonly<Record<string, Gap>> = {
 
 test.each(Object.entries(gaps))("survives %s", async (_name, gap) => {
   await using scene = await Scene.open();
-  await survive(scene, gap);
+  await expect(survive(scene, gap)).resolves.toBeUndefined();
 });
 
 test("an older copy put back continues the history after what was there", async () => {
@@ -142,32 +141,4 @@ test("a VACUUM to another page size is refused with the command that starts a ne
   await syncEngine(fresh);
   await scene.prove({ replica: `${scene.replica}-1024` });
   expectKept(before, await scene.history());
-});
-
-const seed = Number(process.env["HEADWATER_SEED"] ?? Date.now() % 1_000_000);
-
-test(`24 random stops and starts lose nothing (HEADWATER_SEED=${seed})`, async () => {
-  await using scene = await Scene.open();
-  const random = createSeededRandom(seed);
-  const number = (below: number): number => Math.floor(random.float() * below);
-  for (let cycle = 0; cycle < 24; cycle++) {
-    const engine = scene.engine({ syncIntervalMs: 0, logs: false });
-    await engineReady(engine);
-    await scene.app.ledger(1 + number(20), { changes: 0, seed: cycle });
-    if (random.float() < 0.5) await syncEngine(engine);
-    if (random.float() < 0.3) await engine.end("SIGKILL");
-    else expect(await stopEngine(engine)).toBe(0);
-    const kind = number(6);
-    await scene.app.ledger(5 + number(896), { changes: 0, seed: cycle + 100 });
-    if (kind === 0) await scene.app.close();
-    if (kind === 1) await scene.app.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    if (kind === 2) await scene.app.exec("PRAGMA wal_checkpoint(RESTART)");
-    if (kind === 3) await scene.app.exec("PRAGMA wal_checkpoint(PASSIVE)");
-    if (kind === 4) await scene.restartApp();
-  }
-  const engine = scene.engine({ logs: false });
-  await engineReady(engine);
-  await syncEngine(engine);
-  const points = await scene.prove();
-  expect(points.length).toBeGreaterThan(24);
 });

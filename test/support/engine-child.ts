@@ -1,5 +1,6 @@
 // One engine in a process of its own, for tests that kill it: at a moment, or at its n-th call to the file system.
-// Takes `sync <tag>`, `status`, `fail` and `heal` (of the store) and `stop` on its input; prints `ready`, `synced <tag> <txid>`, `status <json>`,
+// Takes `sync <tag>`, `status` and `stop` on its input, `fail` and `heal` for its store, `break <code> <match>` and
+// `mend` for its calls to the file system whose name and path contain `match`; prints `ready`, `synced <tag> <txid>`, `status <json>`,
 // `log <level> <event> <json>`, `stopped` and `failed <code> <message>`.
 import { createInterface } from "node:readline";
 import { HeadwaterError, messageOf } from "../../src/core/base/errors.ts";
@@ -41,12 +42,16 @@ function fail(error: unknown): void {
   print(`failed ${error instanceof HeadwaterError ? error.code : "bug"} ${messageOf(error)}`);
 }
 
+/** What `break` has set. */
+let broken: { readonly code: string; readonly match: string } | undefined;
+
 const fileSystem = createFaultyFileSystem(nodeFileSystem, ({ name, path, index }) => {
   if (options.printCalls === true) print(`call ${index} ${name} ${path}`);
   const isLast =
     index === options.killAtCall ||
     (options.killBefore !== undefined && `${name} ${path}`.includes(options.killBefore));
   if (isLast) process.kill(process.pid, "SIGKILL");
+  if (broken !== undefined && `${name} ${path}`.includes(broken.match)) return broken.code;
   const { fault } = options;
   if (fault === undefined) return undefined;
   const isMeant = index >= fault.fromCall && index < fault.fromCall + fault.calls;
@@ -78,6 +83,10 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     running?.sync().then((txid) => print(`synced ${tag} ${formatTxid(txid)}`), fail);
   } else if (verb === "status") {
     print(`status ${toJson(running?.status())}`);
+  } else if (verb === "break" || verb === "mend") {
+    const [, code = "", ...match] = line.split(" ");
+    broken = verb === "break" ? { code, match: match.join(" ") } : undefined;
+    print(verb);
   } else if (verb === "fail" || verb === "heal") {
     isStoreDown = verb === "fail";
     print(verb);

@@ -80,6 +80,16 @@ export async function engineFailure(child: Child): Promise<string> {
   return child.lines.findLast((line) => line.startsWith("failed ")) ?? child.stderr;
 }
 
+/** Sends a command that breaks or mends something and waits until it is done. */
+export async function tellEngine(
+  child: Child,
+  command: "fail" | "heal" | "mend" | `break ${string}`,
+): Promise<void> {
+  const from = child.lines.length;
+  child.send(command);
+  await child.line((text) => text === command.split(" ")[0], from);
+}
+
 /** Waits until the engine replicates. */
 export async function engineReady(child: Child): Promise<void> {
   await child.line((text) => text === "ready");

@@ -2,7 +2,7 @@
 // come and go. Everything that was started is ended with the scene.
 import { cpSync, existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { expect } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
 import { restore } from "../../src/node/restore/restore.ts";
 import type { Child } from "./children.ts";
 import { startEngineChild } from "./engine.ts";
@@ -19,7 +19,11 @@ export class Scene implements AsyncDisposable {
   readonly path: string;
   readonly replica: string;
   /** The application. */
-  app: SqliteProcess;
+  get app(): SqliteProcess {
+    return (this.#app ??= new SqliteProcess(this.path));
+  }
+
+  #app: SqliteProcess | undefined;
   readonly #started: AsyncDisposable[] = [];
   #restored = 0;
 
@@ -27,7 +31,6 @@ export class Scene implements AsyncDisposable {
     this.directory = directory;
     this.path = directory.file("app.db");
     this.replica = directory.url("replica");
-    this.app = new SqliteProcess(this.path);
   }
 
   /** A database in WAL mode with `transactions` transactions in its ledger. */
@@ -74,10 +77,10 @@ export class Scene implements AsyncDisposable {
     return engine;
   }
 
-  /** Replaces the application's process; the old one ends without closing its connection. */
-  async restartApp(path = this.path): Promise<void> {
-    await this.app.kill();
-    this.app = new SqliteProcess(path);
+  /** Ends the application's process without closing its connection; the next request starts another. */
+  async restartApp(): Promise<void> {
+    await this.#app?.kill();
+    this.#app = undefined;
   }
 
   /** The newest state of the replica as a file. */
@@ -85,6 +88,24 @@ export class Scene implements AsyncDisposable {
     const output = this.directory.file(`restored-${++this.#restored}.db`);
     await restore({ replica, output });
     return output;
+  }
+
+  /** Restores the newest state over the database, as after a disaster. */
+  async restoreInPlace(): Promise<void> {
+    await this.app.close();
+    await restore({ replica: this.replica, output: this.path, force: true });
+  }
+
+  /** Waits until the newest restore point is the live database, without asking the engine for anything. */
+  async untilReplicated(timeoutMs = 30_000): Promise<readonly RestorePoint[]> {
+    const endsAtMs = performance.now() + timeoutMs;
+    const { sha256 } = await liveImage(this.path);
+    for (;;) {
+      const points = await this.history({ mayGoBack: true }).catch(() => []);
+      if (points.at(-1)?.sha256 === sha256) return points;
+      if (performance.now() > endsAtMs) throw new Error("the database was not replicated in time");
+      await sleep(50);
+    }
   }
 
   /** Proves every restore point. */
@@ -98,16 +119,16 @@ export class Scene implements AsyncDisposable {
   > {
     const points = await checkHistory(replica, { mayGoBack });
     const { sha256 } = await liveImage(path);
-    expect(points.at(-1)?.sha256, "the newest restore point is the source").toBe(sha256);
-    expect(await sha256OfFile(await this.restored(replica)), "restore gives the source").toBe(
-      sha256,
-    );
+    if (points.at(-1)?.sha256 !== sha256)
+      throw new Error("the newest restore point is not the source");
+    if ((await sha256OfFile(await this.restored(replica))) !== sha256)
+      throw new Error("what restore gives is not the source");
     return points;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const one of this.#started) await one[Symbol.asyncDispose]();
-    await this.app.kill();
+    await this.restartApp();
     this.directory[Symbol.dispose]();
   }
 }
@@ -115,5 +136,7 @@ export class Scene implements AsyncDisposable {
 /** Every restore point of `before` is there as it was. */
 export function expectKept(before: readonly RestorePoint[], after: readonly RestorePoint[]): void {
   const byTxid = new Map(after.map((point) => [point.txid, point]));
-  for (const point of before) expect(byTxid.get(point.txid)).toEqual(point);
+  for (const { txid, sha256 } of before) {
+    if (byTxid.get(txid)?.sha256 !== sha256) throw new Error(`restore point ${txid} has changed`);
+  }
 }

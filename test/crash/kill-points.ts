@@ -1,0 +1,80 @@
+// Every step of the engine as a kill point. An engine dies right before its n-th call to the file system, for n = 1, 2,
+// 3, ... until a run ends without dying; after each death another engine must make one whole history of it.
+import { silentLogger } from "../../src/core/base/log.ts";
+import { resolveOptions } from "../../src/node/engine/engine-options.ts";
+import { startEngine } from "../../src/node/engine/running-engine.ts";
+import type { Child } from "../support/children.ts";
+import type { EngineChildOptions } from "../support/engine.ts";
+import { engineReady, stopEngine, syncEngine } from "../support/engine.ts";
+import { sha256OfFile } from "../support/live-image.ts";
+import { Scene } from "../support/scene.ts";
+
+export interface KillPointsOptions {
+  /** The first call to die at. */
+  readonly from: number;
+  /** Every so many calls. */
+  readonly step: number;
+  readonly engine?: Partial<EngineChildOptions> | undefined;
+}
+
+/** Dies again and again on one database that goes on. Returns the number of deaths. */
+export async function dieRepeatedly(scene: Scene, options: KillPointsOptions): Promise<number> {
+  for (let call = options.from, deaths = 0; ; call += options.step, deaths++) {
+    await scene.app.ledger(2, { seed: call });
+    const hasSurvived = await runDoomed(scene, { ...options.engine, killAtCall: call }, () =>
+      scene.app.ledger(1),
+    );
+    if (hasSurvived) return deaths;
+  }
+}
+
+/** Dies once at each kill point, each time from the files of `prepared`, and proves what the next engine makes of it. */
+export async function dieFromPrepared(
+  prepared: Scene,
+  { from, step, engine = {} }: KillPointsOptions,
+): Promise<number> {
+  for (let call = from, deaths = 0; ; call += step, deaths++) {
+    await using scene = Scene.copyOf(prepared);
+    const hasSurvived = await runDoomed(scene, { ...engine, killAtCall: call });
+    await finish(scene, engine).catch((error: unknown) => {
+      throw new Error(`killed before call ${call}`, { cause: error });
+    });
+    if (hasSurvived) return deaths;
+  }
+}
+
+/** Lets an engine start, sync and stop, unless it dies before; `true` if it did not die. */
+async function runDoomed(
+  scene: Scene,
+  options: Partial<EngineChildOptions>,
+  work: () => Promise<unknown> = async () => undefined,
+): Promise<boolean> {
+  await using engine: Child = scene.engine(options);
+  const live = async (): Promise<void> => {
+    await engineReady(engine);
+    await work();
+    await syncEngine(engine);
+    await stopEngine(engine);
+  };
+  await Promise.race([engine.exited, live()]).catch(() => undefined);
+  const { code, signal } = await engine.exited;
+  if (signal === "SIGKILL") return false;
+  if (code !== 0) throw new Error(`it failed:\n${engine.lines.join("\n")}\n${engine.stderr}`);
+  return true;
+}
+
+/** Another engine, in this process; nobody else is at work. */
+async function finish(scene: Scene, { takeOver }: Partial<EngineChildOptions>): Promise<void> {
+  const { path, replica } = scene;
+  const { signal } = new AbortController();
+  const options = resolveOptions({ path, replica, takeOver });
+  const engine = await startEngine(options, { logger: silentLogger }, { signal });
+  try {
+    await engine.sync();
+  } finally {
+    await engine.stop({ signal });
+  }
+  const points = await scene.history();
+  if (points.at(-1)?.sha256 !== (await sha256OfFile(path)))
+    throw new Error("the newest restore point is not the source");
+}

@@ -1,0 +1,84 @@
+// A database that goes away or becomes another one while it is replicated.
+import { copyFileSync, existsSync, renameSync, rmSync, truncateSync } from "node:fs";
+import { expect, test } from "vitest";
+import { engineReady, loggedEvent, syncEngine } from "../support/engine.ts";
+import { Scene, expectKept } from "../support/scene.ts";
+
+function removeDatabase(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
+}
+
+test("a deleted database keeps its history, and a new one in its place continues it by itself", async () => {
+  await using scene = await Scene.open();
+  const engine = scene.engine();
+  await engineReady(engine);
+  await syncEngine(engine);
+  const before = await scene.prove();
+  await scene.restartApp();
+  removeDatabase(scene.path);
+  await loggedEvent(engine, "database.gone");
+  await loggedEvent(engine, "database.waiting");
+  await scene.app.exec("PRAGMA journal_mode=WAL");
+  await scene.app.ledger(2, { seed: 2 });
+  const points = await scene.untilReplicated();
+  expectKept(before, points);
+  expect(points.at(-1)?.seq).toBe(2);
+});
+
+test("a database renamed over the live one is noticed and replicated by itself", async () => {
+  await using scene = await Scene.open();
+  const other = scene.directory.file("other.db");
+  await scene.app.close();
+  copyFileSync(scene.path, other);
+  const engine = scene.engine();
+  await engineReady(engine);
+  await scene.app.ledger(5);
+  await syncEngine(engine);
+  const before = await scene.prove();
+  await scene.restartApp();
+  for (const suffix of ["-wal", "-shm"]) rmSync(`${scene.path}${suffix}`);
+  renameSync(other, scene.path);
+  await loggedEvent(engine, "database.gone");
+  const points = await scene.untilReplicated();
+  expectKept(before, points);
+  expect(points.at(-1)?.seq).toBe(20);
+});
+
+test.each([
+  ["nothing", 0],
+  ["half", 0.5],
+])("a database cut to %s underneath is noticed, and its history is kept", async (_what, part) => {
+  await using scene = await Scene.open({ transactions: 200 });
+  const engine = scene.engine();
+  await engineReady(engine);
+  await scene.app.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  await syncEngine(engine);
+  const before = await scene.prove();
+  const { size } = { size: before.length };
+  expect(size).toBeGreaterThan(0);
+  await scene.restartApp();
+  truncateSync(scene.path, Math.floor((part * 200 * 1024) / 4096) * 4096);
+  await loggedEvent(engine, "database.gone");
+  // What is left is no database any more; whoever repairs it puts another one there.
+  removeDatabase(scene.path);
+  expect(existsSync(scene.path)).toBe(false);
+  await scene.app.exec("PRAGMA journal_mode=WAL");
+  await scene.app.ledger(2, { seed: 2 });
+  expectKept(before, await scene.untilReplicated());
+});
+
+test("a deleted WAL is noticed, and what is left is replicated", async () => {
+  await using scene = await Scene.open();
+  const engine = scene.engine();
+  await engineReady(engine);
+  await scene.app.ledger(5);
+  await syncEngine(engine);
+  const before = await scene.prove();
+  await scene.restartApp();
+  rmSync(`${scene.path}-wal`);
+  rmSync(`${scene.path}-shm`);
+  await loggedEvent(engine, "database.gone");
+  await loggedEvent(engine, "database.attached", engine.lines.length);
+  await syncEngine(engine);
+  expectKept(before, await scene.untilReplicated());
+});
