@@ -51,6 +51,8 @@ export interface PendingSummary {
   readonly pageCount: number;
   /** True when more committed frames are waiting beyond the limit given to `capture`. */
   readonly more: boolean;
+  /** The wal-index is being written or recovered, so nothing is known of what was committed: look again. */
+  readonly isUnreadable: boolean;
 }
 
 export interface CaptureOptions {

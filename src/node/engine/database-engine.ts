@@ -4,6 +4,7 @@ import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
+import type { PendingSummary } from "../capture/capture-types.ts";
 import type { Capture } from "../capture/capture.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
 import { afterGaps, joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
@@ -24,6 +25,12 @@ interface Waiting {
 
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;
+
+/** How soon a database that vanished while it was being attached is looked at again. */
+const attachRetryMs = 1_000;
+
+/** How long a wal-index may be in the making. */
+const unreadableMs = 5_000;
 
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
@@ -58,6 +65,7 @@ export class DatabaseEngine {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
     this.#uploader = new Uploader(parts, () => this.#acknowledged());
+    parts.history.whenFull(() => this.#keeper.makeRoom(this.#uploader.ackedThrough));
     this.#checkpoints = new CheckpointPolicy(
       parts.clock,
       parts.logger,
@@ -94,6 +102,7 @@ export class DatabaseEngine {
   sync(): Promise<Txid> {
     const request = this.#syncs.add();
     this.#bell.ring();
+    this.#uploader.hurry();
     return request;
   }
 
@@ -169,12 +178,37 @@ export class DatabaseEngine {
 
   // --- attaching -------------------------------------------------------------------------------------
 
+  async #detach(): Promise<void> {
+    const capture = this.#capture;
+    this.#capture = undefined;
+    await capture?.close();
+  }
+
+  /** Attaches and joins, again and again while the database comes and goes. */
   async #attach({ signal }: Waiting): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#attachOnce({ signal });
+      } catch (error) {
+        const isPassing = hasCode(error, "capture/gone", "capture/locked", "capture/empty");
+        if (signal.aborted || this.#parts.once || !isPassing) throw error;
+        const { logger, path, clock } = this.#parts;
+        logger.log("warn", "database.waiting", { path, why: error.message });
+        this.#state = "waiting";
+        await this.#detach();
+        await clock.sleep(attachRetryMs, { signal });
+      }
+    }
+  }
+
+  async #attachOnce({ signal }: Waiting): Promise<void> {
     const { path, logger, fileSystem, history, link } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
+    const hadLitestream = await hasLitestream(fileSystem, path);
+    this.#hadLitestream = false;
     this.#capture = capture;
     this.#captureFault = undefined;
     this.#mustCompare = true;
@@ -185,6 +219,7 @@ export class DatabaseEngine {
       this.#aimAnew();
       await this.#keeper.trySave();
     });
+    if (!hadLitestream) await this.#stopIfLitestreamCame();
     this.#hadLitestream = await hasLitestream(fileSystem, path);
     this.#state = "replicating";
     // What was compared on the way may have been staged.
@@ -199,6 +234,18 @@ export class DatabaseEngine {
       this.#aimAnew();
       await this.#keeper.trySave();
     });
+  }
+
+  /** A database that has just gone is settled when it is attached again. */
+  async #settleWhenAttached({ signal }: Waiting): Promise<void> {
+    try {
+      await this.#settleAgain({ signal });
+    } catch (error) {
+      if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
+      this.#captureFault ??= error;
+      this.#bell.ring();
+      await this.#parts.clock.sleep(attachRetryMs, { signal });
+    }
   }
 
   /** Runs what brings the head to the position of capture; left in the middle, it has to be done anew. */
@@ -241,8 +288,7 @@ export class DatabaseEngine {
           path: this.#parts.path,
           error: messageOf(error),
         });
-        await capture.close();
-        this.#capture = undefined;
+        await this.#detach();
         await this.#attach({ signal });
       }
     }
@@ -337,7 +383,7 @@ export class DatabaseEngine {
     if (this.#mustCompare) return this.#resyncLocked("staging was interrupted", { signal });
     try {
       for (let more = true; more;) {
-        ({ more } = capture.capture({ maxBytes: batchBytes }));
+        ({ more } = await this.#captureKnown(capture, { signal }));
         const batch = capture.takeBatch();
         if (batch === undefined) break;
         this.#mustCompare = true;
@@ -349,11 +395,30 @@ export class DatabaseEngine {
         this.#mustCompare = false;
         this.#transactions += batch.transactions;
         this.#checkpoints.noteCapture();
+        this.#uploadBell.ring();
       }
       this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
     } catch (error) {
       if (!hasCode(error, "capture/gap")) throw error;
       await this.#resyncLocked(error.message, { signal });
+    }
+  }
+
+  /** Captures; while a writer is publishing its commit, or SQLite recovers the wal-index, looks again. */
+  async #captureKnown(capture: Capture, { signal }: Waiting): Promise<PendingSummary> {
+    const { clock, path } = this.#parts;
+    const startMs = clock.monotonicMs();
+    for (;;) {
+      const summary = capture.capture({ maxBytes: batchBytes });
+      if (!summary.isUnreadable) return summary;
+      if (clock.monotonicMs() - startMs > unreadableMs) {
+        throw new HeadwaterError(
+          "capture/locked",
+          `The wal-index of ${path} cannot be read: a writer died at it, or recovers it. Headwater attaches anew.`,
+          { data: { path } },
+        );
+      }
+      await clock.sleep(1, { signal });
     }
   }
 
@@ -411,7 +476,7 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "settle") await this.#settleAgain({ signal });
+      if (outcome === "settle") await this.#settleWhenAttached({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
       await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));
