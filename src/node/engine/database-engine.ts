@@ -25,6 +25,9 @@ interface Waiting {
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;
 
+/** How long to wait for a writer that is changing the wal-index. */
+const tornIndexWaitMs = 2;
+
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
 
@@ -339,7 +342,11 @@ export class DatabaseEngine {
       for (let more = true; more;) {
         ({ more } = capture.capture({ maxBytes: batchBytes }));
         const batch = capture.takeBatch();
-        if (batch === undefined) break;
+        if (batch === undefined) {
+          // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
+          if (more) await this.#parts.clock.sleep(tornIndexWaitMs, { signal });
+          continue;
+        }
         this.#mustCompare = true;
         try {
           await this.#parts.history.stageBatch(batch, { signal });
