@@ -2,6 +2,7 @@
 // the database open and does nothing. Processor time of all its processes and threads as the scheduler counts it, and
 // requests to the object store from its debug log. Argument: seconds (60).
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as pause } from "node:timers/promises";
 import { temporaryDirectory } from "../test/support/temporary.ts";
 import { processTree, processorMs } from "./support/processes.ts";
 import { buildProduct, startReplicating } from "./support/product.ts";
@@ -9,10 +10,6 @@ import { formatMs } from "./support/statistics.ts";
 import { printTable } from "./support/table.ts";
 
 const seconds = Number(process.argv[2] ?? 60);
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 buildProduct();
 using directory = temporaryDirectory();

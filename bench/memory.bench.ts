@@ -4,6 +4,7 @@
 //  - how long the application's commits took while the image was made, against the same application beside a process
 //    that reads the same file at the same MB/s, for as long.
 import { copyFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Child, startModule } from "../test/support/children.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
@@ -18,10 +19,6 @@ import { printTable } from "./support/table.ts";
 const support = (name: string): string =>
   fileURLToPath(new URL(`support/${name}`, import.meta.url));
 const afterImageMs = 15_000;
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 async function startWriter(path: string): Promise<Child> {
   const options: PacedOptions = {

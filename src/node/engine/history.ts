@@ -181,6 +181,7 @@ export class History {
         const chunks = encodeFrom(codec, header, source, { pgnos, pagesChecksum });
         const file = await staging.stage({
           txid: header.maxTxid,
+          header,
           position: source.position,
           chunks,
         });

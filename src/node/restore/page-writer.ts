@@ -1,12 +1,10 @@
 // Writes pages into a database file while the next ones are decoded.
 import type { OpenFile } from "../../core/base/file-system.ts";
 import type { PageBatch } from "../../core/ltx/decoder.ts";
+import { EarlySync } from "../file/early-sync.ts";
 
 /** Batches on their way to the file at the same time. */
 const slotCount = 4;
-
-/** After this much the kernel is asked to start writing to the disk, so that the last sync has little left to do. */
-const syncEveryBytes = 16 * 1024 * 1024;
 
 /** The pages of one file of a plan must not repeat; call `drain` before those of the next. */
 export class PageWriter {
@@ -14,12 +12,12 @@ export class PageWriter {
   readonly #pageSize: number;
   readonly #slots: { bytes: Uint8Array; busy: Promise<unknown> }[] = [];
   #nextSlot = 0;
-  #unsyncedBytes = 0;
-  #syncing: Promise<void> | undefined;
+  readonly #earlySync: EarlySync;
 
   constructor(file: OpenFile, pageSize: number) {
     this.#file = file;
     this.#pageSize = pageSize;
+    this.#earlySync = new EarlySync(file);
     for (let i = 0; i < slotCount; i++) {
       this.#slots.push({ bytes: new Uint8Array(0), busy: Promise.resolve() });
     }
@@ -44,7 +42,7 @@ export class PageWriter {
     }
     slot.busy = Promise.all(writes);
     slot.busy.catch(() => undefined);
-    this.#startSync(count * this.#pageSize);
+    this.#earlySync.wrote(count * this.#pageSize);
   }
 
   /** Resolves when everything written so far is in the file. */
@@ -55,27 +53,12 @@ export class PageWriter {
   /** Resolves when everything written so far is on stable storage. */
   async sync(): Promise<void> {
     await this.drain();
-    await this.#syncing;
+    await this.#earlySync.finish();
     await this.#file.sync();
   }
 
   /** Resolves when nothing touches the file any more, whatever failed. */
   async settle(): Promise<void> {
-    await Promise.allSettled([...this.#slots.map((slot) => slot.busy), this.#syncing]);
-  }
-
-  #startSync(writtenBytes: number): void {
-    this.#unsyncedBytes += writtenBytes;
-    if (this.#unsyncedBytes < syncEveryBytes || this.#syncing !== undefined) return;
-    this.#unsyncedBytes = 0;
-    const syncing = this.#syncOnce();
-    // A failure stays in `#syncing` for `sync` to throw.
-    syncing.catch(() => undefined);
-    this.#syncing = syncing;
-  }
-
-  async #syncOnce(): Promise<void> {
-    await this.#file.sync();
-    this.#syncing = undefined;
+    await Promise.allSettled([...this.#slots.map((slot) => slot.busy), this.#earlySync.finish()]);
   }
 }

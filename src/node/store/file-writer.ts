@@ -2,12 +2,14 @@
 import type { OpenFile } from "../../core/base/file-system.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Waiting } from "../../core/base/async.ts";
+import { EarlySync } from "../file/early-sync.ts";
 
 const pieceBytes = 1024 * 1024;
 
 /** Appends borrowed chunks to a file. While one piece is written, the next is filled. */
 export class FileWriter {
   readonly #file: OpenFile;
+  readonly #earlySync: EarlySync;
   readonly #capacity: number;
   #filling: Uint8Array;
   #spare: Uint8Array | undefined;
@@ -18,6 +20,7 @@ export class FileWriter {
   /** `sizeBytes`: how much will come, if known. Small files then take small buffers. */
   constructor(file: OpenFile, sizeBytes: number | undefined) {
     this.#file = file;
+    this.#earlySync = new EarlySync(file);
     this.#capacity = Math.max(1, Math.min(pieceBytes, sizeBytes ?? pieceBytes));
     this.#filling = new Uint8Array(this.#capacity);
   }
@@ -37,18 +40,20 @@ export class FileWriter {
   async finish(): Promise<number> {
     await this.#write();
     await this.#writing;
+    await this.#earlySync.finish();
     return this.#position;
   }
 
   /** Resolves when no write is in flight any more, whatever became of it: only then may the file be closed. */
   async settle(): Promise<void> {
-    await this.#writing.catch(() => undefined);
+    await Promise.allSettled([this.#writing, this.#earlySync.finish()]);
   }
 
   async #write(): Promise<void> {
     await this.#writing;
     if (this.#filledBytes === 0) return;
     const full = this.#filling;
+    this.#earlySync.wrote(this.#filledBytes);
     this.#writing = this.#file.write(full.subarray(0, this.#filledBytes), this.#position);
     // The failure surfaces at the next wait; until then it must not count as unhandled.
     this.#writing.catch(() => undefined);
