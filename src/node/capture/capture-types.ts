@@ -49,10 +49,8 @@ export interface CapturedBatch extends PageSource {
 export interface PendingSummary {
   readonly transactions: number;
   readonly pageCount: number;
-  /** True when more committed frames are waiting beyond the limit given to `capture`. */
+  /** True when more may be committed: beyond the limit given to `capture`, or because the wal-index is torn just now. */
   readonly more: boolean;
-  /** The wal-index is being written or recovered, so nothing is known of what was committed: look again. */
-  readonly isUnreadable: boolean;
 }
 
 export interface CaptureOptions {

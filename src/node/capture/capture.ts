@@ -133,8 +133,7 @@ export class Capture implements AsyncDisposable {
       this.#improveGuard();
     }
     const { transactions, pageCount } = this.#tracker.pending;
-    const isUnreadable = result === "unreadable";
-    return { transactions, pageCount, more: result === "more", isUnreadable };
+    return { transactions, pageCount, more: result !== "complete" };
   }
 
   /** Freezes what is pending as a batch, or `undefined`. The batch must be released before the next is taken. */

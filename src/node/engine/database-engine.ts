@@ -4,7 +4,6 @@ import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { PendingSummary } from "../capture/capture-types.ts";
 import type { Capture } from "../capture/capture.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
 import { afterGaps, joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
@@ -29,8 +28,8 @@ const batchBytes = 64 << 20;
 /** How soon a database that vanished while it was being attached is looked at again. */
 const attachRetryMs = 1_000;
 
-/** How long a wal-index may be in the making. */
-const unreadableMs = 5_000;
+/** How long to wait for a writer that is changing the wal-index. */
+const tornIndexWaitMs = 2;
 
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
@@ -383,9 +382,13 @@ export class DatabaseEngine {
     if (this.#mustCompare) return this.#resyncLocked("staging was interrupted", { signal });
     try {
       for (let more = true; more;) {
-        ({ more } = await this.#captureKnown(capture, { signal }));
+        ({ more } = capture.capture({ maxBytes: batchBytes }));
         const batch = capture.takeBatch();
-        if (batch === undefined) break;
+        if (batch === undefined) {
+          // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
+          if (more) await this.#parts.clock.sleep(tornIndexWaitMs, { signal });
+          continue;
+        }
         this.#mustCompare = true;
         try {
           await this.#parts.history.stageBatch(batch, { signal });
@@ -401,24 +404,6 @@ export class DatabaseEngine {
     } catch (error) {
       if (!hasCode(error, "capture/gap")) throw error;
       await this.#resyncLocked(error.message, { signal });
-    }
-  }
-
-  /** Captures; while a writer is publishing its commit, or SQLite recovers the wal-index, looks again. */
-  async #captureKnown(capture: Capture, { signal }: Waiting): Promise<PendingSummary> {
-    const { clock, path } = this.#parts;
-    const startMs = clock.monotonicMs();
-    for (;;) {
-      const summary = capture.capture({ maxBytes: batchBytes });
-      if (!summary.isUnreadable) return summary;
-      if (clock.monotonicMs() - startMs > unreadableMs) {
-        throw new HeadwaterError(
-          "capture/locked",
-          `The wal-index of ${path} cannot be read: a writer died at it, or recovers it. Headwater attaches anew.`,
-          { data: { path } },
-        );
-      }
-      await clock.sleep(1, { signal });
     }
   }
 
