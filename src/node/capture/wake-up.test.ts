@@ -62,6 +62,32 @@ describe("the wake-up", () => {
     },
   );
 
+  it("looks far less often than commits come when they come all the time, and still sees the last one", async () => {
+    using fixture = new CaptureFixture();
+    await using app = new SqliteProcess(fixture.path);
+    await app.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; CREATE TABLE item (x)`);
+    await using capture = await fixture.open();
+    const seen = new Seen();
+    await using _ = startWakeUp({
+      path: capture.path,
+      clock: systemClock,
+      safetyPollMs: never,
+      check: () => {
+        const { transactions } = capture.capture();
+        capture.takeBatch()?.release();
+        return seen.add(transactions);
+      },
+    });
+    for (let round = 1; round <= 3; round++) {
+      await app.exec(`${insert};`.repeat(2_000));
+      await seen.atLeast(2_000 * round);
+    }
+    await app.exec(insert);
+    await seen.atLeast(6_001);
+    expect(seen.count).toBe(6_001);
+    expect(seen.checks).toBeLessThan(2_000);
+  });
+
   it("sees a database that appears, and another one in its place", async () => {
     using fixture = new CaptureFixture();
     const seen = new Seen();

@@ -26,6 +26,12 @@ const followMs = 60;
 const seenStepMs = 4;
 /** After that, or once something was seen, the steps double up to this: for slow disks, and for events that coalesced. */
 const lastStepMs = 256;
+/** So many looks that saw something within so long: commits come all the time. */
+const busyLooks = 8;
+const busyWithinMs = 100;
+const busyStepMs = 10;
+/** After so many looks that saw nothing they do no longer. */
+const quietLooks = 5;
 const defaultSafetyPollMs = 1000;
 
 /** Starts watching. Dispose it to stop; that waits until no check runs any more. */
@@ -43,6 +49,7 @@ class WakeUp implements AsyncDisposable {
   #watcher: FSWatcher | undefined;
   #watchedInode: bigint | undefined;
   #eventAtMs = -Infinity;
+  #isBusy = false;
   #wake: (() => void) | undefined;
 
   constructor(options: WakeUpOptions) {
@@ -61,8 +68,7 @@ class WakeUp implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#done;
-    this.#watcher?.close();
-    this.#watcher = undefined;
+    this.#unwatch();
   }
 
   /** Waits for events and looks until what they announced must be visible. */
@@ -74,7 +80,13 @@ class WakeUp implements AsyncDisposable {
   }
 
   async #lookAfterEvent(): Promise<void> {
-    const { clock, check } = this.#options;
+    const { clock } = this.#options;
+    const seenAtMs: number[] = [];
+    const check = (): boolean => {
+      const hasSeen = this.#options.check();
+      if (hasSeen && seenAtMs.push(clock.monotonicMs()) > busyLooks) seenAtMs.shift();
+      return hasSeen;
+    };
     let followedMs = -Infinity;
     let stepMs = followStepMs;
     while (!this.#signal.aborted) {
@@ -93,6 +105,12 @@ class WakeUp implements AsyncDisposable {
       await this.#rest(stepMs);
       if (this.#signal.aborted) return;
       const hasSeen = check();
+      const [firstMs = -Infinity] = seenAtMs;
+      if (seenAtMs.length === busyLooks && clock.monotonicMs() - firstMs < busyWithinMs) {
+        await this.#lookWhileBusy();
+        seenAtMs.length = 0;
+        continue;
+      }
       const isFollowing = clock.monotonicMs() - followedMs < followMs;
       if (hasSeen) stepMs = Math.max(stepMs * 2, seenStepMs);
       else if (stepMs > followStepMs || !isFollowing) stepMs *= 2;
@@ -100,12 +118,26 @@ class WakeUp implements AsyncDisposable {
     }
   }
 
+  /** While commits come all the time, looking now and then costs less than an event for each write of each of them. */
+  async #lookWhileBusy(): Promise<void> {
+    this.#isBusy = true;
+    this.#unwatch();
+    for (let quiet = 0; quiet < quietLooks && !this.#signal.aborted;) {
+      await this.#rest(busyStepMs);
+      quiet = this.#options.check() ? 0 : quiet + 1;
+    }
+    this.#isBusy = false;
+    this.#watchDirectory();
+    // What came just before the watch is followed like an event.
+    this.#eventAtMs = this.#options.clock.monotonicMs();
+  }
+
   /** Looks now and then whatever happens: events can be lost, and a directory can be replaced. */
   async #poll(): Promise<void> {
     for (;;) {
       await this.#rest(this.#options.safetyPollMs ?? defaultSafetyPollMs);
       if (this.#signal.aborted) return;
-      this.#watchDirectory();
+      if (!this.#isBusy) this.#watchDirectory();
       this.#options.check();
     }
   }
@@ -137,9 +169,7 @@ class WakeUp implements AsyncDisposable {
   #watchDirectory(): void {
     const inode = statSync(this.#directory, { bigint: true, throwIfNoEntry: false })?.ino;
     if (inode !== undefined && inode === this.#watchedInode) return;
-    this.#watcher?.close();
-    this.#watcher = undefined;
-    this.#watchedInode = undefined;
+    this.#unwatch();
     if (inode === undefined) return;
     try {
       const watcher = watch(this.#directory, (_, name) => this.#onEvent(name));
@@ -150,5 +180,11 @@ class WakeUp implements AsyncDisposable {
     } catch {
       // Tried again by the poll.
     }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    this.#watchedInode = undefined;
   }
 }

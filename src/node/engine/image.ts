@@ -106,10 +106,9 @@ export async function* encodeFrom(
     encoder.maxPagesPerCall,
     Math.max(1, Math.floor(readBytes / source.pageSize)),
   );
-  const pages = new Uint8Array(Math.min(perCall, Math.max(1, pgnos.length)) * source.pageSize);
   for (let from = 0; from < pgnos.length; from += perCall) {
     const count = Math.min(perCall, pgnos.length - from);
-    const part = pages.subarray(0, count * source.pageSize);
+    const part = encoder.pageBuffer.subarray(0, count * source.pageSize);
     source.readPages(pgnos, from, count, part);
     yield encoder.encodePages(pgnos, from, count, part);
     if (from + perCall < pgnos.length) await nextTurn();
