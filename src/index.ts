@@ -13,6 +13,6 @@ export {
   restore,
 } from "./node/restore/restore.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
-export type { RestorePoint } from "./node/restore/target.ts";
+export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";
 export type { FileFinding } from "./node/restore/level-states.ts";
 export { type VerifyOptions, type VerifyResult, verify } from "./node/restore/verify.ts";

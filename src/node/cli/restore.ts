@@ -12,26 +12,29 @@ import {
   restoreDefaults,
   restore,
 } from "../restore/restore.ts";
-import { planFromStore } from "../restore/target.ts";
+import { type ChosenPoint, planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
 import { createMessageLogger } from "./messages.ts";
-import { formatBytes, formatDuration, formatJson, formatTable, formatTime } from "./output.ts";
+import { parseMoment } from "./moments.ts";
+import {
+  formatBytes,
+  formatDuration,
+  formatJson,
+  formatLocalTime,
+  formatTable,
+  formatTime,
+} from "./output.ts";
 import { Progress } from "./progress.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, localPath, replicaKind, resolveSource } from "./sources.ts";
-import {
-  parseChoiceFlag,
-  parseCountFlag,
-  parseTimestampFlag,
-  parseTxidFlag,
-  usage,
-} from "./values.ts";
+import { parseChoiceFlag, parseCountFlag, parseTxidFlag, usage } from "./values.ts";
 
 interface RestoreFlags {
   readonly output?: string;
   readonly txid?: string;
   readonly timestamp?: string;
+  readonly at?: string;
   readonly parallelism: string;
   readonly integrityCheck: string;
   readonly ifDbNotExists?: boolean;
@@ -52,7 +55,11 @@ export function restoreCommand(context: CliContext): Command {
     .argument("<source>", "URL of a replica, its directory, or path of a replicated database")
     .option("-o, --output <path>", "the database to make; needed with a URL or a directory")
     .option("--txid <hex>", "restore exactly this TXID, 16 hexadecimal digits")
-    .option("--timestamp <time>", "restore the newest point strictly before this RFC 3339 time")
+    .option(
+      "--timestamp <time>",
+      'restore the newest point strictly before it: RFC 3339, "5 minutes ago", "yesterday 14:30"',
+    )
+    .option("--at <time>", "the same as --timestamp")
     .option("--parallelism <n>", "requests at once", String(restoreDefaults.parallelism))
     .option(
       "--integrity-check <kind>",
@@ -112,16 +119,22 @@ async function run(
 }
 
 function toOptions(flags: RestoreFlags): Omit<RestoreOptions, "replica" | "output"> {
-  if (flags.txid !== undefined && flags.timestamp !== undefined) {
-    throw usage("Give -txid or -timestamp, not both.");
+  if ([flags.txid, flags.timestamp, flags.at].filter((flag) => flag !== undefined).length > 1) {
+    throw usage("Give -txid, -timestamp or -at, which is the same as -timestamp: one of them.");
   }
   return {
     txid: flags.txid === undefined ? undefined : parseTxidFlag(flags.txid),
-    timestamp: flags.timestamp === undefined ? undefined : parseTimestampFlag(flags.timestamp),
+    timestamp: momentOf(flags),
     parallelism: parseCountFlag("parallelism", flags.parallelism),
     integrityCheck: parseChoiceFlag("integrity-check", integrityChecks, flags.integrityCheck),
     force: flags.force === true,
   };
+}
+
+function momentOf({ timestamp, at }: RestoreFlags): Date | undefined {
+  const nowMs = systemClock.nowMs();
+  if (timestamp !== undefined) return parseMoment(timestamp, nowMs, "timestamp");
+  return at === undefined ? undefined : parseMoment(at, nowMs, "at");
 }
 
 async function runRestore(context: CliContext, options: RestoreOptions): Promise<RestoreResult> {
@@ -147,7 +160,31 @@ function toRecord(source: Source, output: string, result: RestoreResult): unknow
     size: result.sizeBytes,
     files: result.files,
     proof: result.proof,
+    ...toChosenRecord(result.chosen),
   };
+}
+
+function toChosenRecord(chosen: ChosenPoint | undefined): object {
+  if (chosen === undefined) return {};
+  const { timestampMs, next } = chosen;
+  return {
+    timestamp: formatTime(timestampMs),
+    ...(next !== undefined && {
+      next_txid: formatTxid(next.txid),
+      next_timestamp: formatTime(next.timestampMs),
+    }),
+  };
+}
+
+/** Which point a time led to, for a person. Empty without one. */
+function describeChosen(chosen: ChosenPoint | undefined): string {
+  if (chosen === undefined) return "";
+  const { timestampMs, next } = chosen;
+  const after =
+    next === undefined
+      ? "nothing newer is in the replica"
+      : `the next is TXID ${formatTxid(next.txid)} of ${formatLocalTime(next.timestampMs)}`;
+  return `This restore point is of ${formatLocalTime(timestampMs)}; ${after}.\n`;
 }
 
 function describe({
@@ -158,11 +195,12 @@ function describe({
   elapsedMs,
   proof,
   integrityCheck,
+  chosen,
 }: RestoreResult): string {
   const amount = `${formatBytes(sizeBytes)} from ${files} ${files === 1 ? "file" : "files"}`;
   const check = integrityCheck === "none" ? "" : `, ${integrityCheck} integrity check passed`;
   const proved = proof === "proved" ? "proved" : "every file intact, no proof in them";
-  return `Restored ${path} at TXID ${formatTxid(txid)}: ${amount} in ${formatDuration(elapsedMs)}, ${proved}${check}.\n`;
+  return `Restored ${path} at TXID ${formatTxid(txid)}: ${amount} in ${formatDuration(elapsedMs)}, ${proved}${check}.\n${describeChosen(chosen)}`;
 }
 
 interface PlanRequest {
@@ -178,7 +216,7 @@ async function showPlan(context: CliContext, request: PlanRequest): Promise<void
   const { sourceText, source, output, flags, options, signal } = request;
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
   await using store = await environment.openReplica(source.url, { signal });
-  const files = await planFromStore(store, options, { signal });
+  const { files, chosen } = await planFromStore(store, options, { signal });
   const first = must(files.at(0), "first file of a plan");
   const last = must(files.at(-1), "last file of a plan");
   const plan = {
@@ -188,6 +226,7 @@ async function showPlan(context: CliContext, request: PlanRequest): Promise<void
     min_txid: formatTxid(first.minTxid),
     max_txid: formatTxid(last.maxTxid),
     files: files.map((file) => toPlanRecord(file)),
+    ...toChosenRecord(chosen),
   };
   if (flags.json === true) {
     context.print(formatJson(plan));
@@ -201,7 +240,7 @@ async function showPlan(context: CliContext, request: PlanRequest): Promise<void
   ]);
   const rows = plan.files.map((file) => Object.values(file).map(String));
   const titles = ["level", "file", "min_txid", "max_txid", "size", "timestamp"];
-  context.print(`${header}\n${formatTable([titles, ...rows])}`);
+  context.print(`${header}${describeChosen(chosen)}\n${formatTable([titles, ...rows])}`);
 }
 
 function toPlanRecord(file: ReplicaFile): Readonly<Record<string, string | number>> {

@@ -11,23 +11,6 @@ export function parseTxidFlag(text: string): Txid {
   );
 }
 
-/**
- * An RFC 3339 time. Finer fractions than milliseconds are rounded up: LTX files carry whole milliseconds, and whatever
- * lies strictly before the time lies strictly before the next one too.
- */
-export function parseTimestampFlag(text: string): Date {
-  const pattern =
-    /^(?<second>\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2})(?:\.(?<fraction>\d+))?(?<zone>[Zz]|[+-]\d{2}:\d{2})$/u;
-  const parts = pattern.exec(text)?.groups;
-  const seconds = Date.parse(`${parts?.["second"] ?? ""}${parts?.["zone"] ?? ""}`.toUpperCase());
-  if (parts === undefined || Number.isNaN(seconds)) {
-    throw usage(
-      `-timestamp must be an ISO 8601 time with its zone, such as 2000-01-01T00:00:00Z, not ${quote(text)}.`,
-    );
-  }
-  return new Date(seconds + Math.ceil(Number(`0.${parts["fraction"] ?? 0}`) * 1000));
-}
-
 /** A whole number of at least 1. */
 export function parseCountFlag(name: string, text: string): number {
   const value = Number(text);

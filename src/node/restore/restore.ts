@@ -13,7 +13,7 @@ import { Download } from "./download.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { type Output, checkOutput, nameOutput, openTemporary, publishOutput } from "./output.ts";
 import { type IntegrityCheck, checkIntegrity } from "./sqlite-process.ts";
-import { type RestorePoint, planFromStore } from "./target.ts";
+import { type ChosenPoint, type RestorePoint, planFromStore } from "./target.ts";
 
 /** Defaults of `restore`. */
 export const restoreDefaults = { parallelism: 8, integrityCheck: "none", force: false } as const;
@@ -57,6 +57,8 @@ export interface RestoreResult {
    */
   readonly proof: "proved" | "unproved";
   readonly integrityCheck: IntegrityCheck;
+  /** After a restore to a time: which point that was, and what lies after it. */
+  readonly chosen?: ChosenPoint;
 }
 
 /**
@@ -83,7 +85,7 @@ export async function restoreIn(
   const output = await nameOutput(options.output, environment.random);
   await checkOutput(fileSystem, output, { force });
   await using store = await environment.openReplica(options.replica, { signal });
-  const files = await planFromStore(store, options, { signal });
+  const { files, chosen } = await planFromStore(store, options, { signal });
   const applied = await withTemporaryFile(environment, output, async () => {
     const made = await download(environment, store, files, { ...options, parallelism }, output);
     report(options, files, "check");
@@ -101,6 +103,7 @@ export async function restoreIn(
     elapsedMs: clock.monotonicMs() - startedMs,
     proof: applied.isProved ? "proved" : "unproved",
     integrityCheck,
+    ...(chosen === undefined ? {} : { chosen }),
   };
 }
 

@@ -3,7 +3,8 @@ import type { Waiting } from "../../core/base/async.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
-import { planRestore } from "../../core/replica/plan.ts";
+import { listHistory } from "../../core/replica/history.ts";
+import { type RestoreTarget, planRestore } from "../../core/replica/plan.ts";
 import { withHeaderTimes } from "../../core/replica/timeline.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
@@ -16,12 +17,28 @@ export interface RestorePoint {
   readonly timestamp?: Date | undefined;
 }
 
+/** What to restore, and where it lies in the history. */
+export interface RestorePlan {
+  /** In the order in which they are applied. */
+  readonly files: readonly ReplicaFile[];
+  /** Only for a restore to a time. */
+  readonly chosen: ChosenPoint | undefined;
+}
+
+/** The restore point that a time led to. */
+export interface ChosenPoint {
+  /** When it was reached. */
+  readonly timestampMs: number;
+  /** The restore point after it; `undefined` if it is the newest. */
+  readonly next: { readonly txid: Txid; readonly timestampMs: number } | undefined;
+}
+
 /** Lists the replica and plans. Throws `usage/invalid` if both are given, and what `planRestore` throws. */
 export async function planFromStore(
   store: ObjectStore,
   { txid, timestamp }: RestorePoint,
   { signal }: Waiting,
-): Promise<readonly ReplicaFile[]> {
+): Promise<RestorePlan> {
   const beforeMs = timestamp?.getTime();
   if (txid !== undefined && beforeMs !== undefined) {
     throw new HeadwaterError("usage/invalid", "Give a TXID or a timestamp to restore, not both.");
@@ -30,8 +47,24 @@ export async function planFromStore(
     throw new HeadwaterError("usage/invalid", "The timestamp to restore is not a valid date.");
   }
   const files = await listReplica(store, layoutForUrl(store.url), { signal });
-  if (txid !== undefined) return planRestore(files, { kind: "txid", txid });
-  if (beforeMs === undefined) return planRestore(files, { kind: "latest" });
+  const plan = (target: RestoreTarget): RestorePlan => ({
+    files: planRestore(files, target),
+    chosen: undefined,
+  });
+  if (txid !== undefined) return plan({ kind: "txid", txid });
+  if (beforeMs === undefined) return plan({ kind: "latest" });
   const timed = await withHeaderTimes(store, files, { beforeMs, signal });
-  return planRestore(timed, { kind: "time", beforeMs });
+  const planned = planRestore(timed, { kind: "time", beforeMs });
+  return { files: planned, chosen: pointOf(timed, planned) };
+}
+
+/** `withHeaderTimes` has read the header of everything newer than the point, so what comes next has its true time. */
+function pointOf(
+  files: readonly ReplicaFile[],
+  plan: readonly ReplicaFile[],
+): ChosenPoint | undefined {
+  const { points } = listHistory(files);
+  const at = points.findIndex(({ txid }) => txid === plan.at(-1)?.maxTxid);
+  const [point, next] = points.slice(at, at + 2);
+  return point && { timestampMs: point.timestampMs, next };
 }
