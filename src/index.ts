@@ -7,6 +7,7 @@ export type { ReplicateOptions } from "./node/engine/engine-options.ts";
 export type { EngineStatus } from "./node/engine/engine-status.ts";
 export { type ReplicateCallOptions, type Replication, replicate } from "./node/engine/replicate.ts";
 export {
+  type GenerationPosition,
   type RestoreOptions,
   type RestoreProgress,
   type RestoreResult,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Command } from "commander";
 import { type GoldenSet, copyGolden } from "../../../test/support/golden.ts";
+import { copyGenerations } from "../../../test/support/golden-generations.ts";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import type { CliContext } from "./command.ts";
 import { formatLocalTime } from "./output.ts";
@@ -100,6 +101,68 @@ describe("headwater timeline", () => {
   });
 });
 
+describe("a Litestream 0.3 backup", () => {
+  it("has a timeline of its own, under the LTX files' if both are there", async () => {
+    using old = copyGenerations("daemon-v03");
+    const text = await run(timelineCommand, [old.path]);
+    expect(text).toMatch(
+      /^generation +index +offset +time\n29dcb06471399316 {2}00000000 {2}snapshot/u,
+    );
+    expect(text).toContain("Litestream 0.3 backup: 94 restore points.\n");
+    using both = copyGenerations("daemon-v03-then-v05");
+    expect(await run(timelineCommand, [both.path])).toMatch(
+      /^txid[\s\S]+13 restore points, 0 gaps[\s\S]+\ngeneration/u,
+    );
+    const json = await run(timelineCommand, [
+      "--json",
+      "--to",
+      "2026-11-22T13:51:17.514Z",
+      both.path,
+    ]);
+    expect(JSON.parse(json)).toMatchObject({
+      points: [],
+      generations: [
+        {
+          generation: "29dcb06471399316",
+          index: "00000000",
+          timestamp: "2026-11-22T13:51:17.514Z",
+        },
+      ],
+    });
+  });
+
+  it("is restored by time, or by generation and index, and planned without restoring", async () => {
+    using old = copyGenerations("daemon-v03");
+    using directory = temporaryDirectory();
+    const at = ["--at", "2026-11-22T13:51:41.325Z"];
+    const timed = await run(restoreCommand, [old.path, "-o", directory.file("a.db"), ...at]);
+    expect(timed).toMatch(/a\.db at generation 29dcb06471399316, index [0-9a-f]{8}: 32\.8 kB/u);
+    expect(timed).toMatch(/This restore point is of [^;]+; the next is of 2026-/u);
+    const point = ["--generation", "29DCB06471399316", "--index", "00000004"];
+    const output = directory.file("b.db");
+    const json = await run(restoreCommand, [old.path, "-o", output, ...point, "--json"]);
+    expect(JSON.parse(json)).toMatchObject({
+      db_path: output,
+      generation: "29dcb06471399316",
+      index: "00000004",
+      proof: "unproved",
+    });
+    const plan = ["--dry-run", "-o", directory.file("c.db"), old.path, ...point];
+    expect(await run(restoreCommand, plan)).toMatch(
+      /generation +29dcb06471399316\nindex +00000004\n\nindex +file[^\n]+\n00000003 +00000003\.snapshot\.lz4/u,
+    );
+    const planned: unknown = JSON.parse(await run(restoreCommand, [...plan, "--json"]));
+    expect(planned).toMatchObject({ generation: "29dcb06471399316", index: "00000004" });
+    await expect(run(restoreCommand, [old.path, "--index", "00000004"])).rejects.toThrow("needs");
+    for (const wrong of [
+      ["--generation", "29dc"],
+      ["--generation", "29dcb06471399316", "--index", "4"],
+    ]) {
+      await expect(run(restoreCommand, [old.path, ...wrong])).rejects.toThrow("hexadecimal digits");
+    }
+  });
+});
+
 describe("headwater restore to a time", () => {
   it("says which point it chose and what lies after it", async () => {
     using directory = temporaryDirectory();
@@ -138,7 +201,7 @@ describe("headwater restore to a time", () => {
     ).rejects.toThrow("Nothing can be restored from before");
     await expect(
       run(restoreCommand, [set.path, "-o", output, "--at", "now", "--timestamp", "now"]),
-    ).rejects.toThrow("one of them");
+    ).rejects.toThrow("Give one of -txid");
     await expect(run(restoreCommand, [set.path, "--at", "some day"])).rejects.toThrow(
       '"5 minutes ago"',
     );

@@ -9,6 +9,12 @@ import {
   clipHistory,
   listHistory,
 } from "../../core/replica/history.ts";
+import {
+  type GenerationFile,
+  formatIndex,
+  listGenerations,
+  restorableFiles,
+} from "../../core/replica/generations.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { withAllHeaders } from "../../core/replica/timeline.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
@@ -30,6 +36,8 @@ interface TimelineFlags {
 
 interface Timeline extends History {
   readonly unreadable: readonly ReplicaFile[];
+  /** Of a Litestream 0.3 backup at the same place. */
+  readonly generations: readonly GenerationFile[];
 }
 
 const reasons: Readonly<Record<HistoryGap["reason"], string>> = {
@@ -52,7 +60,14 @@ export function timelineCommand(context: CliContext): Command {
     const bounds = boundsOf(flags);
     const { url } = await resolveSource(sourceText);
     const timeline = await readTimeline(context, url, interruption.signal);
-    const clipped = { ...timeline, ...clipHistory(timeline, bounds) };
+    const { fromMs = -Infinity, toMs = Infinity } = bounds;
+    const clipped = {
+      ...timeline,
+      ...clipHistory(timeline, bounds),
+      generations: timeline.generations.filter(
+        ({ timestampMs }) => timestampMs >= fromMs && timestampMs <= toMs,
+      ),
+    };
     context.print(flags.json === true ? formatJson(toRecord(url, clipped)) : describe(clipped));
   });
 }
@@ -73,18 +88,19 @@ async function readTimeline(
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
   await using store = await environment.openReplica(url, { signal });
   const listed = await listReplica(store, layoutForUrl(url), { signal });
-  if (listed.length === 0) {
+  const generations = await listGenerations(store, { signal });
+  if (listed.length === 0 && generations.length === 0) {
     throw new HeadwaterError(
       "replica/empty",
-      `There is no backup at ${store.url}: not one LTX file was found. Check the URL.`,
+      `There is no backup at ${store.url}: neither LTX files nor a Litestream 0.3 backup. Check the URL.`,
       { data: { url: store.url } },
     );
   }
   const { files, unreadable } = await withAllHeaders(store, listed, { signal });
-  return { ...listHistory(files), unreadable };
+  return { ...listHistory(files), unreadable, generations: restorableFiles(generations) };
 }
 
-function toRecord(url: string, { points, gaps, unreadable }: Timeline): unknown {
+function toRecord(url: string, { points, gaps, unreadable, generations }: Timeline): unknown {
   return {
     replica: replicaKind(url),
     points: points.map(({ txid, timestampMs, databaseSizeBytes, levels }) => ({
@@ -101,10 +117,40 @@ function toRecord(url: string, { points, gaps, unreadable }: Timeline): unknown 
       before: beforeMs === undefined ? undefined : formatTime(beforeMs),
     })),
     unreadable: unreadable.map(({ key }) => key),
+    generations: generations.map(({ generation, index, offset, timestampMs }) => ({
+      generation,
+      index: formatIndex(index),
+      offset,
+      timestamp: formatTime(timestampMs),
+    })),
   };
 }
 
-function describe({ points, gaps, unreadable }: Timeline): string {
+function describe({ generations, ...history }: Timeline): string {
+  const { points, gaps, unreadable } = history;
+  const hasHistory = points.length + gaps.length + unreadable.length > 0;
+  return [
+    hasHistory || generations.length === 0 ? describeHistory(history) : "",
+    generations.length === 0 ? "" : describeGenerations(generations),
+  ]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+function describeGenerations(files: readonly GenerationFile[]): string {
+  const rows = files.map(({ generation, index, offset, timestampMs }) => [
+    generation,
+    formatIndex(index),
+    offset === undefined ? "snapshot" : offset.toString(16).padStart(8, "0"),
+    formatLocalTime(timestampMs),
+  ]);
+  return (
+    formatTable([["generation", "index", "offset", "time"], ...rows]) +
+    `Litestream 0.3 backup: ${counted(files.length, "restore point")}.\n`
+  );
+}
+
+function describeHistory({ points, gaps, unreadable }: Omit<Timeline, "generations">): string {
   const titles = ["txid", "time", "size", "levels"];
   const [header = "", ...lines] = formatTable([titles, ...points.map(toRow)]).split("\n");
   const entries = [

@@ -11,6 +11,22 @@ export function parseTxidFlag(text: string): Txid {
   );
 }
 
+/** The name of a generation of a Litestream 0.3 backup: 16 hexadecimal digits. */
+export function parseGenerationFlag(text: string): string {
+  if (/^[0-9a-f]{16}$/iu.test(text)) return text.toLowerCase();
+  throw usage(
+    `-generation must be 16 hexadecimal digits, as the directories of the backup are named, not ${quote(text)}.`,
+  );
+}
+
+/** A WAL index of a Litestream 0.3 backup: 8 hexadecimal digits. */
+export function parseIndexFlag(text: string): number {
+  if (/^[0-9a-f]{8}$/iu.test(text)) return Number.parseInt(text, 16);
+  throw usage(
+    `-index must be 8 hexadecimal digits, as files in the backup are named, not ${quote(text)}.`,
+  );
+}
+
 /** A whole number of at least 1. */
 export function parseCountFlag(name: string, text: string): number {
   const value = Number(text);
