@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mapConcurrent } from "../../core/base/async.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { createMemoryStore } from "../../core/store/memory-store.ts";
+import { createFaultyFileSystem } from "../../core/testing/faulty-file-system.ts";
 import { type ObjectStore, bodyOf } from "../../core/store/object-store.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import {
@@ -168,6 +169,39 @@ describe("a restore of a Litestream 0.3 backup", () => {
     );
     renameSync(b ?? "", a ?? "");
     expect(await restored(set.path, { generation: newer })).toBe("replica/generation");
+  });
+
+  it("leaves the old database or the whole new one when any file operation fails", async () => {
+    using set = copyGenerations("daemon-v03");
+    using directory = temporaryDirectory();
+    const output = directory.file("app.db");
+    const replica = pathToFileURL(set.path).href;
+    const sha256 = (): string => createHash("sha256").update(readFileSync(output)).digest("hex");
+    const attempt = async (failAt: number): Promise<number> => {
+      let calls = 0;
+      writeFileSync(output, "old");
+      const fileSystem = createFaultyFileSystem(systemEnvironment().fileSystem, ({ index }) => {
+        calls = index;
+        return index === failAt ? "ENOSPC" : undefined;
+      });
+      const environment = { ...systemEnvironment(), fileSystem };
+      const options = { replica, output, force: true, generation: newer, index: 2 };
+      const failure: unknown = await restoreIn(environment, options).catch(
+        (error: unknown) => error,
+      );
+      if (failure instanceof HeadwaterError) expect(failure.code).toBe("restore/output");
+      const isNew = sha256() === recorded;
+      expect(isNew ? "new" : readFileSync(output, "utf8")).toBe(isNew ? "new" : "old");
+      return calls;
+    };
+    const point = set.restores.find((one) => one.generation === newer && one.index === "00000002");
+    const recorded = point && recordedOf(point);
+    const calls = await attempt(0);
+    expect(sha256()).toBe(recorded);
+    const step = Math.ceil(calls / 40);
+    for (let failAt = 1; failAt <= calls; failAt += failAt > calls - 8 ? 1 : step) {
+      await attempt(failAt);
+    }
   });
 
   it("does not lean on modification times to restore a generation", async () => {
