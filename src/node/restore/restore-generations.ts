@@ -19,6 +19,9 @@ import { walFrameHeaderSizeBytes, walFrameOffset } from "../../core/sqlite/wal.t
 import type { Download } from "./download.ts";
 import { type Output, openScratch, removeScratch } from "./output.ts";
 
+/** Pages on their way from a WAL to the database at the same time. */
+const pagesAtOnce = 256;
+
 export interface GenerationOptions extends Waiting {
   readonly fileSystem: FileSystem;
   /** Reads the plan's snapshot, then its segments. */
@@ -121,15 +124,40 @@ async function applyWal(
     );
   }
   if (commit === undefined) return;
-  const page = new Uint8Array(pageSize);
-  for (const pgno of [...frameByPgno.keys()].toSorted((a, b) => a - b)) {
-    if (pgno > commit) break;
-    const frame = frameByPgno.get(pgno) ?? 0;
-    await wal.read(page, walFrameOffset(frame, pageSize) + walFrameHeaderSizeBytes);
-    await output.write(page, (pgno - 1) * pageSize);
+  const pgnos = [...frameByPgno.keys()].filter((pgno) => pgno <= commit).toSorted((x, y) => x - y);
+  const pages = new Uint8Array(pagesAtOnce * pageSize);
+  for (let from = 0; from < pgnos.length; from += pagesAtOnce) {
+    const some = pgnos.slice(from, from + pagesAtOnce);
+    await Promise.all(
+      some.map((pgno, n) => {
+        const into = pages.subarray(n * pageSize, (n + 1) * pageSize);
+        const frameAt = walFrameOffset(frameByPgno.get(pgno) ?? 0, pageSize);
+        return wal.read(into, frameAt + walFrameHeaderSizeBytes);
+      }),
+    );
+    await Promise.all(
+      runsOf(some).map(([first, end]) =>
+        output.write(
+          pages.subarray(first * pageSize, end * pageSize),
+          ((some[first] ?? 0) - 1) * pageSize,
+        ),
+      ),
+    );
   }
   database.sizeBytes = commit * pageSize;
   await output.truncate(database.sizeBytes);
+}
+
+/** Neighbouring pages, as `[first, end)` in `pgnos`: each run is one write. */
+function runsOf(pgnos: readonly number[]): readonly (readonly [number, number])[] {
+  const runs: (readonly [number, number])[] = [];
+  for (let first = 0; first < pgnos.length;) {
+    let end = first + 1;
+    while (end < pgnos.length && pgnos[end] === (pgnos[first] ?? 0) + (end - first)) end++;
+    runs.push([first, end]);
+    first = end;
+  }
+  return runs;
 }
 
 function decode(file: GenerationFile, download: Download): AsyncGenerator<Uint8Array> {
