@@ -37,7 +37,7 @@ export async function settle(
 ): Promise<void> {
   const { link, staging, logger } = parts;
   const survey = await link.survey(waiting);
-  checkPageSize(parts, survey.head, capture);
+  await checkPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
   const isImageStaged = staging.snapshot !== undefined && staging.newest !== undefined;
   if (survey.head === undefined && isImageStaged) return followSource(parts, capture, waiting);
@@ -86,9 +86,18 @@ function required<T>(value: T | undefined): T {
   return value;
 }
 
-function checkPageSize(parts: EngineParts, head: ReplicaHead | undefined, capture: Capture): void {
-  if (head === undefined || head.header.pageSize === capture.pageSize) return;
-  throw pageSizeError(parts, head.header.pageSize, capture.pageSize);
+/** One history has one page size: that of the replica, and of what is staged for it. */
+async function checkPageSize(
+  parts: EngineParts,
+  head: ReplicaHead | undefined,
+  capture: Capture,
+): Promise<void> {
+  const { staging } = parts;
+  const header =
+    head?.header ??
+    (staging.newest === undefined ? undefined : await staging.readHeader(staging.newest));
+  if (header === undefined || header.pageSize === capture.pageSize) return;
+  throw pageSizeError(parts, header.pageSize, capture.pageSize);
 }
 
 /** The error for a database whose page size is not that of its history. */
