@@ -12,7 +12,7 @@ import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
-import { putSnapshotOfHeld } from "./settle.ts";
+import { putSnapshotOfHeld, setStagedAside } from "./settle.ts";
 import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
@@ -121,7 +121,8 @@ export class DatabaseEngine {
     for (;;) {
       const outcome = await this.#uploader.drain({ signal });
       if (outcome === "done") break;
-      if (outcome === "settle") await this.#settleAgain({ signal });
+      if (outcome === "damaged") await setStagedAside(this.#parts);
+      if (outcome === "settle" || outcome === "damaged") await this.#settleAgain({ signal });
     }
     this.#acknowledged();
   }
@@ -461,7 +462,8 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "settle") await this.#settleWhenAttached({ signal });
+      if (outcome === "damaged") await this.#lock.run(() => setStagedAside(this.#parts));
+      if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
       await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));

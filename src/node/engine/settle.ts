@@ -302,7 +302,13 @@ async function stageHead(
   }
 }
 
-async function setStagedAside({ staging, clock, random, logger }: EngineParts): Promise<void> {
+/** Our own staged files are no continuation of the replica; they are kept under another name. */
+export async function setStagedAside({
+  staging,
+  clock,
+  random,
+  logger,
+}: EngineParts): Promise<void> {
   if (staging.newest === undefined && staging.snapshot === undefined) return;
   const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
   logger.log("warn", "staging.set-aside", { to });
