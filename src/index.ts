@@ -7,12 +7,13 @@ export type { ReplicateOptions } from "./node/engine/engine-options.ts";
 export type { EngineStatus } from "./node/engine/engine-status.ts";
 export { type ReplicateCallOptions, type Replication, replicate } from "./node/engine/replicate.ts";
 export {
+  type GenerationPosition,
   type RestoreOptions,
   type RestoreProgress,
   type RestoreResult,
   restore,
 } from "./node/restore/restore.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
-export type { RestorePoint } from "./node/restore/target.ts";
+export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";
 export type { FileFinding } from "./node/restore/level-states.ts";
 export { type VerifyOptions, type VerifyResult, verify } from "./node/restore/verify.ts";

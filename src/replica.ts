@@ -1,6 +1,13 @@
 // Entry `headwater/replica`: a store seen as a history of one database.
 export { type ReplicaFile, listLevel, listReplica } from "./core/replica/catalog.ts";
 export {
+  type History,
+  type HistoryGap,
+  type HistoryPoint,
+  type TimedFile,
+  listHistory,
+} from "./core/replica/history.ts";
+export {
   type LtxKey,
   type ReplicaLayout,
   layoutForUrl,
@@ -14,4 +21,4 @@ export {
   planRestore,
   restorableRanges,
 } from "./core/replica/plan.ts";
-export { withHeaderTimes } from "./core/replica/timeline.ts";
+export { type HeadersRead, withAllHeaders, withHeaderTimes } from "./core/replica/timeline.ts";

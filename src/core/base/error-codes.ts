@@ -112,6 +112,12 @@ const table = {
     means: "A file of the replica belongs to another database or has another page size.",
     next: "The message names it. Move it away and verify again.",
   },
+  "replica/generation": {
+    recovery: "fatal",
+    means:
+      "A file of a Litestream 0.3 backup is damaged, or the generation or index asked for is not in it.",
+    next: "The message names it. Restore an earlier time, or an index before it with --generation and --index.",
+  },
 
   // --- restore --------------------------------------------------------------------------------------
   "restore/output-exists": {

@@ -5,11 +5,14 @@ import { decompressBlock } from "./lz4-block.ts";
 import { xxh32 } from "./xxh32.ts";
 
 const magic = 0x184d_2204;
-const blockStored = 0x8000_0000;
+/** Set in the size of a block that is not compressed. */
+export const blockStored = 0x8000_0000;
 
 /** What a frame says about itself in its first bytes. */
-interface FrameDescriptor {
+export interface FrameDescriptor {
   readonly sizeBytes: number;
+  /** The most that a block gives. */
+  readonly blockLimitBytes: number;
   readonly areBlocksIndependent: boolean;
   readonly hasBlockChecksums: boolean;
   readonly hasContentChecksum: boolean;
@@ -70,7 +73,8 @@ export function decodeLz4Frame(input: Uint8Array, target: Uint8Array): Lz4FrameR
   return { kind: "done", sizeBytes: at, contentSizeBytes: out };
 }
 
-function readDescriptor(input: Uint8Array): FrameDescriptor | Lz4FrameResult {
+/** Reads what stands before the first block of a frame. */
+export function readDescriptor(input: Uint8Array): FrameDescriptor | Lz4FrameResult {
   if (input.length < 7) return { kind: "short" };
   const view = viewOf(input);
   if (view.getUint32(0, true) !== magic) return corrupt("no LZ4 frame magic");
@@ -87,6 +91,7 @@ function readDescriptor(input: Uint8Array): FrameDescriptor | Lz4FrameResult {
   if (view.getUint8(headerEnd) !== headerChecksum) return corrupt("wrong header checksum");
   return {
     sizeBytes: headerEnd + 1,
+    blockLimitBytes: 2 ** (8 + 2 * (blockSize >> 4)),
     areBlocksIndependent: (flags & 0b10_0000) !== 0,
     hasBlockChecksums: (flags & 0b1_0000) !== 0,
     hasContentChecksum: (flags & 0b100) !== 0,

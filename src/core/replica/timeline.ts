@@ -3,9 +3,10 @@
 import { type Waiting, mapConcurrent } from "../base/async.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { HeadwaterError } from "../base/errors.ts";
-import { decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
+import { type LtxHeader, decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
+import type { TimedFile } from "./history.ts";
 
 /** Headers fetched at the same time. */
 const headerFetchLimit = 50;
@@ -42,25 +43,61 @@ export async function withHeaderTimes(
   return known;
 }
 
+/** What `withAllHeaders` found. */
+export interface HeadersRead {
+  readonly files: readonly TimedFile[];
+  /** Files whose header is damaged or names other TXIDs than their key: no restore can use them. */
+  readonly unreadable: readonly ReplicaFile[];
+}
+
+/** Every file with what its header says. Costs one ranged read for each file, 50 at once. Files that are gone are left out. */
+export async function withAllHeaders(
+  store: ObjectStore,
+  files: readonly ReplicaFile[],
+  { signal }: Waiting,
+): Promise<HeadersRead> {
+  const read: TimedFile[] = [];
+  const unreadable: ReplicaFile[] = [];
+  await mapConcurrent(files, headerFetchLimit, async (file) => {
+    const header = await readHeader(store, file, signal);
+    if (header === "gone") return;
+    const isSound =
+      header !== "damaged" && header.minTxid === file.minTxid && header.maxTxid === file.maxTxid;
+    if (!isSound) {
+      unreadable.push(file);
+      return;
+    }
+    const { timestampMs, commit, pageSize } = header;
+    read.push({ ...file, timestampMs, isExactTime: true, databaseSizeBytes: commit * pageSize });
+  });
+  return { files: read, unreadable };
+}
+
 async function withHeaderTime(
   store: ObjectStore,
   file: ReplicaFile,
   signal: AbortSignal | undefined,
 ): Promise<ReplicaFile> {
+  const header = await readHeader(store, file, signal);
+  // A damaged file keeps its listed time: if the plan needs it, decoding names it.
+  if (header === "gone" || header === "damaged") return file;
+  return { ...file, timestampMs: header.timestampMs, isExactTime: true };
+}
+
+async function readHeader(
+  store: ObjectStore,
+  file: ReplicaFile,
+  signal: AbortSignal | undefined,
+): Promise<LtxHeader | "gone" | "damaged"> {
   const length = ltxHeaderSizeBytes;
   try {
     const content = await store.get(file.key, { offset: 0, length, signal });
-    if (content === undefined) return file;
+    if (content === undefined) return "gone";
     const chunks: Uint8Array[] = [];
     for await (const chunk of content.body) chunks.push(chunk.slice());
-    return {
-      ...file,
-      timestampMs: decodeHeader(concatBytes(chunks), file.key).timestampMs,
-      isExactTime: true,
-    };
+    return decodeHeader(concatBytes(chunks), file.key);
   } catch (error) {
-    // A damaged file keeps its listed time: if the plan needs it, decoding names it.
-    if (error instanceof HeadwaterError && error.code.startsWith("ltx/")) return file;
+    if (error instanceof HeadwaterError && error.code.startsWith("ltx/")) return "damaged";
     throw error;
   }
 }

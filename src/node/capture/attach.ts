@@ -73,14 +73,25 @@ async function startTracking(
     let isResumed = earlier !== undefined;
     if (isResumed && guard.mayBeOnMarkZero) {
       // All is backfilled, so the next writer may overwrite the frames that are still to be read: now or never.
-      tracker.advance();
-      isResumed = tracker.unreadBytes <= maxTailBytes;
-      if (isResumed) tracker.materialise();
-      else tracker.restart(end);
+      isResumed = readRest(tracker);
+      if (!isResumed) tracker.restart(end);
     }
     tracker.guardTaken(guard);
     return { tracker, isResumed };
   });
+}
+
+/** Reads what follows an earlier position into memory; `false` if it is too much, or not what it was. */
+function readRest(tracker: Tracker): boolean {
+  try {
+    tracker.advance();
+    if (tracker.unreadBytes > maxTailBytes) return false;
+    tracker.materialise();
+    return true;
+  } catch (error) {
+    if (hasCode(error, "capture/gap")) return false;
+    throw error;
+  }
 }
 
 /** The real path of the file, after a look at it that opens nothing. */

@@ -49,7 +49,7 @@ export interface CapturedBatch extends PageSource {
 export interface PendingSummary {
   readonly transactions: number;
   readonly pageCount: number;
-  /** True when more committed frames are waiting beyond the limit given to `capture`. */
+  /** True when more may be committed: beyond the limit given to `capture`, or because the wal-index is torn just now. */
   readonly more: boolean;
 }
 

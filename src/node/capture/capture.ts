@@ -124,13 +124,16 @@ export class Capture implements AsyncDisposable {
   capture({ maxBytes }: CaptureOptions = {}): PendingSummary {
     this.#assertOpen();
     if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
-    const result = this.#tracker.advance(maxBytes);
+    let result = this.#tracker.advance(maxBytes);
     if (!this.#isHandingOver) {
-      if (result === "unreadable") this.#guard.mendIndex();
+      if (result === "unreadable") {
+        this.#guard.mendIndex();
+        result = this.#tracker.advance(maxBytes);
+      }
       this.#improveGuard();
     }
     const { transactions, pageCount } = this.#tracker.pending;
-    return { transactions, pageCount, more: result === "more" };
+    return { transactions, pageCount, more: result !== "complete" };
   }
 
   /** Freezes what is pending as a batch, or `undefined`. The batch must be released before the next is taken. */

@@ -26,7 +26,7 @@ export class PinnedImage implements PageSource {
     this.commit = tracker.pending.commit;
     this.position = tracker.position;
     // Then all of it is in the database file, and the frames may be overwritten by the next generation.
-    this.#isInFile = tracker.mayRestart;
+    this.#isInFile = tracker.mayRestart && tracker.tailFrames === 0;
     this.#frameByPgno = this.#isInFile ? new Map() : newestFrames(files, this.position.frame);
   }
 

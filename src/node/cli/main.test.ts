@@ -188,8 +188,8 @@ describe("headwater restore", () => {
       replica,
     ]);
     expect(missing.messages).toContain("Restorable: 0000000000000081, 0000000000000089");
-    const odd = await headwater(["restore", "-timestamp", "yesterday", "-o", output, replica]);
-    expect(odd.messages).toContain("-timestamp must be an ISO 8601 time");
+    const odd = await headwater(["restore", "-timestamp", "some day", "-o", output, replica]);
+    expect(odd.messages).toContain("is no moment. Write 2026-11-26T14:30:00Z");
     expect(odd.messages).toContain("Try: headwater help restore");
   });
 

@@ -24,6 +24,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./ltx.ts")).ltxCommand,
   },
   {
+    name: "timeline",
+    summary: "list the moments that can be restored",
+    load: async () => (await import("./timeline.ts")).timelineCommand,
+  },
+  {
     name: "verify",
     summary: "check and prove every file of a replica",
     load: async () => (await import("./verify.ts")).verifyCommand,

@@ -48,3 +48,15 @@ export function formatDuration(ms: number): string {
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** In the machine's zone, with its offset from UTC: `2026-11-26 14:30:05.123 +01:00`. */
+export function formatLocalTime(ms: number): string {
+  const date = new Date(ms);
+  const offset = -date.getTimezoneOffset();
+  const local = new Date(ms + offset * 60_000).toISOString();
+  const sign = offset < 0 ? "-" : "+";
+  const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60].map((part) =>
+    String(part).padStart(2, "0"),
+  );
+  return `${local.slice(0, 10)} ${local.slice(11, 23)} ${sign}${hours}:${minutes}`;
+}

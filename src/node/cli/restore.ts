@@ -1,9 +1,6 @@
 // `headwater restore`: Litestream's flags, in front of the library's `restore`.
 import { Command, Option } from "commander";
-import { must } from "../../core/base/assert.ts";
 import { hasCode } from "../../core/base/errors.ts";
-import { formatTxid } from "../../core/ltx/txid.ts";
-import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import { systemClock } from "../base/clock.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import {
@@ -16,14 +13,17 @@ import { planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
 import { createMessageLogger } from "./messages.ts";
-import { formatBytes, formatDuration, formatJson, formatTable, formatTime } from "./output.ts";
+import { parseMoment } from "./moments.ts";
+import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { describePlan, describeResult, toPlanRecord, toResultRecord } from "./restore-report.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, localPath, replicaKind, resolveSource } from "./sources.ts";
 import {
   parseChoiceFlag,
   parseCountFlag,
-  parseTimestampFlag,
+  parseGenerationFlag,
+  parseIndexFlag,
   parseTxidFlag,
   usage,
 } from "./values.ts";
@@ -32,6 +32,9 @@ interface RestoreFlags {
   readonly output?: string;
   readonly txid?: string;
   readonly timestamp?: string;
+  readonly at?: string;
+  readonly generation?: string;
+  readonly index?: string;
   readonly parallelism: string;
   readonly integrityCheck: string;
   readonly ifDbNotExists?: boolean;
@@ -52,7 +55,13 @@ export function restoreCommand(context: CliContext): Command {
     .argument("<source>", "URL of a replica, its directory, or path of a replicated database")
     .option("-o, --output <path>", "the database to make; needed with a URL or a directory")
     .option("--txid <hex>", "restore exactly this TXID, 16 hexadecimal digits")
-    .option("--timestamp <time>", "restore the newest point strictly before this RFC 3339 time")
+    .option(
+      "--timestamp <time>",
+      'restore the newest point strictly before it: RFC 3339, "5 minutes ago", "yesterday 14:30"',
+    )
+    .option("--at <time>", "the same as --timestamp")
+    .option("--generation <hex>", "of a Litestream 0.3 backup: restore this generation")
+    .option("--index <hex>", "with --generation: restore its state after this WAL index")
     .option("--parallelism <n>", "requests at once", String(restoreDefaults.parallelism))
     .option(
       "--integrity-check <kind>",
@@ -101,9 +110,10 @@ async function run(
       await showPlan(context, { sourceText, source, output, flags, options, signal });
       return;
     }
+    const names = { db_path: output, replica: replicaKind(source.url) };
     const result = await runRestore(context, { ...options, replica: source.url, output, signal });
     context.print(
-      flags.json === true ? formatJson(toRecord(source, output, result)) : describe(result),
+      flags.json === true ? formatJson(toResultRecord(names, result)) : describeResult(result),
     );
   } catch (error) {
     if (flags.ifReplicaExists !== true || !hasCode(error, "replica/empty")) throw error;
@@ -112,16 +122,26 @@ async function run(
 }
 
 function toOptions(flags: RestoreFlags): Omit<RestoreOptions, "replica" | "output"> {
-  if (flags.txid !== undefined && flags.timestamp !== undefined) {
-    throw usage("Give -txid or -timestamp, not both.");
+  const { txid, timestamp, at, generation, index } = flags;
+  if ([txid, timestamp, at, generation].filter((flag) => flag !== undefined).length > 1) {
+    throw usage("Give one of -txid, -timestamp (or -at, which is the same) and -generation.");
   }
+  if (index !== undefined && generation === undefined) throw usage("-index needs -generation.");
   return {
-    txid: flags.txid === undefined ? undefined : parseTxidFlag(flags.txid),
-    timestamp: flags.timestamp === undefined ? undefined : parseTimestampFlag(flags.timestamp),
+    txid: txid === undefined ? undefined : parseTxidFlag(txid),
+    timestamp: momentOf(flags),
+    generation: generation === undefined ? undefined : parseGenerationFlag(generation),
+    index: index === undefined ? undefined : parseIndexFlag(index),
     parallelism: parseCountFlag("parallelism", flags.parallelism),
     integrityCheck: parseChoiceFlag("integrity-check", integrityChecks, flags.integrityCheck),
     force: flags.force === true,
   };
+}
+
+function momentOf({ timestamp, at }: RestoreFlags): Date | undefined {
+  const nowMs = systemClock.nowMs();
+  if (timestamp !== undefined) return parseMoment(timestamp, nowMs, "timestamp");
+  return at === undefined ? undefined : parseMoment(at, nowMs, "at");
 }
 
 async function runRestore(context: CliContext, options: RestoreOptions): Promise<RestoreResult> {
@@ -134,35 +154,6 @@ async function runRestore(context: CliContext, options: RestoreOptions): Promise
       progress.update({ label, doneBytes, totalBytes });
     },
   });
-}
-
-/** Litestream's fields, then ours. */
-function toRecord(source: Source, output: string, result: RestoreResult): unknown {
-  return {
-    db_path: output,
-    replica: replicaKind(source.url),
-    txid: formatTxid(result.txid),
-    duration_ms: Math.round(result.elapsedMs),
-    integrity_check: result.integrityCheck,
-    size: result.sizeBytes,
-    files: result.files,
-    proof: result.proof,
-  };
-}
-
-function describe({
-  path,
-  txid,
-  sizeBytes,
-  files,
-  elapsedMs,
-  proof,
-  integrityCheck,
-}: RestoreResult): string {
-  const amount = `${formatBytes(sizeBytes)} from ${files} ${files === 1 ? "file" : "files"}`;
-  const check = integrityCheck === "none" ? "" : `, ${integrityCheck} integrity check passed`;
-  const proved = proof === "proved" ? "proved" : "every file intact, no proof in them";
-  return `Restored ${path} at TXID ${formatTxid(txid)}: ${amount} in ${formatDuration(elapsedMs)}, ${proved}${check}.\n`;
 }
 
 interface PlanRequest {
@@ -178,39 +169,9 @@ async function showPlan(context: CliContext, request: PlanRequest): Promise<void
   const { sourceText, source, output, flags, options, signal } = request;
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
   await using store = await environment.openReplica(source.url, { signal });
-  const files = await planFromStore(store, options, { signal });
-  const first = must(files.at(0), "first file of a plan");
-  const last = must(files.at(-1), "last file of a plan");
-  const plan = {
-    source: sourceText,
-    target_path: output,
-    replica: replicaKind(source.url),
-    min_txid: formatTxid(first.minTxid),
-    max_txid: formatTxid(last.maxTxid),
-    files: files.map((file) => toPlanRecord(file)),
-  };
-  if (flags.json === true) {
-    context.print(formatJson(plan));
-    return;
-  }
-  const header = formatTable([
-    ["source", plan.source],
-    ["target", plan.target_path],
-    ["replica", plan.replica],
-    ["txids", `${plan.min_txid} to ${plan.max_txid}`],
-  ]);
-  const rows = plan.files.map((file) => Object.values(file).map(String));
-  const titles = ["level", "file", "min_txid", "max_txid", "size", "timestamp"];
-  context.print(`${header}\n${formatTable([titles, ...rows])}`);
-}
-
-function toPlanRecord(file: ReplicaFile): Readonly<Record<string, string | number>> {
-  return {
-    level: file.level,
-    name: file.key.slice(file.key.lastIndexOf("/") + 1),
-    min_txid: formatTxid(file.minTxid),
-    max_txid: formatTxid(file.maxTxid),
-    size: file.sizeBytes,
-    timestamp: formatTime(file.timestampMs),
-  };
+  const plan = await planFromStore(store, options, { signal });
+  const names = { source: sourceText, target_path: output, replica: replicaKind(source.url) };
+  context.print(
+    flags.json === true ? formatJson(toPlanRecord(names, plan)) : describePlan(names, plan),
+  );
 }

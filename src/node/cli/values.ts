@@ -11,21 +11,20 @@ export function parseTxidFlag(text: string): Txid {
   );
 }
 
-/**
- * An RFC 3339 time. Finer fractions than milliseconds are rounded up: LTX files carry whole milliseconds, and whatever
- * lies strictly before the time lies strictly before the next one too.
- */
-export function parseTimestampFlag(text: string): Date {
-  const pattern =
-    /^(?<second>\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2})(?:\.(?<fraction>\d+))?(?<zone>[Zz]|[+-]\d{2}:\d{2})$/u;
-  const parts = pattern.exec(text)?.groups;
-  const seconds = Date.parse(`${parts?.["second"] ?? ""}${parts?.["zone"] ?? ""}`.toUpperCase());
-  if (parts === undefined || Number.isNaN(seconds)) {
-    throw usage(
-      `-timestamp must be an ISO 8601 time with its zone, such as 2000-01-01T00:00:00Z, not ${quote(text)}.`,
-    );
-  }
-  return new Date(seconds + Math.ceil(Number(`0.${parts["fraction"] ?? 0}`) * 1000));
+/** The name of a generation of a Litestream 0.3 backup: 16 hexadecimal digits. */
+export function parseGenerationFlag(text: string): string {
+  if (/^[0-9a-f]{16}$/iu.test(text)) return text.toLowerCase();
+  throw usage(
+    `-generation must be 16 hexadecimal digits, as the directories of the backup are named, not ${quote(text)}.`,
+  );
+}
+
+/** A WAL index of a Litestream 0.3 backup: 8 hexadecimal digits. */
+export function parseIndexFlag(text: string): number {
+  if (/^[0-9a-f]{8}$/iu.test(text)) return Number.parseInt(text, 16);
+  throw usage(
+    `-index must be 8 hexadecimal digits, as files in the backup are named, not ${quote(text)}.`,
+  );
 }
 
 /** A whole number of at least 1. */

@@ -25,6 +25,12 @@ interface Waiting {
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;
 
+/** How soon a database that vanished while it was being attached is looked at again. */
+const attachRetryMs = 1_000;
+
+/** How long to wait for a writer that is changing the wal-index. */
+const tornIndexWaitMs = 2;
+
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
 
@@ -58,6 +64,7 @@ export class DatabaseEngine {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
     this.#uploader = new Uploader(parts, () => this.#acknowledged());
+    parts.history.whenFull(() => this.#keeper.makeRoom(this.#uploader.ackedThrough));
     this.#checkpoints = new CheckpointPolicy(
       parts.clock,
       parts.logger,
@@ -94,6 +101,7 @@ export class DatabaseEngine {
   sync(): Promise<Txid> {
     const request = this.#syncs.add();
     this.#bell.ring();
+    this.#uploader.hurry();
     return request;
   }
 
@@ -169,12 +177,37 @@ export class DatabaseEngine {
 
   // --- attaching -------------------------------------------------------------------------------------
 
+  async #detach(): Promise<void> {
+    const capture = this.#capture;
+    this.#capture = undefined;
+    await capture?.close();
+  }
+
+  /** Attaches and joins, again and again while the database comes and goes. */
   async #attach({ signal }: Waiting): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#attachOnce({ signal });
+      } catch (error) {
+        const isPassing = hasCode(error, "capture/gone", "capture/locked", "capture/empty");
+        if (signal.aborted || this.#parts.once || !isPassing) throw error;
+        const { logger, path, clock } = this.#parts;
+        logger.log("warn", "database.waiting", { path, why: error.message });
+        this.#state = "waiting";
+        await this.#detach();
+        await clock.sleep(attachRetryMs, { signal });
+      }
+    }
+  }
+
+  async #attachOnce({ signal }: Waiting): Promise<void> {
     const { path, logger, fileSystem, history, link } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
+    const hadLitestream = await hasLitestream(fileSystem, path);
+    this.#hadLitestream = false;
     this.#capture = capture;
     this.#captureFault = undefined;
     this.#mustCompare = true;
@@ -185,6 +218,7 @@ export class DatabaseEngine {
       this.#aimAnew();
       await this.#keeper.trySave();
     });
+    if (!hadLitestream) await this.#stopIfLitestreamCame();
     this.#hadLitestream = await hasLitestream(fileSystem, path);
     this.#state = "replicating";
     // What was compared on the way may have been staged.
@@ -199,6 +233,18 @@ export class DatabaseEngine {
       this.#aimAnew();
       await this.#keeper.trySave();
     });
+  }
+
+  /** A database that has just gone is settled when it is attached again. */
+  async #settleWhenAttached({ signal }: Waiting): Promise<void> {
+    try {
+      await this.#settleAgain({ signal });
+    } catch (error) {
+      if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
+      this.#captureFault ??= error;
+      this.#bell.ring();
+      await this.#parts.clock.sleep(attachRetryMs, { signal });
+    }
   }
 
   /** Runs what brings the head to the position of capture; left in the middle, it has to be done anew. */
@@ -241,8 +287,7 @@ export class DatabaseEngine {
           path: this.#parts.path,
           error: messageOf(error),
         });
-        await capture.close();
-        this.#capture = undefined;
+        await this.#detach();
         await this.#attach({ signal });
       }
     }
@@ -339,7 +384,11 @@ export class DatabaseEngine {
       for (let more = true; more;) {
         ({ more } = capture.capture({ maxBytes: batchBytes }));
         const batch = capture.takeBatch();
-        if (batch === undefined) break;
+        if (batch === undefined) {
+          // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
+          if (more) await this.#parts.clock.sleep(tornIndexWaitMs, { signal });
+          continue;
+        }
         this.#mustCompare = true;
         try {
           await this.#parts.history.stageBatch(batch, { signal });
@@ -349,6 +398,7 @@ export class DatabaseEngine {
         this.#mustCompare = false;
         this.#transactions += batch.transactions;
         this.#checkpoints.noteCapture();
+        this.#uploadBell.ring();
       }
       this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
     } catch (error) {
@@ -411,7 +461,7 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "settle") await this.#settleAgain({ signal });
+      if (outcome === "settle") await this.#settleWhenAttached({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
       await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));

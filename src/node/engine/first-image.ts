@@ -9,6 +9,7 @@ import type { PageSource } from "../capture/capture-types.ts";
 import type { HistoryHead } from "./history.ts";
 import { imageBody } from "./image.ts";
 import type { EngineParts } from "./parts.ts";
+import { retryStore } from "./retry-store.ts";
 
 interface Waiting {
   readonly signal: AbortSignal;
@@ -36,7 +37,10 @@ export async function putSnapshot(
   const header = history.snapshotHeader(source, head);
   const body = imageBody(codec, header, source, table);
   try {
-    if (await streamUnlessWalGrows(parts, capture, header, body, { signal })) return;
+    // Tried again with the image still pinned: deciding anew would read the whole database once more.
+    const stream = (): Promise<boolean> =>
+      streamUnlessWalGrows(parts, capture, header, body, { signal });
+    if (await retryStore(parts, { signal }, stream)) return;
     const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
     logger.log("warn", "image.staged-locally", { sizeBytes, walSizeBytes: capture.walSizeBytes });
   } finally {

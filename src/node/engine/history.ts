@@ -50,9 +50,15 @@ export class History {
   #head: HistoryHead | undefined;
   #table: PageChecksums | undefined;
   #isDiskFull = false;
+  #makeRoom: () => Promise<void> = async () => undefined;
 
   constructor(options: HistoryOptions) {
     this.#options = options;
+  }
+
+  /** Called while staging waits for space: frees what only makes the next start quicker. */
+  whenFull(makeRoom: () => Promise<void>): void {
+    this.#makeRoom = makeRoom;
   }
 
   get head(): HistoryHead | undefined {
@@ -196,6 +202,7 @@ export class History {
           logger.log("error", "disk.full", { staging: formatTxid(header.maxTxid) });
         this.#isDiskFull = true;
         if (signal.aborted) throw diskFull(error);
+        await this.#makeRoom();
         await clock.sleep(diskFullWaitMs, { signal }).catch(() => {
           throw diskFull(error);
         });

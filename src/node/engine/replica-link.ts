@@ -10,7 +10,7 @@ import { decodeHeader, ltxHeaderSizeBytes } from "../../core/ltx/header.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import { listReplica } from "../../core/replica/catalog.ts";
+import { listLevel, listReplica } from "../../core/replica/catalog.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
@@ -100,6 +100,12 @@ export class ReplicaLink {
     const header = await this.readHeader(newest, { signal });
     const single = newest.level === 0 && newest.minTxid === newest.maxTxid ? newest : undefined;
     return { files, head: { txid: newest.maxTxid, file: newest, header, single } };
+  }
+
+  /** True when level 0 holds a file that ends after `txid`. */
+  async hasLevelZeroAfter(txid: bigint, { signal }: Waiting): Promise<boolean> {
+    const files = await listLevel(this.store, this.#options.layout, 0, { signal });
+    return files.some((file) => file.maxTxid > txid);
   }
 
   async readHeader(file: ReplicaFile, { signal }: Waiting): Promise<LtxHeader> {

@@ -59,6 +59,13 @@ export class StagingKeeper {
     if (last !== undefined) await staging.removeThrough(last.txid);
   }
 
+  /** Drops every staged file that the replica has. The saved table then fits nothing: the next start compares. */
+  async makeRoom(ackedThrough: bigint): Promise<void> {
+    const { staging } = this.#parts;
+    const last = staging.files.findLast((file) => file.txid <= ackedThrough);
+    if (last !== undefined) await staging.removeThrough(last.txid);
+  }
+
   get #file(): ChecksumFileOptions {
     const { fileSystem, state } = this.#parts;
     return { fileSystem, stateDirectory: state.path, ownership: state.ownership };

@@ -2,7 +2,7 @@
 import { mergeLtx } from "../../core/ltx/merge.ts";
 import { levelZeroFields } from "./history.ts";
 import type { StagedFile } from "./staging.ts";
-import { hasCode, messageOf } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
 import type { EngineParts } from "./parts.ts";
 import { must } from "../../core/base/assert.ts";
@@ -11,8 +11,12 @@ interface Waiting {
   readonly signal: AbortSignal;
 }
 
-/** Retries never end by themselves. */
+/** Retries never end by themselves, except in a single pass. */
 const backoff = { firstMs: 250, maxMs: 300_000 };
+const onceAttempts = 6;
+
+/** Neighbours merged into one wide file at a time: each is open meanwhile. */
+const filesPerMerge = 64;
 
 /** `more`: so many files were put that staging should be tidied. `settle`: the replica is not what we left; list it. */
 export type DrainOutcome = "done" | "more" | "settle";
@@ -25,6 +29,7 @@ export class Uploader {
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
   #uploadedAtMs: number | undefined;
+  #hurry: () => void = () => undefined;
 
   /** `onAcked` is called after each object that the replica has acknowledged. */
   constructor(parts: EngineParts, onAcked: () => void) {
@@ -52,6 +57,17 @@ export class Uploader {
     return this.#uploadedAtMs;
   }
 
+  /** Somebody waits: a pause between attempts ends now. */
+  hurry(): void {
+    this.#hurry();
+  }
+
+  #hurried(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#hurry = resolve;
+    });
+  }
+
   /** Uploads what is staged, retrying until it is done or aborted. Throws `engine/another-writer`. */
   async drain({ signal }: Waiting): Promise<DrainOutcome> {
     const { clock, random, logger } = this.#parts;
@@ -64,11 +80,13 @@ export class Uploader {
         return outcome;
       } catch (error) {
         if (signal.aborted || hasCode(error, "engine/another-writer")) throw error;
+        if (this.#parts.once && (!canPass(error) || attempt === onceAttempts)) throw error;
         this.#failingSinceMs ??= clock.nowMs();
         this.#lastError = messageOf(error);
         const waitMs = Math.round(backoffMs(attempt, backoff, random));
         logger.log("warn", "replica.failed", { attempt, waitMs, error: messageOf(error) });
-        await clock.sleep(waitMs, { signal });
+        await this.#mergeIfTooLarge({ signal });
+        await Promise.race([clock.sleep(waitMs, { signal }), this.#hurried()]);
       }
     }
   }
@@ -77,15 +95,20 @@ export class Uploader {
     const { staging, link, clock } = this.#parts;
     for (let puts = 0; ; puts++) {
       if (puts === filesPerDrain) return "more";
-      await this.#mergeIfTooLarge({ signal });
       const { snapshot } = staging;
       const next = staging.files.find((file) => file.txid > this.ackedThrough);
-      if (snapshot === undefined && next === undefined) return "done";
+      const isDone = snapshot === undefined && next === undefined;
+      // A single pass is not over before the replica has been looked at.
+      if (isDone && (!this.#parts.once || link.isConfirmed)) return "done";
       const wasConfirmed = link.isConfirmed;
       const previous = await link.checkPrevious({ signal });
       const isChanged = previous.state === "changed";
       if (previous.state === "missing" || (isChanged && !wasConfirmed)) return "settle";
       if (isChanged) throw await link.conflict(previous.key, { signal });
+      if (isDone) return "done";
+      // The name of a merged file is new even if somebody has put files inside its range.
+      const isWide = next !== undefined && next.minTxid < next.txid;
+      if (isWide && (await link.hasLevelZeroAfter(this.ackedThrough, { signal }))) return "settle";
       try {
         if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
@@ -108,21 +131,29 @@ export class Uploader {
     );
   }
 
-  /** When staging has grown too large, everything waiting but the newest becomes one wide file. */
+  /**
+   * While the store cannot be reached and too much waits, neighbours become wide files; the newest stays single. Not
+   * being able to merge is no reason not to upload.
+   */
   async #mergeIfTooLarge({ signal }: Waiting): Promise<void> {
     const { staging, limits, codec, state, logger } = this.#parts;
-    if (staging.sizeBytes <= limits.maxStagingBytes) return;
-    const waiting = staging.files.filter(
-      (file) => file.txid > this.ackedThrough && file !== staging.newest,
-    );
-    if (waiting.length < 2) return;
-    const inputs = waiting.map((file) => ({
-      name: file.path,
-      chunks: staging.body(file).open({ signal }),
-    }));
-    const chunks = mergeLtx(codec, inputs, { ...levelZeroFields(state.nodeId), signal });
-    const merged = await staging.replaceByMerged(waiting, chunks);
-    logger.log("warn", "staging.merged", { files: waiting.length, sizeBytes: merged.sizeBytes });
+    const waiting = staging.files.filter((file) => file.txid > this.ackedThrough);
+    const waitingBytes = waiting.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (waitingBytes <= limits.maxStagingBytes) return;
+    const files = neighboursToMerge(waiting.slice(0, -1));
+    if (files.length < 2) return;
+    try {
+      const inputs = files.map((file) => ({
+        name: file.path,
+        chunks: staging.body(file).open({ signal }),
+      }));
+      const chunks = mergeLtx(codec, inputs, { ...levelZeroFields(state.nodeId), signal });
+      const { sizeBytes } = await staging.replaceByMerged(files, chunks);
+      logger.log("warn", "staging.merged", { files: files.length, sizeBytes, waitingBytes });
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.log("warn", "staging.not-merged", { files: files.length, error: messageOf(error) });
+    }
   }
 
   async #putSnapshot({ signal }: Waiting): Promise<void> {
@@ -135,4 +166,21 @@ export class Uploader {
     );
     await staging.removeSnapshot();
   }
+}
+
+function canPass(error: unknown): boolean {
+  return error instanceof HeadwaterError && error.recovery === "retry";
+}
+
+/** The neighbours that are smallest together: merging what is wide already again and again would copy it each time. */
+function neighboursToMerge(files: readonly StagedFile[]): readonly StagedFile[] {
+  const count = Math.min(filesPerMerge, files.length);
+  let best = files.slice(0, count);
+  let bestBytes = Number.POSITIVE_INFINITY;
+  for (let from = 0; from + count <= files.length; from++) {
+    const group = files.slice(from, from + count);
+    const bytes = group.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (bytes < bestBytes) [best, bestBytes] = [group, bytes];
+  }
+  return best;
 }

@@ -3,7 +3,6 @@
 // and memory stays bounded by `parallelism` pieces.
 import type { Waiting } from "../../core/base/async.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
-import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 
 /** The most that one request asks for. */
@@ -15,8 +14,15 @@ export interface DownloadOptions extends Waiting {
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
+/** What must be known of a file to fetch it. */
+export interface FetchedFile {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly etag: string;
+}
+
 interface Piece {
-  readonly file: ReplicaFile;
+  readonly file: FetchedFile;
   readonly offset: number;
   readonly length: number;
 }
@@ -36,7 +42,7 @@ export class Download implements AsyncDisposable {
 
   constructor(
     store: ObjectStore,
-    files: readonly ReplicaFile[],
+    files: readonly FetchedFile[],
     { parallelism, signal, onBytes }: DownloadOptions,
   ) {
     this.#store = store;
@@ -52,7 +58,7 @@ export class Download implements AsyncDisposable {
    * The next file, which must be `file`: call it for each file in turn; what was not read of the one before is dropped.
    * Chunks are borrowed until the next is asked for. Throws `replica/gap` if the object is gone, `store/changed` if it was replaced.
    */
-  async *read(file: ReplicaFile): AsyncGenerator<Uint8Array, void, undefined> {
+  async *read(file: FetchedFile): AsyncGenerator<Uint8Array, void, undefined> {
     await this.#skipRest();
     if (this.#isStreamed(file)) {
       yield* this.#stream(file);
@@ -79,11 +85,11 @@ export class Download implements AsyncDisposable {
   }
 
   /** Large files on this machine: reading ahead is the kernel's work, and each chunk is used where it lies. */
-  #isStreamed(file: ReplicaFile): boolean {
+  #isStreamed(file: FetchedFile): boolean {
     return this.#isLocal && file.sizeBytes > pieceSizeBytes;
   }
 
-  async *#stream(file: ReplicaFile): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#stream(file: FetchedFile): AsyncGenerator<Uint8Array, void, undefined> {
     const { etag } = file;
     const content = await this.#store.get(file.key, { etag, signal: this.#signal });
     if (content === undefined) throw goneError(this.#store, file);
@@ -141,7 +147,7 @@ export class Download implements AsyncDisposable {
 }
 
 /** A file that the listing showed and that is not there any more. */
-function goneError(store: ObjectStore, file: ReplicaFile): HeadwaterError {
+function goneError(store: ObjectStore, file: FetchedFile): HeadwaterError {
   return new HeadwaterError(
     "replica/gap",
     `${file.key} was listed at ${store.url} but is gone: it was compacted or deleted meanwhile. Try again.`,
@@ -149,7 +155,7 @@ function goneError(store: ObjectStore, file: ReplicaFile): HeadwaterError {
   );
 }
 
-function lengthError(file: ReplicaFile): HeadwaterError {
+function lengthError(file: FetchedFile): HeadwaterError {
   return new HeadwaterError(
     "store/length",
     `${file.key} did not have the ${file.sizeBytes} bytes that its listing gave. Try again.`,
@@ -157,7 +163,7 @@ function lengthError(file: ReplicaFile): HeadwaterError {
   );
 }
 
-function* piecesOf(files: readonly ReplicaFile[]): Generator<Piece, void, undefined> {
+function* piecesOf(files: readonly FetchedFile[]): Generator<Piece, void, undefined> {
   for (const file of files) {
     for (let offset = 0; offset < file.sizeBytes; offset += pieceSizeBytes) {
       yield { file, offset, length: Math.min(pieceSizeBytes, file.sizeBytes - offset) };

@@ -12,6 +12,9 @@ import { type FoldOutcome, foldSidecars } from "./sqlite-process.ts";
 /** What SQLite keeps beside a database. All of it belongs to the old database and none to the new. */
 const sidecarSuffixes = ["-wal", "-shm", "-journal"] as const;
 
+/** Ends the name of the file for work beside the output. */
+const scratchSuffix = "-scratch";
+
 export interface Output {
   /** Absolute, symbolic links resolved: where SQLite would look for the database's own files. */
   readonly path: string;
@@ -124,6 +127,27 @@ export async function openTemporary(
     }
     return made;
   });
+  return guarded(path, file);
+}
+
+/** A second temporary file, for work beside the first. It is emptied if it is there; `removeScratch` removes it. */
+export async function openScratch(
+  fileSystem: FileSystem,
+  { path, temporaryPath }: Output,
+): Promise<OpenFile> {
+  const scratch = temporaryPath + scratchSuffix;
+  return guarded(path, await guard(path, () => fileSystem.open(scratch, "create")));
+}
+
+/** Removes what `openScratch` made. What went wrong before matters more than a file that cannot be removed. */
+export async function removeScratch(
+  fileSystem: FileSystem,
+  { temporaryPath }: Output,
+): Promise<void> {
+  await fileSystem.unlink(temporaryPath + scratchSuffix).catch(() => undefined);
+}
+
+function guarded(path: string, file: OpenFile): OpenFile {
   return {
     ...file,
     write: (bytes, position) => guard(path, () => file.write(bytes, position)),

@@ -6,19 +6,20 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import { formatIndex } from "../../core/replica/generations.ts";
 import { type Applied, applyFiles } from "./apply.ts";
-import { Download } from "./download.ts";
+import { Download, type FetchedFile } from "./download.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { type Output, checkOutput, nameOutput, openTemporary, publishOutput } from "./output.ts";
 import { type IntegrityCheck, checkIntegrity } from "./sqlite-process.ts";
-import { type RestorePoint, planFromStore } from "./target.ts";
+import { applyGeneration } from "./restore-generations.ts";
+import { type ChosenPoint, type RestorePlan, type RestorePoint, planFromStore } from "./target.ts";
 
 /** Defaults of `restore`. */
 export const restoreDefaults = { parallelism: 8, integrityCheck: "none", force: false } as const;
 
-/** What to restore, to where. Without `txid` and `timestamp`: the newest restore point. */
+/** What to restore, to where. Without a point: the newest one. */
 export interface RestoreOptions extends RestorePoint, Waiting {
   /** URL of the replica: `file:///absolute/path` or `s3://bucket/path`. */
   readonly replica: string;
@@ -37,7 +38,7 @@ export interface RestoreOptions extends RestorePoint, Waiting {
 
 export interface RestoreProgress {
   readonly phase: "download" | "check";
-  /** Of the LTX files that make the restore point. */
+  /** Of the files that make the restore point. */
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
@@ -45,8 +46,11 @@ export interface RestoreProgress {
 export interface RestoreResult {
   /** Absolute, symbolic links resolved. */
   readonly path: string;
-  readonly txid: Txid;
-  /** LTX files that were applied. */
+  /** `undefined` for a Litestream 0.3 backup, which has none. */
+  readonly txid: Txid | undefined;
+  /** Of a Litestream 0.3 backup: where the restored state lies in it. */
+  readonly generation?: GenerationPosition;
+  /** Files that were applied. */
   readonly files: number;
   /** Of the database. */
   readonly sizeBytes: number;
@@ -57,6 +61,16 @@ export interface RestoreResult {
    */
   readonly proof: "proved" | "unproved";
   readonly integrityCheck: IntegrityCheck;
+  /** After a restore to a time: which point that was, and what lies after it. */
+  readonly chosen?: ChosenPoint;
+}
+
+/** A state of a Litestream 0.3 backup. */
+export interface GenerationPosition {
+  /** 16 hexadecimal digits. */
+  readonly generation: string;
+  /** Of the last WAL applied, 8 hexadecimal digits. */
+  readonly index: string;
 }
 
 /**
@@ -83,9 +97,10 @@ export async function restoreIn(
   const output = await nameOutput(options.output, environment.random);
   await checkOutput(fileSystem, output, { force });
   await using store = await environment.openReplica(options.replica, { signal });
-  const files = await planFromStore(store, options, { signal });
+  const plan = await planFromStore(store, options, { signal });
+  const { files, chosen } = plan;
   const applied = await withTemporaryFile(environment, output, async () => {
-    const made = await download(environment, store, files, { ...options, parallelism }, output);
+    const made = await download(environment, store, plan, { ...options, parallelism }, output);
     report(options, files, "check");
     const { path: name, temporaryPath } = output;
     await checkIntegrity(temporaryPath, { kind: integrityCheck, name, signal });
@@ -95,22 +110,24 @@ export async function restoreIn(
   });
   return {
     path: output.path,
-    txid: must(files.at(-1), "last file of a plan").maxTxid,
+    ...positionOf(plan),
     files: files.length,
     sizeBytes: applied.sizeBytes,
     elapsedMs: clock.monotonicMs() - startedMs,
     proof: applied.isProved ? "proved" : "unproved",
     integrityCheck,
+    ...(chosen === undefined ? {} : { chosen }),
   };
 }
 
 async function download(
   { fileSystem }: Environment,
   store: ObjectStore,
-  files: readonly ReplicaFile[],
+  plan: RestorePlan,
   options: RestoreOptions & { readonly parallelism: number },
   output: Output,
 ): Promise<Applied> {
+  const { files } = plan;
   const { signal, parallelism } = options;
   let doneBytes = 0;
   await using source = new Download(store, files, {
@@ -122,7 +139,28 @@ async function download(
     },
   });
   await using file = await openTemporary(fileSystem, output);
-  return await applyFiles(files, { codec: openCodec(), download: source, output: file, signal });
+  if (plan.kind === "ltx") {
+    return await applyFiles(plan.files, {
+      codec: openCodec(),
+      download: source,
+      output: file,
+      signal,
+    });
+  }
+  const sizeBytes = await applyGeneration(plan.plan, {
+    fileSystem,
+    download: source,
+    output: file,
+    target: output,
+    signal,
+  });
+  return { sizeBytes, isProved: false };
+}
+
+function positionOf(plan: RestorePlan): Pick<RestoreResult, "txid" | "generation"> {
+  if (plan.kind === "ltx") return { txid: must(plan.files.at(-1), "last file of a plan").maxTxid };
+  const { generation, index } = must(plan.files.at(-1), "last file of a plan");
+  return { txid: undefined, generation: { generation, index: formatIndex(index) } };
 }
 
 /** Runs `work`, and removes the temporary file unless it has been moved into its place. */
@@ -142,7 +180,7 @@ async function withTemporaryFile<T>(
 
 function report(
   { onProgress }: RestoreOptions,
-  files: readonly ReplicaFile[],
+  files: readonly FetchedFile[],
   phase: RestoreProgress["phase"],
   doneBytes?: number,
 ): void {

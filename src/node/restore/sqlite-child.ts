@@ -9,10 +9,19 @@ export type SqliteRequest =
 export type SqliteReply =
   | { readonly kind: "rows"; readonly rows: readonly string[] }
   | { readonly kind: "done" }
-  | { readonly kind: "failed"; readonly message: string; readonly isBusy: boolean };
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      readonly isBusy: boolean;
+      /** It is no database, or a corrupt one; not merely a disk that is full or refuses. */
+      readonly isUnreadable: boolean;
+    };
 
 /** SQLITE_BUSY and SQLITE_LOCKED, in the low byte of an extended result code. */
 const busyCodes: ReadonlySet<number> = new Set([5, 6]);
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+const unreadableCodes: ReadonlySet<number> = new Set([11, 26]);
 
 /** More rows than any reader wants, and a bound. SQLite's own default is 100. */
 const rowLimit = 1000;
@@ -57,7 +66,12 @@ function fold(path: string): SqliteReply {
 function failure(error: unknown): SqliteReply {
   const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
   const message = error instanceof Error ? error.message : String(error);
-  return { kind: "failed", message, isBusy: busyCodes.has(code) };
+  return {
+    kind: "failed",
+    message,
+    isBusy: busyCodes.has(code),
+    isUnreadable: unreadableCodes.has(code),
+  };
 }
 
 function parseRequest(text: string): SqliteRequest {

@@ -45,7 +45,15 @@ export async function foldSidecars(
   { signal }: { readonly signal: AbortSignal | undefined },
 ): Promise<FoldOutcome> {
   const reply = await ask({ task: "fold", path }, signal);
-  return reply.kind === "failed" ? (reply.isBusy ? "busy" : "unreadable") : "folded";
+  if (reply.kind !== "failed") return "folded";
+  if (reply.isBusy) return "busy";
+  if (reply.isUnreadable) return "unreadable";
+  throw new HeadwaterError(
+    "restore/output",
+    `What ${path} has in its -wal or -journal cannot be brought into it: ${reply.message}. Check space and permissions; ` +
+      "nothing was changed.",
+    { data: { path } },
+  );
 }
 
 async function ask(request: SqliteRequest, signal: AbortSignal | undefined): Promise<SqliteReply> {

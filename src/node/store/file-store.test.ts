@@ -58,6 +58,32 @@ describe("file store, prefixed", () => {
 });
 
 describe("file store on a disk", () => {
+  test("closes the file of a body that is given up before its first piece", async () => {
+    let open = 0;
+    const fileSystem = {
+      ...nodeFileSystem,
+      open: async (...args: Parameters<typeof nodeFileSystem.open>) => {
+        const file = await nodeFileSystem.open(...args);
+        open++;
+        const close = async (): Promise<void> => {
+          open--;
+          await file.close();
+        };
+        return { ...file, close, [Symbol.asyncDispose]: close };
+      },
+    };
+    const store = openStore(fileSystem);
+    await store.put("0000/a", some, {});
+    for (const steps of [0, 1, 2]) {
+      const content = await store.get("0000/a", {});
+      const body = content?.body[Symbol.asyncIterator]();
+      expect(open).toBe(1);
+      for (let step = 0; step < steps; step++) await body?.next();
+      await body?.return?.();
+      expect(open).toBe(0);
+    }
+  });
+
   test("leaves either nothing or a whole object when any single call fails", async () => {
     for (const condition of [undefined, "absent"] as const) {
       const calls = await callsOfPut(condition);

@@ -64,10 +64,41 @@ export class FileWriter {
   }
 }
 
-/** The bytes `[start, end)` of `file`, reading one piece ahead. Closes the file. Each chunk is borrowed until the next. */
-export async function* readFile(
+interface FileRange {
+  readonly start: number;
+  readonly end: number;
+  readonly path: string;
+}
+
+/**
+ * The bytes `[start, end)` of `file`, reading one piece ahead. Closes the file, also if it is given up before the first
+ * piece. Each chunk is borrowed until the next.
+ */
+export function readFile(
   file: OpenFile,
-  range: { readonly start: number; readonly end: number; readonly path: string },
+  range: FileRange,
+  options: Waiting,
+): AsyncIterable<Uint8Array> {
+  const pieces = readPieces(file, range, options);
+  let isStarted = false;
+  const iterator: AsyncIterator<Uint8Array, void, undefined> = {
+    next: () => {
+      isStarted = true;
+      return pieces.next();
+    },
+    return: async () => {
+      // A generator that never ran does not run its `finally` either.
+      if (!isStarted) await file.close();
+      isStarted = true;
+      return pieces.return();
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
+async function* readPieces(
+  file: OpenFile,
+  range: FileRange,
   { signal }: Waiting,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let ahead: Promise<Uint8Array> | undefined;
