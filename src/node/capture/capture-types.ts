@@ -64,7 +64,7 @@ export interface CheckpointOptions {
   /** `truncate` also empties the WAL file, if the checkpoint was complete and nobody committed since. */
   readonly mode: "passive" | "truncate";
   /**
-   * Stages everything: capture, take a batch, encode, release, until little is pending (1,000 frames). Called
+   * Stages what is pending (capture, take a batch, encode, release) unless that is little: a few MiB may stay. Called
    * before each round, while no lock is held that could stop a writer.
    */
   readonly drain: () => Promise<void>;

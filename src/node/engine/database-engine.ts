@@ -31,6 +31,9 @@ const attachRetryMs = 1_000;
 /** How long to wait for a writer that is changing the wal-index. */
 const tornIndexWaitMs = 2;
 
+/** Pages that wait for the next batch while a checkpoint runs. Capture keeps up to 8 MiB in memory. */
+const carriedBytes = 4 << 20;
+
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
 
@@ -378,6 +381,13 @@ export class DatabaseEngine {
     this.#uploadBell.ring();
   }
 
+  /** A checkpoint carries a little over in memory. A file for each would double what a fast writer makes us sync. */
+  async #stageIfMuch({ signal }: Waiting): Promise<void> {
+    const capture = this.#attached();
+    const { pageCount } = capture.capture({ maxBytes: batchBytes });
+    if (pageCount * capture.pageSize > carriedBytes) await this.#stageAll({ signal });
+  }
+
   async #stageAll({ signal }: Waiting): Promise<void> {
     const capture = this.#attached();
     if (this.#mustCompare) return this.#resyncLocked("staging was interrupted", { signal });
@@ -439,7 +449,7 @@ export class DatabaseEngine {
         const mode = this.#checkpoints.modeFor(capture);
         const outcome = await capture.checkpoint({
           mode,
-          drain: () => this.#stageAll({ signal }),
+          drain: () => this.#stageIfMuch({ signal }),
           signal,
         });
         this.#checkpoints.noteOutcome(outcome, capture);
