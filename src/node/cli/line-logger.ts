@@ -10,15 +10,35 @@ const ranks: Readonly<Record<string, number>> = {
   error: 3,
 };
 
-/** Prints events of at least `level`: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
-export function createLineLogger(print: (text: string) => void, level: string): Logger {
+export interface LineLoggerOptions {
+  /** The least level that is printed. */
+  readonly level: string;
+  /** Each line is a JSON object: `time`, `level`, `msg` (the event), and the fields. */
+  readonly json?: boolean;
+}
+
+/** Prints events: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
+export function createLineLogger(
+  print: (text: string) => void,
+  { level, json = false }: LineLoggerOptions,
+): Logger {
   const least = ranks[level] ?? 1;
+  const format = json ? formatJsonEvent : formatEvent;
   return {
     log: (eventLevel, event, fields) => {
       if ((ranks[eventLevel] ?? 1) < least) return;
-      print(formatEvent(new Date(), eventLevel, event, fields));
+      print(format(new Date(), eventLevel, event, fields));
     },
   };
+}
+
+function formatJsonEvent(time: Date, level: LogLevel, msg: string, fields?: LogFields): string {
+  const record = { ...fields, time: time.toISOString(), level: level.toUpperCase(), msg };
+  return `${JSON.stringify(record, bigintToText)}\n`;
+}
+
+function bigintToText(_: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
 }
 
 function formatEvent(time: Date, level: LogLevel, event: string, fields?: LogFields): string {

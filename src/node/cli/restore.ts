@@ -5,6 +5,7 @@ import { hasCode } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import { systemClock } from "../base/clock.ts";
+import { localPath } from "../base/local-path.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import {
   type RestoreOptions,
@@ -14,12 +15,13 @@ import {
 } from "../restore/restore.ts";
 import { planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { formatBytes, formatDuration, formatJson, formatTable, formatTime } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { abortOnSignals } from "./signals.ts";
-import { type Source, localPath, replicaKind, resolveSource } from "./sources.ts";
+import { type Source, replicaKind, resolveSource } from "./sources.ts";
 import {
   parseChoiceFlag,
   parseCountFlag,
@@ -28,7 +30,7 @@ import {
   usage,
 } from "./values.ts";
 
-interface RestoreFlags {
+interface RestoreFlags extends ConfigFlags {
   readonly output?: string;
   readonly txid?: string;
   readonly timestamp?: string;
@@ -78,14 +80,13 @@ async function run(
   flags: RestoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  rejectConfigFlags(flags);
   if (flags.follow === true || flags.followInterval !== undefined) {
     throw usage(
       "-f and -follow-interval are not supported by this version: restore again to catch up.",
     );
   }
   const options = toOptions(flags);
-  const source = await resolveSource(sourceText);
+  const source = await resolveSource(sourceText, flags, context);
   const outputText = flags.output ?? source.databasePath;
   if (outputText === undefined || outputText === "") {
     throw usage("Say where to restore to: -o PATH.");
@@ -101,7 +102,13 @@ async function run(
       await showPlan(context, { sourceText, source, output, flags, options, signal });
       return;
     }
-    const result = await runRestore(context, { ...options, replica: source.url, output, signal });
+    const result = await runRestore(context, {
+      ...options,
+      replica: source.url,
+      secrets: source.secrets,
+      output,
+      signal,
+    });
     context.print(
       flags.json === true ? formatJson(toRecord(source, output, result)) : describe(result),
     );
@@ -177,7 +184,10 @@ interface PlanRequest {
 async function showPlan(context: CliContext, request: PlanRequest): Promise<void> {
   const { sourceText, source, output, flags, options, signal } = request;
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
-  await using store = await environment.openReplica(source.url, { signal });
+  await using store = await environment.openReplica(source.url, {
+    signal,
+    secrets: source.secrets,
+  });
   const files = await planFromStore(store, options, { signal });
   const first = must(files.at(0), "first file of a plan");
   const last = must(files.at(-1), "last file of a plan");
