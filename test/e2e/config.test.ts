@@ -98,6 +98,23 @@ describe("headwater replicate with a configuration file", () => {
     expect(await restored(directory, config, "a")).toEqual([1]);
   });
 
+  test("leaves a database stopped on which a Litestream was started", async () => {
+    using directory = temporaryDirectory();
+    for (const name of ["a", "b"]) write(directory.file(`${name}.db`), "CREATE TABLE t(x)");
+    const config = configFor(directory, ["a", "b"]);
+    await using child = headwater(["replicate", "-config", config]);
+    await Promise.all([replicating(child, "a"), replicating(child, "b")]);
+    mkdirSync(directory.file(".a.db-litestream/ltx"), { recursive: true });
+    write(directory.file("a.db"), "INSERT INTO t VALUES(1)");
+    write(directory.file("b.db"), "INSERT INTO t VALUES(2)");
+    const line = await child.line((text) => text.includes(" ERROR database.stopped "));
+    expect(line).toMatch(/a\.db.*Litestream has started/u);
+    expect((await child.end("SIGTERM")).code).toBe(1);
+    expect(child.stderr).toMatch(/a\.db: A Litestream has started/u);
+    expect(existsSync(directory.file(".a.db-litestream/ltx"))).toBe(true);
+    expect(await restored(directory, config, "b")).toEqual([2]);
+  });
+
   test("-once replicates what it can, and names each that failed", async () => {
     using directory = temporaryDirectory();
     write(directory.file("a.db"), "CREATE TABLE t(x); INSERT INTO t VALUES(1)");

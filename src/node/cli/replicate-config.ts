@@ -53,6 +53,9 @@ export async function replicateFromConfig(
     return { options: resolved, prepare };
   });
   using signals = new StopSignals();
+  if (flags.once === true && config.exec !== undefined) {
+    logger.log("warn", "config.remark", { message: "exec is not run with -once." });
+  }
   if (flags.once === true) return await runOnce(members, { logger, flags, signals });
   return await run(members, config, { logger, flags, signals });
 }

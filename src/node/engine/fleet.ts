@@ -1,8 +1,8 @@
 // Many databases in one process, each with an engine of its own. One that fails is tried again and again, and does not
-// disturb the others.
+// disturb the others; one that has met another writer stays stopped.
 import { backoffMs } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
@@ -31,6 +31,12 @@ export interface FleetFailure {
 }
 
 const restartBackoff = { firstMs: 1_000, maxMs: 60_000 };
+
+/**
+ * After these the engine stays stopped: a second start would take the replica over from the other writer, or stop the
+ * Litestream, without anybody having decided so.
+ */
+const finalCodes = ["engine/another-writer", "engine/litestream"] as const;
 
 /** An engine that has run for so long is not failing over and over: the next pause is short again. */
 const soundRunMs = 300_000;
@@ -101,6 +107,10 @@ class Life {
         if (signal.aborted && (!isPrepared || this.#giveUp.signal.aborted)) return;
         this.#failure = { error };
         if (signal.aborted) return;
+        if (hasCode(error, ...finalCodes)) {
+          logger.log("error", "database.stopped", { error: error.message });
+          return;
+        }
         if (clock.monotonicMs() - startedMs > soundRunMs) failures = 1;
         const waitMs = backoffMs(failures, restartBackoff, random);
         logger.log("error", "database.failed", { error: messageOf(error), againInMs: waitMs });

@@ -172,10 +172,13 @@ function databasesOf(entry: Entry): readonly Found[] {
 function checkDistinct(found: readonly Found[], remarks: Remarks): void {
   const seen = new Map<string, KeyPath>();
   for (const { at, database } of found) {
-    const { path } = database.options;
+    const { path, stateDir, metaPath } = database.options;
     const claims = [
       [`database ${realPathOf(path)}`, `is the database of ${path}, which`],
       [`replica ${database.replicaIdentity}`, `has a replica which`],
+      ...Object.entries({ "state-dir": stateDir, "meta-path": metaPath })
+        .filter(([, directory]) => directory !== undefined)
+        .map(([key, directory]) => [`${key} ${directory}`, `has a ${key} which`] as const),
     ] as const;
     for (const [claim, text] of claims) {
       const before = seen.get(claim);
