@@ -13,7 +13,7 @@ const ranks: Readonly<Record<string, number>> = {
 export interface LineLoggerOptions {
   /** The least level that is printed. */
   readonly level: string;
-  /** Each line is a JSON object: `time`, `level`, `msg` (the event), and the fields. */
+  /** Each line is a JSON object: `time`, `level`, `msg` (the event), and the fields; the level of an LTX file is `ltx_level`. */
   readonly json?: boolean;
 }
 
@@ -33,7 +33,10 @@ export function createLineLogger(
 }
 
 function formatJsonEvent(time: Date, level: LogLevel, msg: string, fields?: LogFields): string {
-  const record = { ...fields, time: time.toISOString(), level: level.toUpperCase(), msg };
+  // A field of that name is the level of an LTX file.
+  const { level: ltxLevel, ...rest } = fields ?? {};
+  const head = { time: time.toISOString(), level: level.toUpperCase(), msg };
+  const record = { ...head, ...(ltxLevel === undefined ? {} : { ltx_level: ltxLevel }), ...rest };
   return `${JSON.stringify(record, bigintToText)}\n`;
 }
 
