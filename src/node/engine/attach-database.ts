@@ -54,9 +54,9 @@ export async function joinHistory(
   capture: Capture,
   waiting: Waiting,
 ): Promise<void> {
-  const { staging, fileSystem, litestreamDirectory } = parts;
+  const { staging } = parts;
   const { newest } = staging;
-  const isTrusted = isStateIntact(parts) && !(await hasLitestream(fileSystem, litestreamDirectory));
+  const isTrusted = isStateIntact(parts) && !(await hasLitestream(parts));
   if (!isTrusted || newest === undefined) return settleAgain(parts, capture, waiting);
   const { pageSize } = await staging.readHeader(newest);
   if (pageSize !== capture.pageSize) throw pageSizeError(parts, pageSize, capture.pageSize);

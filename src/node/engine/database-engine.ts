@@ -170,7 +170,7 @@ export class DatabaseEngine {
   // --- attaching -------------------------------------------------------------------------------------
 
   async #attach({ signal }: Waiting): Promise<void> {
-    const { path, litestreamDirectory, logger, fileSystem, history, link } = this.#parts;
+    const { path, logger, history, link } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
@@ -183,7 +183,7 @@ export class DatabaseEngine {
       await this.#comparing(() => joinHistory(this.#parts, capture, { signal }));
       await this.#keeper.save();
     });
-    this.#hadLitestream = await hasLitestream(fileSystem, litestreamDirectory);
+    this.#hadLitestream = await hasLitestream(this.#parts);
     this.#state = "replicating";
     const txid = history.head && formatTxid(history.head.txid);
     logger.log("info", "database.replicating", { path, replica: link.store.url, txid });
@@ -304,8 +304,8 @@ export class DatabaseEngine {
   }
 
   async #stopIfLitestreamCame(): Promise<void> {
-    const { fileSystem, path, litestreamDirectory } = this.#parts;
-    if (this.#hadLitestream || !(await hasLitestream(fileSystem, litestreamDirectory))) return;
+    const { path } = this.#parts;
+    if (this.#hadLitestream || !(await hasLitestream(this.#parts))) return;
     throw new HeadwaterError(
       "engine/litestream",
       `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,

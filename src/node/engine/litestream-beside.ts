@@ -5,6 +5,7 @@ import type { FileSystem } from "../../core/base/file-system.ts";
 import { parseLtxName } from "../../core/ltx/file-name.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { readWhole } from "./durable-file.ts";
+import type { EngineParts } from "./parts.ts";
 
 export interface LitestreamFile {
   readonly txid: Txid;
@@ -16,8 +17,11 @@ export function litestreamStateOf(databasePath: string): string {
   return join(dirname(databasePath), `.${basename(databasePath)}-litestream`);
 }
 
-export async function hasLitestream(fileSystem: FileSystem, directory: string): Promise<boolean> {
-  return (await fileSystem.status(directory)) !== undefined;
+export async function hasLitestream({
+  fileSystem,
+  litestreamDirectory,
+}: Pick<EngineParts, "fileSystem" | "litestreamDirectory">): Promise<boolean> {
+  return (await fileSystem.status(litestreamDirectory)) !== undefined;
 }
 
 /** Its newest level-0 files, newest first, at most `limit`. */

@@ -106,11 +106,12 @@ export function pageSizeError(
 }
 
 async function setAsideLitestream(
-  { fileSystem, path, litestreamDirectory, clock, random, logger, link }: EngineParts,
+  parts: EngineParts,
   { files, head }: ReplicaSurvey,
   waiting: Waiting,
 ): Promise<boolean> {
-  if (!(await hasLitestream(fileSystem, litestreamDirectory))) return false;
+  if (!(await hasLitestream(parts))) return false;
+  const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
   let belongs = head?.header.nodeId === 0n;
   if (!belongs) {
     const bySize = new Map(
