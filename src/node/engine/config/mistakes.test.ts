@@ -1,4 +1,5 @@
 // Every kind of mistake in a configuration file, and what is said about it, word for word.
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   configEnvironment,
@@ -21,6 +22,7 @@ describe("mistakes are told with line, column and key", () => {
       "x: *nothing\n",
       ["1:4: there is no anchor for this alias. Put a value that begins with * in quotes."],
     ],
+    ["{a: b}: c\n", ["1:1: a key must be a single value."]],
     ["just text\n", ["1:1: must be a section of keys."]],
     ["dbss: []\n", ["1:1: dbss is not a key of this section. Did you mean dbs?"]],
     [
@@ -240,6 +242,52 @@ describe("mistakes are told with line, column and key", () => {
   test("a file that is not there is named", () => {
     expect(() => readConfig("/nowhere/litestream.yml", { environment: configEnvironment })).toThrow(
       /\/nowhere\/litestream\.yml cannot be read: ENOENT.*-config/su,
+    );
+  });
+
+  test("aliases without end and a merge of what is no map are refused", () => {
+    const bomb = `a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [${"*a, ".repeat(11)}]\nc: &c [${"*b, ".repeat(11)}]\nd: [${"*c, ".repeat(11)}]\n`;
+    expect(mistakesOf(bomb)).toEqual([expect.stringMatching(/^1:1: this cannot be read: /u)]);
+    expect(mistakesOf("<<: x\n")).not.toEqual([]);
+  });
+
+  test("whatever is done to a good file, it is read or refused with a place", () => {
+    const good = `sync-interval: 1s\nlogging: {level: info}\n${oneDatabase}      part-size: 10MB\n  - {dir: /nowhere, pattern: "*.db", replica: {url: "s3://b/p"}}\n`;
+    const piece = fc.oneof(
+      fc.constantFrom(
+        "&a ",
+        "*a",
+        "<<: ",
+        "- ",
+        ": ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\n",
+        "\n  ",
+        "!!map ",
+        "? ",
+        "'",
+        '"',
+        "#",
+        "|\n",
+        "%",
+        "~",
+        "$X",
+        "${",
+      ),
+      fc.string({ maxLength: 3, unit: "binary" }),
+    );
+    const change = fc.tuple(fc.nat(good.length), fc.nat(8), piece);
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+        let text = good;
+        for (const [at, length, inserted] of changes)
+          text = text.slice(0, at) + inserted + text.slice(at + length);
+        for (const line of mistakesOf(text)) expect(line).toMatch(/^\d+:\d+: /u);
+      }),
+      { numRuns: 200 },
     );
   });
 

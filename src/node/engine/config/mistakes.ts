@@ -71,11 +71,16 @@ export function remarkAt(file: string, position: Position, message: string): Rem
 }
 
 /** One error for all mistakes of a file, in their order in it. */
-export function configError(file: string, mistakes: readonly Remark[]): HeadwaterError {
+export function configError(
+  file: string,
+  mistakes: readonly Remark[],
+  cause?: unknown,
+): HeadwaterError {
   const sorted = mistakes.toSorted(byPlace);
   const [first] = sorted;
   return new HeadwaterError("config/invalid", sorted.map(({ message }) => message).join("\n"), {
     data: { path: file, line: first?.line, column: first?.column },
+    cause,
   });
 }
 

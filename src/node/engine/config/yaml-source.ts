@@ -1,7 +1,8 @@
 // The text of a configuration file as plain values that still know where they stand. Scalars stay text: what a value
 // means depends on its key (`yes` is a boolean of Litestream's YAML 1.1, `0123` may be a secret).
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument, visit } from "yaml";
+import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, visit } from "yaml";
 import type { Document } from "yaml";
+import { messageOf } from "../../../core/base/errors.ts";
 import { configError, remarkAt } from "./mistakes.ts";
 import type { KeyPath, Position, Remark } from "./mistakes.ts";
 
@@ -36,6 +37,10 @@ export function parseYaml(file: string, text: string): YamlSource {
         "there is no anchor for this alias. Put a value that begins with * in quotes.";
       mistakes.push(remarkAt(file, at(alias.range?.[0] ?? 0), message));
     },
+    Pair: (_, { key }) => {
+      if (isScalar(key) || !isNode(key)) return;
+      mistakes.push(remarkAt(file, at(key.range?.[0] ?? 0), "a key must be a single value."));
+    },
     Scalar: (_, scalar) => {
       if (scalar.type === "PLAIN" && /^(?:|~|null|Null|NULL)$/u.test(String(scalar.value)))
         scalar.value = null;
@@ -43,9 +48,20 @@ export function parseYaml(file: string, text: string): YamlSource {
   });
   if (mistakes.length > 0) throw configError(file, mistakes);
   return {
-    value: withoutEmpty(document.toJS()),
+    value: withoutEmpty(toValue(file, document)),
     positionOf: (path) => at(offsetOf(document, path)),
   };
+}
+
+function toValue(file: string, document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // What only shows when everything is put together: aliases without end, a merge of what is no map.
+    const problem = messageOf(error).replace(/:.*$/su, "");
+    const remark = remarkAt(file, { line: 1, column: 1 }, `this cannot be read: ${problem}.`);
+    throw configError(file, [remark], error);
+  }
 }
 
 /** An empty section is no section: it must not take defaults away. */
