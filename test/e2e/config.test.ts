@@ -98,6 +98,17 @@ describe("headwater replicate with a configuration file", () => {
     expect(await restored(directory, config, "a")).toEqual([1]);
   });
 
+  test("does not wait at its end for a database that is not there", async () => {
+    using directory = temporaryDirectory();
+    write(directory.file("a.db"), "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
+    const config = configFor(directory, ["missing", "a"], "shutdown-sync-timeout: 10m\n");
+    await using child = headwater(["replicate", "-config", config]);
+    await replicating(child, "a");
+    await child.line((line) => line.includes(" database.waiting ") && line.includes("missing.db"));
+    expect((await child.end("SIGTERM")).code).toBe(0);
+    expect(await restored(directory, config, "a")).toEqual([1]);
+  });
+
   test("leaves a database stopped on which a Litestream was started", async () => {
     using directory = temporaryDirectory();
     for (const name of ["a", "b"]) write(directory.file(`${name}.db`), "CREATE TABLE t(x)");
