@@ -205,12 +205,12 @@ export class DatabaseEngine {
   }
 
   async #attachOnce({ signal }: Waiting): Promise<void> {
-    const { path, logger, fileSystem, history, link } = this.#parts;
+    const { path, logger, history, link } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
-    const hadLitestream = await hasLitestream(fileSystem, path);
+    const hadLitestream = await hasLitestream(this.#parts);
     this.#hadLitestream = false;
     this.#capture = capture;
     this.#captureFault = undefined;
@@ -223,7 +223,7 @@ export class DatabaseEngine {
       await this.#keeper.trySave();
     });
     if (!hadLitestream) await this.#stopIfLitestreamCame();
-    this.#hadLitestream = await hasLitestream(fileSystem, path);
+    this.#hadLitestream = await hasLitestream(this.#parts);
     this.#state = "replicating";
     // What was compared on the way may have been staged.
     this.#uploadBell.ring();
@@ -363,8 +363,8 @@ export class DatabaseEngine {
   }
 
   async #stopIfLitestreamCame(): Promise<void> {
-    const { fileSystem, path } = this.#parts;
-    if (this.#hadLitestream || !(await hasLitestream(fileSystem, path))) return;
+    const { path } = this.#parts;
+    if (this.#hadLitestream || !(await hasLitestream(this.#parts))) return;
     throw new HeadwaterError(
       "engine/litestream",
       `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,

@@ -115,17 +115,22 @@ export function pageSizeError(
 }
 
 async function setAsideLitestream(
-  { fileSystem, path, clock, random, logger, link }: EngineParts,
+  parts: EngineParts,
   { files, head }: ReplicaSurvey,
   waiting: Waiting,
 ): Promise<boolean> {
-  if (!(await hasLitestream(fileSystem, path))) return false;
+  if (!(await hasLitestream(parts))) return false;
+  const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
   let belongs = head?.header.nodeId === 0n;
   if (!belongs) {
     const bySize = new Map(
       files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
     );
-    for (const local of await litestreamFiles(fileSystem, path, litestreamCompareLimit)) {
+    for (const local of await litestreamFiles(
+      fileSystem,
+      litestreamDirectory,
+      litestreamCompareLimit,
+    )) {
       const there = bySize.get(local.txid);
       if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
       const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
@@ -137,7 +142,11 @@ async function setAsideLitestream(
     logger.log("warn", "litestream.other-replica", { path });
     return false;
   }
-  const to = await setLitestreamAside(fileSystem, path, asideSuffix(clock.nowMs(), random));
+  const to = await setLitestreamAside(
+    fileSystem,
+    litestreamDirectory,
+    asideSuffix(clock.nowMs(), random),
+  );
   logger.log("warn", "litestream.set-aside", { to });
   return true;
 }
