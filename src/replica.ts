@@ -23,6 +23,7 @@ export {
   planRestore,
   restorableRanges,
 } from "./core/replica/plan.ts";
+export { type PruneOptions, applyRetention } from "./core/replica/prune.ts";
 export {
   type RetentionPlan,
   type RetentionPolicy,
