@@ -66,6 +66,11 @@ describe("level 0", () => {
     expect(gone(files, 15)).toEqual([]);
   });
 
+  it("is down to the newest file when an application pauses", () => {
+    const files = [...singles(1, 9), file(1, 1, 4), file(1, 5, 9)];
+    expect(gone(files, 1000)).toEqual(names(singles(1, 8)));
+  });
+
   it("stays for ever with a retention of 0", () => {
     const files = [...singles(1, 9), file(1, 1, 8)];
     expect(gone(files, 1000, { l0RetentionMs: 0 })).toEqual([]);

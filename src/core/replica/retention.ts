@@ -38,8 +38,10 @@ export type RetentionReason =
   | "compacted"
   /** Stays: the newest file of its level. */
   | "newest"
-  /** Stays: the newest state is restored from it, now or a grace period ago. */
+  /** Stays: the newest state is restored from it. */
   | "in-plan"
+  /** Stays: the newest state was restored from it a grace period ago. */
+  | "in-recent-plan"
   /** Stays: younger than the policy asks for, or than the grace period. */
   | "young"
   /** Stays: level 1 does not hold all of it yet, or holds it in one file with others that stay. */
@@ -76,10 +78,10 @@ export function planRetention(
   nowMs: number,
 ): RetentionPlan {
   const youngSinceMs = nowMs - policy.graceMs;
-  const needed = new Set([
-    ...newestPlan(files),
-    ...newestPlan(files.filter((file) => file.timestampMs <= youngSinceMs)),
-  ]);
+  const inPlan = new Set(newestPlan(files));
+  const inRecentPlan = new Set(
+    newestPlan(files.filter((file) => file.timestampMs <= youngSinceMs)),
+  );
   const verdicts: RetentionVerdict[] = [];
   const judge = (level: number, judgeFile: (file: ReplicaFile) => RetentionVerdict): void => {
     const ofLevel = files.filter((file) => file.level === level).toSorted(byTxid);
@@ -97,7 +99,8 @@ export function planRetention(
     const verdict = judgeFile(file);
     if (!verdict.goes) return verdict;
     if (file.timestampMs > youngSinceMs) return stays(file, "young");
-    return needed.has(file) ? stays(file, "in-plan") : verdict;
+    if (inPlan.has(file)) return stays(file, "in-plan");
+    return inRecentPlan.has(file) ? stays(file, "in-recent-plan") : verdict;
   };
   judge(maxLevel, imageRule(files, policy, nowMs));
   const floor = verdicts.findLast(({ goes }) => goes)?.file.maxTxid ?? 0n;
@@ -172,7 +175,12 @@ function wholeGroups(
   files: readonly ReplicaFile[],
   verdicts: readonly RetentionVerdict[],
 ): readonly RetentionVerdict[] {
-  const reached = verdicts.findLast(({ file, goes: is }) => file.level === 0 && is)?.file.maxTxid;
+  const level0 = verdicts.filter(({ file }) => file.level === 0);
+  const kept = level0.filter((verdict) => !verdict.goes);
+  if (kept.length === level0.length) return verdicts;
+  // The newest file may stay alone: its restore point is the end of the level-1 file, too.
+  const reached = (kept.length === 1 ? kept : level0.filter((verdict) => verdict.goes)).at(-1)?.file
+    .maxTxid;
   if (reached === undefined) return verdicts;
   const end = files.reduce(
     (best, { level, maxTxid }) =>

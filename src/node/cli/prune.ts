@@ -110,6 +110,7 @@ const meaning: Readonly<Record<RetentionReason, string>> = {
   compacted: "level 1 holds it",
   newest: "newest of its level",
   "in-plan": "the newest state is restored from it",
+  "in-recent-plan": "a restore that still runs may need it",
   young: "young",
   "not-compacted": "level 1 does not replace it yet",
   "in-history": "part of the history that is kept",

@@ -12,7 +12,8 @@ import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
-import { putSnapshotOfHeld } from "./settle.ts";
+import { ImageTaker, pinHead } from "./image-taker.ts";
+import { Levels } from "./levels.ts";
 import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
@@ -25,6 +26,15 @@ interface Waiting {
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;
 
+const noLevels = Object.freeze({
+  compactedThrough: 0n,
+  compactions: 0,
+  snapshots: 0,
+  deletedFiles: 0,
+  failingSinceMs: undefined,
+  lastError: undefined,
+});
+
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
 
@@ -32,6 +42,9 @@ export class DatabaseEngine {
   readonly #parts: EngineParts;
   readonly #uploader: Uploader;
   readonly #keeper: StagingKeeper;
+  readonly #images: ImageTaker;
+  /** `undefined`: nobody here makes levels. */
+  readonly #levels: Levels | undefined;
   readonly #lock = new Mutex();
   readonly #bell = new Bell();
   readonly #uploadBell = new Bell();
@@ -55,7 +68,17 @@ export class DatabaseEngine {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
-    this.#uploader = new Uploader(parts, () => this.#acknowledged());
+    this.#images = new ImageTaker(parts);
+    this.#levels =
+      parts.schedule &&
+      new Levels(parts, parts.schedule, {
+        putSnapshot: (waiting) => this.snapshot(waiting),
+        onCompacted: () => this.#uploadBell.ring(),
+      });
+    this.#uploader = new Uploader(parts, () => {
+      this.#acknowledged();
+      this.#levels?.noteUpload();
+    });
     this.#checkpoints = new CheckpointPolicy(
       parts.clock,
       parts.logger,
@@ -78,6 +101,7 @@ export class DatabaseEngine {
     const both = AbortSignal.any([signal, ended.signal]);
     const uploading = this.#runUploads({ signal: both });
     const capturing = this.#runCapture({ signal: both });
+    const levelling = this.#levels?.run({ signal: both });
     try {
       await Promise.all([uploading, capturing]);
     } catch (error) {
@@ -85,6 +109,9 @@ export class DatabaseEngine {
       this.#syncs.rejectAll(error);
       await Promise.allSettled([uploading, capturing]);
       throw error;
+    } finally {
+      ended.abort();
+      await levelling;
     }
   }
 
@@ -95,12 +122,20 @@ export class DatabaseEngine {
     return request;
   }
 
-  /** Puts a full image of the newest TXID, unless the replica has it. */
+  /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
   async snapshot({ signal }: Waiting): Promise<void> {
-    await this.#flush({ signal });
-    await this.#lock.run(() =>
-      this.#comparing(() => putSnapshotOfHeld(this.#parts, this.#attached(), { signal })),
+    const image = await this.#lock.run(
+      async () => {
+        const capture = this.#attached();
+        await this.#stageAll({ signal });
+        const pinned = await this.#comparing(() => pinHead(this.#parts, capture, { signal }));
+        // Still under the lock: whoever gets it next can cancel the image.
+        return this.#images.start(capture, pinned, { signal });
+      },
+      { signal },
     );
+    this.#uploadBell.ring();
+    await image.done;
     this.#uploadBell.ring();
   }
 
@@ -135,6 +170,7 @@ export class DatabaseEngine {
     this.#syncs.rejectAll(
       new HeadwaterError("engine/stopped", "The replication was stopped. Start it again to go on."),
     );
+    await this.#images.cancel();
     await this.#capture?.close();
     this.#capture = undefined;
     await this.#keeper.save().catch((error: unknown) => {
@@ -160,6 +196,7 @@ export class DatabaseEngine {
       uploadedAtMs: uploader.uploadedAtMs,
       failingSinceMs: uploader.failingSinceMs,
       lastError: uploader.lastError,
+      levels: this.#levels?.status ?? noLevels,
     };
   }
 
@@ -197,10 +234,12 @@ export class DatabaseEngine {
   }
 
   /** Runs what brings the head to the position of capture; left in the middle, it has to be done anew. */
-  async #comparing(work: () => Promise<void>): Promise<void> {
+  async #comparing<T>(work: () => Promise<T>): Promise<T> {
     this.#mustCompare = true;
-    await work();
+    await this.#images.cancel();
+    const result = await work();
     this.#mustCompare = false;
+    return result;
   }
 
   #attached(): Capture {
@@ -231,6 +270,7 @@ export class DatabaseEngine {
           path: this.#parts.path,
           error: messageOf(error),
         });
+        await this.#images.cancel();
         await capture.close();
         this.#capture = undefined;
         await this.#attach({ signal });
@@ -404,7 +444,10 @@ export class DatabaseEngine {
       if (outcome === "settle") await this.#settleAgain({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
-      await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));
+      await this.#lock.run(() => {
+        const acked = this.#uploader.ackedThrough;
+        return this.#keeper.tidy(acked, this.#levels?.compactedThrough ?? acked);
+      });
     }
   }
 

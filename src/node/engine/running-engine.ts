@@ -16,7 +16,7 @@ import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { History } from "./history.ts";
-import type { EngineParts } from "./parts.ts";
+import type { EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
 import { Staging } from "./staging.ts";
@@ -188,6 +188,14 @@ async function openParts(
   const link = new ReplicaLink({ store, layout, records, clock, logger });
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
+  const schedule = once ? undefined : scheduleOf(options);
   const tools = { codec, fileSystem, clock, random, logger };
-  return { path, state, staging, history, link, ...tools, limits, takeOver, once };
+  return { path, state, staging, history, link, ...tools, limits, schedule, takeOver, once };
+}
+
+function scheduleOf(options: ResolvedOptions): LevelSchedule {
+  const { levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs } = options;
+  const { retentionEnabled, retentionGraceMs: graceMs } = options;
+  const retention = { snapshotRetentionMs, l0RetentionMs, graceMs };
+  return { levels, snapshotIntervalMs, retention, retentionEnabled };
 }
