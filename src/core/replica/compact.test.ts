@@ -20,8 +20,11 @@ function file(level: number, min: number, max: number): ReplicaFile {
   return { ...range, key, sizeBytes: 1, timestampMs: max * 1000, isExactTime: true, etag: key };
 }
 
-function planned(files: readonly ReplicaFile[], boundaryMs?: number): readonly string[] {
-  const plan = planCompaction(files, { level: 1, boundaryMs });
+function planned(
+  files: readonly ReplicaFile[],
+  interval?: { startMs: number; nowMs: number },
+): readonly string[] {
+  const plan = planCompaction(files, { level: 1, interval });
   return (plan?.inputs ?? []).map(({ minTxid, maxTxid }) => `${minTxid}-${maxTxid}`);
 }
 
@@ -36,9 +39,14 @@ describe("planCompaction", () => {
 
   it("waits until an interval has passed since the newest file of the level", () => {
     const files = [...singles, file(1, 1, 3)];
-    expect(planned(files, 2999)).toEqual([]);
-    expect(planned(files, 3000)).toEqual(["4-4", "5-5"]);
-    expect(planned(singles, 0)).toHaveLength(5);
+    expect(planned(files, { startMs: 2999, nowMs: 5000 })).toEqual([]);
+    expect(planned(files, { startMs: 3000, nowMs: 5000 })).toEqual(["4-4", "5-5"]);
+    expect(planned(singles, { startMs: 0, nowMs: 5000 })).toHaveLength(5);
+  });
+
+  it("does not wait for a clock that was set back", () => {
+    const files = [...singles, file(1, 1, 3)];
+    expect(planned(files, { startMs: 1000, nowMs: 2000 })).toEqual(["4-4", "5-5"]);
   });
 
   it("ends at a hole, and goes on after it the next time", () => {

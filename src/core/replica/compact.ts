@@ -31,10 +31,10 @@ export interface CompactionPlanOptions {
   /** 1 to 8. */
   readonly level: number;
   /**
-   * Start of the current interval, ms: nothing is due while the newest file of the level is younger. Left out, whatever
-   * is there is due.
+   * The current interval, ms: nothing is due while the newest file of the level lies in it. Left out, whatever is there
+   * is due. A file from the future says nothing: the clock was set back.
    */
-  readonly boundaryMs?: number | undefined;
+  readonly interval?: { readonly startMs: number; readonly nowMs: number } | undefined;
 }
 
 /**
@@ -44,12 +44,13 @@ export interface CompactionPlanOptions {
  */
 export function planCompaction(
   files: readonly ReplicaFile[],
-  { level, boundaryMs }: CompactionPlanOptions,
+  { level, interval }: CompactionPlanOptions,
 ): CompactionPlan | undefined {
   assert(level >= 1 && level <= 8, "only levels 1 to 8 are compacted");
   const predecessor = newestOf(files.filter((file) => file.level === level));
+  const newestMs = predecessor?.timestampMs ?? Number.NEGATIVE_INFINITY;
   const isTooEarly =
-    boundaryMs !== undefined && predecessor !== undefined && predecessor.timestampMs > boundaryMs;
+    interval !== undefined && newestMs > interval.startMs && newestMs <= interval.nowMs;
   if (isTooEarly) return undefined;
   const after = predecessor?.maxTxid ?? 0n;
   const inputs: ReplicaFile[] = [];

@@ -53,12 +53,19 @@ async function streamUnlessWalGrows(
   { signal }: Waiting,
 ): Promise<boolean> {
   const tooLarge = new AbortController();
+  const failed = new AbortController();
   const done = new AbortController();
   const watching = (async () => {
     const ended = AbortSignal.any([signal, done.signal]);
     while (!ended.aborted) {
       await clock.sleep(walCheckMs, { signal: ended }).catch(() => undefined);
-      capture.capture();
+      try {
+        capture.capture();
+      } catch (error) {
+        // The WAL does not continue: whoever captures next finds out, too, and compares everything.
+        failed.abort(error);
+        return;
+      }
       if (capture.walSizeBytes > limits.maxWalSizeBytes)
         tooLarge.abort(new Error("the WAL is too large"));
     }
@@ -66,7 +73,8 @@ async function streamUnlessWalGrows(
   try {
     const { minTxid, maxTxid, timestampMs } = header;
     const request = { level: snapshotLevel, minTxid, maxTxid, timestampMs, body };
-    await link.create(request, { signal: AbortSignal.any([signal, tooLarge.signal]) });
+    const signals = [signal, tooLarge.signal, failed.signal];
+    await link.create(request, { signal: AbortSignal.any(signals) });
     return true;
   } catch (error) {
     if (tooLarge.signal.aborted && !signal.aborted) return false;

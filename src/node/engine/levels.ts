@@ -68,9 +68,12 @@ export class Levels {
     this.#retentionJob = new LevelJob("retention", checkMs, (waiting) => this.#retain(waiting));
   }
 
-  /** Level 1 holds everything up to it; staged files after it are merged from local disk. */
-  get compactedThrough(): bigint {
-    return this.#compactedThrough;
+  /**
+   * Level 1 holds everything up to it; staged files after it are kept to be merged from local disk. `undefined` if there
+   * is no level 1.
+   */
+  get compactedThrough(): bigint | undefined {
+    return this.#levelJobs.length === 0 ? undefined : this.#compactedThrough;
   }
 
   get status(): LevelsStatus {
@@ -157,10 +160,9 @@ export class Levels {
     if (level === 1) this.#noteLevel1(files);
     // What comes meanwhile is left to the next interval, or a busy database would never let this end.
     const through = newestTxid(files.filter((file) => file.level === level - 1));
-    let plan = planCompaction(files, {
-      level,
-      boundaryMs: job.boundaryMs(this.#parts.clock.nowMs()),
-    });
+    const nowMs = this.#parts.clock.nowMs();
+    const interval = { startMs: job.boundaryMs(nowMs), nowMs };
+    let plan = planCompaction(files, { level, interval });
     while (plan !== undefined) {
       const next = plan;
       const made = await heavyJobs.run(() => this.#make(next, waiting), waiting);
@@ -239,8 +241,10 @@ export class Levels {
       this.#snapshotJob.isPending = false;
       return undefined;
     }
-    const boundaryMs = this.#snapshotJob.boundaryMs(clock.nowMs());
-    if (newest !== undefined && newest.timestampMs > boundaryMs) return undefined;
+    const nowMs = clock.nowMs();
+    const newestMs = newest?.timestampMs ?? Number.NEGATIVE_INFINITY;
+    const isTooEarly = newestMs > this.#snapshotJob.boundaryMs(nowMs) && newestMs <= nowMs;
+    if (isTooEarly) return undefined;
     this.#snapshotJob.isPending = false;
     try {
       await heavyJobs.run(() => this.#hooks.putSnapshot(waiting), waiting);
