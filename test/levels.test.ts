@@ -1,6 +1,6 @@
 // Levels, images and retention at work while an application writes: whatever an engine has made and deleted, everything
 // that is listed restores, is proved, and is a prefix of what the application committed.
-import { rmSync } from "node:fs";
+import { copyFileSync, renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { toTxid } from "../src/core/ltx/txid.ts";
@@ -11,7 +11,14 @@ import { verify } from "../src/node/restore/verify.ts";
 import { checkLedger } from "./support/check-ledger.ts";
 import type { Child } from "./support/children.ts";
 import type { EngineChildOptions } from "./support/engine.ts";
-import { engineReady, engineStatus, eventsOf, stopEngine, syncEngine } from "./support/engine.ts";
+import {
+  engineReady,
+  engineStatus,
+  eventsOf,
+  loggedEvent,
+  stopEngine,
+  syncEngine,
+} from "./support/engine.ts";
 import { replicaFiles } from "./support/history-check.ts";
 import { sha256OfFile } from "./support/live-image.ts";
 import { officialHydrate } from "./support/official-vfs.ts";
@@ -188,4 +195,38 @@ test("restores that run while levels and retention work find all their files", a
     return (await engineStatus(engine)).levels.deletedFiles >= 20 && restored >= 20;
   });
   expect(await stopEngine(engine)).toBe(0);
+});
+
+test("an image on its way keeps no commit waiting, and is given up when the database is replaced", async () => {
+  await using scene = await Scene.open({ transactions: 300 });
+  const engine = scene.engine({
+    ...fast,
+    levels: [],
+    snapshotIntervalMs: 500,
+    throttleBytesPerSecond: 100_000,
+    printCalls: true,
+  });
+  await engineReady(engine);
+  const from = engine.lines.length;
+  await scene.app.ledger(1);
+  await syncEngine(engine);
+  await engine.line((line) => /^store \d+ put ltx[/]9[/]/u.test(line), from);
+  await scene.app.ledger(1);
+  await syncEngine(engine);
+  expect((await engineStatus(engine)).levels.snapshots).toBe(0);
+
+  await scene.app.close();
+  const copy = scene.directory.file("copy.db");
+  copyFileSync(scene.path, copy);
+  renameSync(copy, scene.path);
+  for (const suffix of ["-wal", "-shm"]) rmSync(scene.path + suffix, { force: true });
+  await scene.restartApp();
+  await loggedEvent(engine, "database.gone", from);
+  await loggedEvent(engine, "snapshot.failed", from);
+  const seq = await scene.app.ledger(1);
+  await engine.line((line) => line.includes(" database.replicating "), from);
+  await syncEngine(engine);
+  expect(await stopEngine(engine)).toBe(0);
+  expect(checkLedger(await scene.restored()).seq).toBe(seq);
+  expect((await verify({ replica: scene.replica })).result).not.toBe("failed");
 });
