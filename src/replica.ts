@@ -1,6 +1,15 @@
 // Entry `headwater/replica`: a store seen as a history of one database.
 export { type ReplicaFile, listLevel, listReplica } from "./core/replica/catalog.ts";
 export {
+  type CompactOptions,
+  type CompactResult,
+  type CompactionPlan,
+  type CompactionPlanOptions,
+  compact,
+  planCompaction,
+  verifyCompacted,
+} from "./core/replica/compact.ts";
+export {
   type History,
   type HistoryGap,
   type HistoryPoint,
@@ -21,4 +30,13 @@ export {
   planRestore,
   restorableRanges,
 } from "./core/replica/plan.ts";
+export { type PruneOptions, applyRetention } from "./core/replica/prune.ts";
+export {
+  type RetentionPlan,
+  type RetentionPolicy,
+  type RetentionReason,
+  type RetentionVerdict,
+  planRetention,
+  retentionDefaults,
+} from "./core/replica/retention.ts";
 export { type HeadersRead, withAllHeaders, withHeaderTimes } from "./core/replica/timeline.ts";

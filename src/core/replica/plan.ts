@@ -113,7 +113,9 @@ function bestSteps(files: readonly ReplicaFile[]): readonly Step[] {
     best = undefined;
   };
   let maxTxid: Txid | undefined;
-  for (const file of files.toSorted((a, b) => compare(a.maxTxid, b.maxTxid))) {
+  // Where nothing else decides, the higher level: retention takes the lower one first.
+  const ordered = files.toSorted((a, b) => compare(a.maxTxid, b.maxTxid) || b.level - a.level);
+  for (const file of ordered) {
     if (file.maxTxid !== maxTxid) settle();
     maxTxid = file.maxTxid;
     const step = stepTo(file, frontier);

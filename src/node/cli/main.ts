@@ -39,6 +39,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
   {
+    name: "prune",
+    summary: "delete what retention no longer keeps, or say what that is",
+    load: async () => (await import("./prune.ts")).pruneCommand,
+  },
+  {
     name: "status",
     summary: "show the local state of a database",
     load: async () => (await import("./status.ts")).statusCommand,

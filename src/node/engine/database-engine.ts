@@ -1,18 +1,18 @@
 // The engine of one database and one replica: attaches, settles, then captures, stages, uploads and checkpoints
-// until it is stopped. One loop decides what is next; one lock keeps staging and checkpoints apart.
+// until it is stopped. One loop decides what is next, another uploads; the levels have a third (levels.ts).
 import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { Capture } from "../capture/capture.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
-import { afterGaps, joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
+import { joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
 import { Bell } from "./bell.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
-import { scrub } from "./scrub.ts";
-import { putSnapshotOfHeld, setStagedAside } from "./settle.ts";
+import { Levels } from "./levels.ts";
+import { setStagedAside } from "./settle.ts";
+import { Stager } from "./stager.ts";
 import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
@@ -22,17 +22,17 @@ interface Waiting {
   readonly signal: AbortSignal;
 }
 
-/** Most WAL bytes in one batch; a larger single transaction is still one batch. */
-const batchBytes = 64 << 20;
-
 /** How soon a database that vanished while it was being attached is looked at again. */
 const attachRetryMs = 1_000;
 
-/** How long to wait for a writer that is changing the wal-index. */
-const tornIndexWaitMs = 2;
-
-/** Pages that wait for the next batch while a checkpoint runs. Capture keeps up to 8 MiB in memory. */
-const carriedBytes = 4 << 20;
+const noLevels = Object.freeze({
+  compactedThrough: 0n,
+  compactions: 0,
+  snapshots: 0,
+  deletedFiles: 0,
+  failingSinceMs: undefined,
+  lastError: undefined,
+});
 
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
@@ -41,38 +41,37 @@ export class DatabaseEngine {
   readonly #parts: EngineParts;
   readonly #uploader: Uploader;
   readonly #keeper: StagingKeeper;
-  readonly #lock = new Mutex();
-  /** Nothing is put while replica and staged files are brought to one history. Taken inside `#lock`, never around it. */
+  readonly #stager: Stager;
+  /** `undefined`: nobody here makes levels. */
+  readonly #levels: Levels | undefined;
+  /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
   readonly #uploading = new Mutex();
   readonly #bell = new Bell();
   readonly #uploadBell = new Bell();
   readonly #syncs = new SyncRequests();
   readonly #checkpoints: CheckpointPolicy;
-  #capture: Capture | undefined;
   #state: EngineStatus["state"] = "starting";
-  #isCheckpointing = false;
   #hadLitestream = false;
-  #captureFault: unknown;
-  /**
-   * True while the position of capture may be ahead of what is staged, because staging what it gave was interrupted or
-   * because the source has not been compared yet. Then a batch would not continue the head: only a comparison does.
-   */
-  #mustCompare = false;
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
   #flushedAtMs = Number.NEGATIVE_INFINITY;
-  #pending = 0;
-  #transactions = 0;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
-    this.#uploader = new Uploader(parts, () => this.#acknowledged());
+    const { clock, logger, limits } = parts;
+    this.#checkpoints = new CheckpointPolicy(clock, logger, limits.maxWalSizeBytes);
+    this.#stager = new Stager(parts, this.#checkpoints, () => this.#uploadBell.ring());
+    this.#levels =
+      parts.schedule &&
+      new Levels(parts, parts.schedule, {
+        putSnapshot: (waiting) => this.snapshot(waiting),
+        onCompacted: () => this.#uploadBell.ring(),
+      });
+    this.#uploader = new Uploader(parts, () => {
+      this.#acknowledged();
+      this.#levels?.noteUpload();
+    });
     parts.history.whenFull(() => this.#keeper.makeRoom(this.#uploader.ackedThrough));
-    this.#checkpoints = new CheckpointPolicy(
-      parts.clock,
-      parts.logger,
-      parts.limits.maxWalSizeBytes,
-    );
   }
 
   /**
@@ -90,6 +89,7 @@ export class DatabaseEngine {
     const both = AbortSignal.any([signal, ended.signal]);
     const uploading = this.#runUploads({ signal: both });
     const capturing = this.#runCapture({ signal: both });
+    const levelling = this.#levels?.run({ signal: both });
     try {
       await Promise.all([uploading, capturing]);
     } catch (error) {
@@ -97,6 +97,9 @@ export class DatabaseEngine {
       this.#syncs.rejectAll(error);
       await Promise.allSettled([uploading, capturing]);
       throw error;
+    } finally {
+      ended.abort();
+      await levelling;
     }
   }
 
@@ -108,13 +111,9 @@ export class DatabaseEngine {
     return request;
   }
 
-  /** Puts a full image of the newest TXID, unless the replica has it. */
-  async snapshot({ signal }: Waiting): Promise<void> {
-    await this.#flush({ signal });
-    await this.#lock.run(() =>
-      this.#comparing(() => putSnapshotOfHeld(this.#parts, this.#attached(), { signal })),
-    );
-    this.#uploadBell.ring();
+  /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
+  snapshot(waiting: Waiting): Promise<void> {
+    return this.#stager.putImage(waiting);
   }
 
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
@@ -131,11 +130,11 @@ export class DatabaseEngine {
   }
 
   async #lastFlush({ signal }: Waiting): Promise<void> {
-    if (this.#capture === undefined) return;
+    if (!this.#stager.isAttached) return;
     try {
       await this.#flush({ signal });
     } catch (error) {
-      if (this.#capture.checkIdentity() === "same") throw error;
+      if (this.#stager.capture.checkIdentity() === "same") throw error;
       this.#parts.logger.log("warn", "database.gone", {
         path: this.#parts.path,
         error: messageOf(error),
@@ -149,22 +148,21 @@ export class DatabaseEngine {
     this.#syncs.rejectAll(
       new HeadwaterError("engine/stopped", "The replication was stopped. Start it again to go on."),
     );
-    await this.#capture?.close();
-    this.#capture = undefined;
+    await this.#stager.detach();
     await this.#keeper.trySave();
   }
 
   status(): EngineStatus {
     const { history, staging, path } = this.#parts;
-    const uploader = this.#uploader;
+    const [uploader, stager] = [this.#uploader, this.#stager];
     return {
       state: this.#state,
       path,
       txid: history.head?.txid,
       replicatedThrough: uploader.ackedThrough,
-      transactions: this.#transactions,
-      pendingTransactions: this.#pending,
-      walSizeBytes: this.#capture?.walSizeBytes ?? 0,
+      transactions: stager.transactions,
+      pendingTransactions: stager.pending,
+      walSizeBytes: stager.isAttached ? stager.capture.walSizeBytes : 0,
       uploadedBytes: this.#parts.link.uploadedBytes,
       stagedBytes: staging.sizeBytes,
       isDiskFull: history.isDiskFull,
@@ -172,6 +170,7 @@ export class DatabaseEngine {
       uploadedAtMs: uploader.uploadedAtMs,
       failingSinceMs: uploader.failingSinceMs,
       lastError: uploader.lastError,
+      levels: this.#levels?.status ?? noLevels,
     };
   }
 
@@ -180,12 +179,6 @@ export class DatabaseEngine {
   }
 
   // --- attaching -------------------------------------------------------------------------------------
-
-  async #detach(): Promise<void> {
-    const capture = this.#capture;
-    this.#capture = undefined;
-    await capture?.close();
-  }
 
   /** Attaches and joins, again and again while the database comes and goes. */
   async #attach({ signal }: Waiting): Promise<void> {
@@ -198,7 +191,7 @@ export class DatabaseEngine {
         const { logger, path, clock } = this.#parts;
         logger.log("warn", "database.waiting", { path, why: error.message });
         this.#state = "waiting";
-        await this.#detach();
+        await this.#stager.detach();
         await clock.sleep(attachRetryMs, { signal });
       }
     }
@@ -212,13 +205,10 @@ export class DatabaseEngine {
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
     const hadLitestream = await hasLitestream(this.#parts);
     this.#hadLitestream = false;
-    this.#capture = capture;
-    this.#captureFault = undefined;
-    this.#mustCompare = true;
+    this.#stager.attach(capture);
     this.#state = "settling";
-    await this.#lock.run(async () => {
-      const settling = this.#uploading;
-      await this.#comparing(() => joinHistory(this.#parts, capture, { signal, settling }));
+    await this.#stager.compare(async () => {
+      await joinHistory(this.#parts, capture, { signal, settling: this.#uploading });
       this.#aimAnew();
       await this.#keeper.trySave();
     });
@@ -232,8 +222,8 @@ export class DatabaseEngine {
   }
 
   async #settleAgain({ signal }: Waiting): Promise<void> {
-    await this.#lock.run(async () => {
-      await this.#comparing(() => settleAgain(this.#parts, this.#attached(), { signal }));
+    await this.#stager.compare(async (capture) => {
+      await settleAgain(this.#parts, capture, { signal });
       this.#aimAnew();
       await this.#keeper.trySave();
     });
@@ -245,17 +235,10 @@ export class DatabaseEngine {
       await this.#settleAgain({ signal });
     } catch (error) {
       if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
-      this.#captureFault ??= error;
+      this.#stager.noteFault(error);
       this.#bell.ring();
       await this.#parts.clock.sleep(attachRetryMs, { signal });
     }
-  }
-
-  /** Runs what brings the head to the position of capture; left in the middle, it has to be done anew. */
-  async #comparing(work: () => Promise<void>): Promise<void> {
-    this.#mustCompare = true;
-    await work();
-    this.#mustCompare = false;
   }
 
   #aimAnew(): void {
@@ -263,18 +246,11 @@ export class DatabaseEngine {
     if (head !== undefined) this.#syncs.aimAnew(head);
   }
 
-  #attached(): Capture {
-    if (this.#capture === undefined) {
-      throw new HeadwaterError("capture/gone", `${this.#parts.path} is not attached.`);
-    }
-    return this.#capture;
-  }
-
   // --- capturing -------------------------------------------------------------------------------------
 
   async #runCapture({ signal }: Waiting): Promise<void> {
     while (!signal.aborted) {
-      const capture = this.#attached();
+      const { capture } = this.#stager;
       try {
         const { path, clock } = this.#parts;
         await using watch = new AsyncDisposableStack();
@@ -291,7 +267,7 @@ export class DatabaseEngine {
           path: this.#parts.path,
           error: messageOf(error),
         });
-        await this.#detach();
+        await this.#stager.detach();
         await this.#attach({ signal });
       }
     }
@@ -303,33 +279,26 @@ export class DatabaseEngine {
       await this.#bell.wait(this.#msUntilDue(), signal);
       if (signal.aborted) return;
       if (this.#isInspectionDue()) await this.#inspect();
-      if (this.#captureFault !== undefined) await this.#resync({ signal });
+      await this.#stager.mend({ signal });
       if (this.#isFlushDue()) await this.#flush({ signal });
-      if (this.#checkpoints.isDue(this.#attached())) await this.#checkpoint({ signal });
+      if (this.#checkpoints.isDue(this.#stager.capture)) {
+        await this.#stager.checkpoint({ signal });
+        this.#check();
+      }
     }
   }
 
   /** Called at every sign of a commit and once a second: notes new frames, wakes the loop if there is work. */
   #check(): boolean {
-    const capture = this.#capture;
-    if (capture === undefined || this.#isCheckpointing || this.#captureFault !== undefined)
-      return false;
-    const before = this.#pending;
-    try {
-      const { transactions, more } = capture.capture({ maxBytes: batchBytes });
-      this.#pending = transactions;
-      if (more) this.#flushedAtMs = Number.NEGATIVE_INFINITY;
-    } catch (error) {
-      this.#captureFault = error;
-    }
-    const isNews = this.#pending !== before || this.#captureFault !== undefined;
+    const { isNews, isMuch } = this.#stager.look();
+    if (isMuch) this.#flushedAtMs = Number.NEGATIVE_INFINITY;
     if (isNews || this.#isInspectionDue()) this.#bell.ring();
     return isNews;
   }
 
   #isFlushDue(): boolean {
     if (this.#syncs.isWaiting) return true;
-    if (this.#pending === 0) return false;
+    if (this.#stager.pending === 0) return false;
     const elapsedMs = this.#parts.clock.monotonicMs() - this.#flushedAtMs;
     return elapsedMs >= this.#parts.limits.syncIntervalMs;
   }
@@ -337,10 +306,10 @@ export class DatabaseEngine {
   #msUntilDue(): number | undefined {
     const now = this.#parts.clock.monotonicMs();
     const flushMs =
-      this.#pending === 0
+      this.#stager.pending === 0
         ? Number.POSITIVE_INFINITY
         : this.#flushedAtMs + this.#parts.limits.syncIntervalMs - now;
-    const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#attached()));
+    const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#stager.capture));
     return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
   }
 
@@ -352,7 +321,7 @@ export class DatabaseEngine {
   async #inspect(): Promise<void> {
     this.#inspectedAtMs = this.#parts.clock.monotonicMs();
     await this.#stopIfLitestreamCame();
-    const identity = this.#attached().checkIdentity();
+    const identity = this.#stager.capture.checkIdentity();
     if (identity === "same") return;
     throw new HeadwaterError(
       "capture/gone",
@@ -376,92 +345,9 @@ export class DatabaseEngine {
   async #flush({ signal }: Waiting): Promise<void> {
     this.#syncs.take();
     this.#flushedAtMs = this.#parts.clock.monotonicMs();
-    await this.#lock.run(() => this.#stageAll({ signal }));
+    await this.#stager.stageAll({ signal });
     this.#syncs.aimAt(this.#head());
     this.#uploadBell.ring();
-  }
-
-  /** A checkpoint carries a little over in memory. A file for each would double what a fast writer makes us sync. */
-  async #stageIfMuch({ signal }: Waiting): Promise<void> {
-    const capture = this.#attached();
-    const { pageCount } = capture.capture({ maxBytes: batchBytes });
-    if (pageCount * capture.pageSize > carriedBytes) await this.#stageAll({ signal });
-  }
-
-  async #stageAll({ signal }: Waiting): Promise<void> {
-    const capture = this.#attached();
-    if (this.#mustCompare) return this.#resyncLocked("staging was interrupted", { signal });
-    try {
-      for (let more = true; more;) {
-        ({ more } = capture.capture({ maxBytes: batchBytes }));
-        const batch = capture.takeBatch();
-        if (batch === undefined) {
-          // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
-          if (more) await this.#parts.clock.sleep(tornIndexWaitMs, { signal });
-          continue;
-        }
-        this.#mustCompare = true;
-        try {
-          await this.#parts.history.stageBatch(batch, { signal });
-        } finally {
-          batch.release();
-        }
-        this.#mustCompare = false;
-        this.#transactions += batch.transactions;
-        this.#checkpoints.noteCapture();
-        this.#uploadBell.ring();
-      }
-      this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
-    } catch (error) {
-      if (!hasCode(error, "capture/gap")) throw error;
-      await this.#resyncLocked(error.message, { signal });
-    }
-  }
-
-  async #resync({ signal }: Waiting): Promise<void> {
-    const fault = this.#captureFault;
-    if (!hasCode(fault, "capture/gap")) throw fault;
-    await this.#lock.run(() => this.#resyncLocked(fault.message, { signal }));
-    this.#uploadBell.ring();
-  }
-
-  /** What capture gives next does not continue the head: compare everything and stage what differs. */
-  async #resyncLocked(why: string, waiting: Waiting): Promise<void> {
-    const { logger } = this.#parts;
-    logger.log("warn", "capture.gap", { error: why });
-    const capture = this.#attached();
-    await this.#comparing(async () => {
-      await capture.reposition(waiting);
-      await afterGaps(this.#parts, capture, waiting, async () => {
-        const source = await scrub(this.#parts, capture, waiting);
-        source.release();
-      });
-    });
-    this.#captureFault = undefined;
-    this.#pending = 0;
-  }
-
-  async #checkpoint({ signal }: Waiting): Promise<void> {
-    const capture = this.#attached();
-    await this.#lock.run(async () => {
-      this.#isCheckpointing = true;
-      try {
-        const mode = this.#checkpoints.modeFor(capture);
-        const outcome = await capture.checkpoint({
-          mode,
-          drain: () => this.#stageIfMuch({ signal }),
-          signal,
-        });
-        this.#checkpoints.noteOutcome(outcome, capture);
-      } catch (error) {
-        if (hasCode(error, "capture/gap")) await this.#resyncLocked(error.message, { signal });
-        else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
-        else throw error;
-      } finally {
-        this.#isCheckpointing = false;
-      }
-    });
-    this.#check();
   }
 
   // --- uploading -------------------------------------------------------------------------------------
@@ -472,11 +358,16 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "damaged") await this.#lock.run(() => setStagedAside(this.#parts));
+      if (outcome === "damaged") {
+        await this.#stager.exclusively(() => setStagedAside(this.#parts));
+      }
       if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
-      await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));
+      await this.#stager.exclusively(() => {
+        const acked = this.#uploader.ackedThrough;
+        return this.#keeper.tidy(acked, this.#levels?.compactedThrough ?? acked);
+      });
     }
   }
 

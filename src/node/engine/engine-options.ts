@@ -1,5 +1,6 @@
 // Options of a replication: defaults in one table, checked once at the edge.
 import { HeadwaterError } from "../../core/base/errors.ts";
+import { retentionDefaults } from "../../core/replica/retention.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 
 /** What to replicate and how. Only `path` and `replica` are needed. */
@@ -22,13 +23,32 @@ export interface ReplicateOptions {
   readonly maxWalSizeBytes?: number | undefined;
   /** Staged files above this size are merged into one. Default 10 GiB. */
   readonly maxStagingBytes?: number | undefined;
+  /** How often level 1, 2, ... is compacted from the level below, ms; at most 8. Default 30 s, 5 min, 1 h; `[]` = never. */
+  readonly levels?: readonly number[] | undefined;
+  /** How often a full image is put, if anything changed, ms. Default 24 h. */
+  readonly snapshotIntervalMs?: number | undefined;
+  /** Full images older than this are deleted, with the history before them, ms. The newest stays. Default 24 h. */
+  readonly snapshotRetentionMs?: number | undefined;
+  /** Level-0 files older than this are deleted once level 1 holds them, ms; 0 = never. Default 5 min. */
+  readonly l0RetentionMs?: number | undefined;
+  /** Nothing that a restore begun within this time may need is deleted, ms. Default 5 min. */
+  readonly retentionGraceMs?: number | undefined;
+  /** False: nothing in the replica is ever deleted. Default true. */
+  readonly retentionEnabled?: boolean | undefined;
 }
 
 const replicateDefaults = Object.freeze({
   syncIntervalMs: 1_000,
   maxWalSizeBytes: 1024 ** 3,
   maxStagingBytes: 10 * 1024 ** 3,
+  snapshotIntervalMs: 24 * 60 * 60 * 1000,
+  snapshotRetentionMs: retentionDefaults.snapshotRetentionMs,
+  l0RetentionMs: retentionDefaults.l0RetentionMs,
+  retentionGraceMs: retentionDefaults.graceMs,
 });
+
+/** As Litestream: 30 s, 5 min, 1 h. */
+const defaultLevels: readonly number[] = Object.freeze([30_000, 300_000, 3_600_000]);
 
 export interface ResolvedOptions {
   readonly path: string;
@@ -40,6 +60,12 @@ export interface ResolvedOptions {
   readonly syncIntervalMs: number;
   readonly maxWalSizeBytes: number;
   readonly maxStagingBytes: number;
+  readonly levels: readonly number[];
+  readonly snapshotIntervalMs: number;
+  readonly snapshotRetentionMs: number;
+  readonly l0RetentionMs: number;
+  readonly retentionGraceMs: number;
+  readonly retentionEnabled: boolean;
 }
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
@@ -68,5 +94,20 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     syncIntervalMs: number("syncIntervalMs", 0),
     maxWalSizeBytes: number("maxWalSizeBytes", 1024 ** 2),
     maxStagingBytes: number("maxStagingBytes", 1024 ** 2),
+    levels: checkedLevels(options.levels ?? defaultLevels),
+    snapshotIntervalMs: number("snapshotIntervalMs", 1),
+    snapshotRetentionMs: number("snapshotRetentionMs", 0),
+    l0RetentionMs: number("l0RetentionMs", 0),
+    retentionGraceMs: number("retentionGraceMs", 0),
+    retentionEnabled: options.retentionEnabled ?? true,
   };
+}
+
+function checkedLevels(levels: readonly number[]): readonly number[] {
+  const isSound = levels.every((intervalMs) => Number.isFinite(intervalMs) && intervalMs >= 1);
+  if (isSound && levels.length <= 8) return levels;
+  throw new HeadwaterError(
+    "usage/invalid",
+    `levels is ${JSON.stringify(levels)}; it must be at most 8 intervals in milliseconds, each at least 1.`,
+  );
 }

@@ -24,4 +24,18 @@ export interface EngineStatus {
   readonly uploadedAtMs: number | undefined;
   readonly failingSinceMs: number | undefined;
   readonly lastError: string | undefined;
+  /** Level 1 and what became of the levels, as this process knows. */
+  readonly levels: LevelsStatus;
+}
+
+export interface LevelsStatus {
+  /** Newest TXID in level 1; 0 = none, or not looked at yet. */
+  readonly compactedThrough: bigint;
+  /** Files of levels 1 to 8 made, full images put, and files deleted by this process. */
+  readonly compactions: number;
+  readonly snapshots: number;
+  readonly deletedFiles: number;
+  /** Compaction, images or retention fail since then (wall clock, ms); replication goes on meanwhile. */
+  readonly failingSinceMs: number | undefined;
+  readonly lastError: string | undefined;
 }

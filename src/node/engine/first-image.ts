@@ -70,6 +70,7 @@ async function streamUnlessWalGrows(
   { signal }: Waiting,
 ): Promise<boolean> {
   const tooLarge = new AbortController();
+  const failed = new AbortController();
   const done = new AbortController();
   const watching = (async () => {
     const ended = AbortSignal.any([signal, done.signal]);
@@ -78,16 +79,17 @@ async function streamUnlessWalGrows(
       try {
         capture.capture();
       } catch (error) {
-        // The image is no longer pinned: reading it locally will say so.
-        tooLarge.abort(error);
+        // The WAL does not continue: whoever captures next finds out, too, and compares everything.
+        failed.abort(error);
+        return;
       }
       if (capture.walSizeBytes > limits.maxWalSizeBytes)
         tooLarge.abort(new Error("the WAL is too large"));
     }
   })();
   try {
-    const either = AbortSignal.any([signal, tooLarge.signal]);
-    await link.create(requestOf(header, body), { signal: either });
+    const signals = [signal, tooLarge.signal, failed.signal];
+    await link.create(requestOf(header, body), { signal: AbortSignal.any(signals) });
     return true;
   } catch (error) {
     if (tooLarge.signal.aborted && !signal.aborted) return false;

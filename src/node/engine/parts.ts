@@ -4,6 +4,7 @@ import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { Codec } from "../../core/codec/codec.ts";
+import type { RetentionPolicy } from "../../core/replica/retention.ts";
 import type { History } from "./history.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import type { Staging } from "./staging.ts";
@@ -14,6 +15,15 @@ export interface EngineLimits {
   readonly syncIntervalMs: number;
   readonly maxWalSizeBytes: number;
   readonly maxStagingBytes: number;
+}
+
+/** When levels are made and what is deleted; see `ReplicateOptions`. */
+export interface LevelSchedule {
+  /** Interval of level 1, 2, ..., ms. */
+  readonly levels: readonly number[];
+  readonly snapshotIntervalMs: number;
+  readonly retention: RetentionPolicy;
+  readonly retentionEnabled: boolean;
 }
 
 export interface EngineParts {
@@ -31,6 +41,8 @@ export interface EngineParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits: EngineLimits;
+  /** `undefined`: levels and retention are left to others. */
+  readonly schedule: LevelSchedule | undefined;
   /** Do not wait for another writer to fall silent. */
   readonly takeOver: boolean;
   /** One pass: whatever would have to wait for another writer fails. */

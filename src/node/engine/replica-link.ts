@@ -14,6 +14,7 @@ import { listLevel, listReplica } from "../../core/replica/catalog.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
+import { KnownFiles } from "./known-files.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
 
 interface Waiting {
@@ -62,6 +63,9 @@ const trustMs = 60_000;
 
 export class ReplicaLink {
   readonly store: ObjectStore;
+  readonly layout: ReplicaLayout;
+  /** The files of the replica, once they have been listed for the levels. */
+  readonly known = new KnownFiles();
   readonly #options: ReplicaLinkOptions;
   readonly #recording = new Mutex();
   #confirmedAtMs: number | undefined;
@@ -72,6 +76,7 @@ export class ReplicaLink {
   constructor(options: ReplicaLinkOptions) {
     this.#options = options;
     this.store = options.store;
+    this.layout = options.layout;
   }
 
   /** Bytes put by this process. */
@@ -85,8 +90,8 @@ export class ReplicaLink {
 
   /** Lists everything and reads the header of the newest file. */
   async survey({ signal }: Waiting): Promise<ReplicaSurvey> {
-    const { layout } = this.#options;
-    const files = await listReplica(this.store, layout, { signal });
+    this.known.forget();
+    const files = await listReplica(this.store, this.layout, { signal });
     const newest = files.reduce<ReplicaFile | undefined>(
       (best, file) =>
         best === undefined ||
@@ -159,7 +164,7 @@ export class ReplicaLink {
   }
 
   keyOf({ level, minTxid, maxTxid }: Pick<PutRequest, "level" | "minTxid" | "maxTxid">): string {
-    return this.#options.layout.key({ level, minTxid, maxTxid });
+    return this.layout.key({ level, minTxid, maxTxid });
   }
 
   /**
@@ -240,6 +245,7 @@ export class ReplicaLink {
   }
 
   async forget(): Promise<void> {
+    this.known.forget();
     await this.#options.records.clear();
     this.#earlier = undefined;
     this.#confirmedAtMs = undefined;
@@ -248,7 +254,11 @@ export class ReplicaLink {
   async #acknowledge(request: PutRequest, { sizeBytes, etag }: ObjectInfo): Promise<void> {
     this.#confirmedAtMs ??= this.#options.clock.monotonicMs();
     this.#uploadedBytes += sizeBytes;
-    const { level, minTxid, maxTxid } = request;
+    const { level, minTxid, maxTxid, timestampMs } = request;
+    const range = { level, minTxid, maxTxid };
+    const key = this.keyOf(range);
+    const file = { ...range, key, sizeBytes, etag, timestampMs, isExactTime: true };
+    this.known.add(file, this.#options.clock.nowMs());
     await this.#recording.run(async () => {
       // A snapshot put beside a chain says nothing about how far the chain has come.
       if (level > 0 && this.record !== undefined) return;

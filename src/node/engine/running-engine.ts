@@ -19,7 +19,7 @@ import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { History } from "./history.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
-import type { EngineParts } from "./parts.ts";
+import type { EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
 import { Staging } from "./staging.ts";
@@ -187,6 +187,7 @@ async function openParts(
   const link = new ReplicaLink({ store, layout, records, clock, logger });
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
+  const schedule = once ? undefined : scheduleOf(options);
   const tools = { codec, fileSystem, clock, random, logger };
   const litestreamDirectory = join(options.metaPath ?? litestreamStateOf(path), "ltx");
   return {
@@ -198,7 +199,15 @@ async function openParts(
     link,
     ...tools,
     limits,
+    schedule,
     takeOver,
     once,
   };
+}
+
+function scheduleOf(options: ResolvedOptions): LevelSchedule {
+  const { levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs } = options;
+  const { retentionEnabled, retentionGraceMs: graceMs } = options;
+  const retention = { snapshotRetentionMs, l0RetentionMs, graceMs };
+  return { levels, snapshotIntervalMs, retention, retentionEnabled };
 }

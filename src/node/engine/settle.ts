@@ -230,7 +230,7 @@ async function imageOfHeld(parts: EngineParts, capture: Capture, waiting: Waitin
 }
 
 /** Level 9 of what we hold; the uploader then puts the level-0 file of the same TXID from staging. */
-export async function putSnapshotOfHeld(
+async function putSnapshotOfHeld(
   parts: EngineParts,
   capture: Capture,
   waiting: Waiting,

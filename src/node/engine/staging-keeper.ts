@@ -10,6 +10,9 @@ import { setStagedAside } from "./settle.ts";
 const maxHeldFiles = 256;
 const maxHeldBytes = 64 << 20;
 
+/** Staged bytes up to which files are kept for level 1, which is then merged without reading the replica. */
+const maxHeldForLevelsBytes = 256 << 20;
+
 export class StagingKeeper {
   readonly #parts: EngineParts;
   /** The saved table is that of this TXID; staged files up to it are not needed to replay it. */
@@ -61,15 +64,21 @@ export class StagingKeeper {
     }
   }
 
-  /** Drops staged files that the replica has and the saved table has passed. The newest stays. */
-  async tidy(ackedThrough: bigint): Promise<void> {
-    const { staging } = this.#parts;
+  /**
+   * Drops staged files that the replica has, the saved table has passed and level 1 holds (`compactedThrough`). The
+   * newest stays.
+   */
+  async tidy(ackedThrough: bigint, compactedThrough: bigint): Promise<void> {
+    const { staging, limits } = this.#parts;
     const held = staging.files.filter(
       (file) => file.txid <= ackedThrough && file.txid > this.#savedThrough,
     );
     const heldBytes = held.reduce((sum, file) => sum + file.sizeBytes, 0);
     if (held.length >= maxHeldFiles || heldBytes >= maxHeldBytes) await this.trySave();
-    const through = ackedThrough < this.#savedThrough ? ackedThrough : this.#savedThrough;
+    const isRoomy =
+      staging.sizeBytes <= Math.min(maxHeldForLevelsBytes, limits.maxStagingBytes / 2);
+    const bounds = [this.#savedThrough, ...(isRoomy ? [compactedThrough] : [])];
+    const through = bounds.reduce((least, one) => (one < least ? one : least), ackedThrough);
     const last = staging.files.findLast((file) => file.txid <= through);
     if (last !== undefined) await staging.removeThrough(last.txid);
   }

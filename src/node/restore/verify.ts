@@ -98,10 +98,13 @@ class Verifier {
   readonly #codec: Codec = openCodec();
   readonly #levels: LevelStates;
   readonly #afterByTxid = new Map<bigint, bigint>();
+  /** The newest full image. */
+  readonly #imagedThrough: bigint;
   #pageSize: number | undefined;
 
   constructor(files: readonly ReplicaFile[]) {
     this.#levels = new LevelStates(files);
+    this.#imagedThrough = files.findLast(({ minTxid }) => minTxid === 1n)?.maxTxid ?? 0n;
   }
 
   async verifyFile(
@@ -137,10 +140,16 @@ class Verifier {
     }
   }
 
-  /** Without the files before it, only its neighbour's header can speak for a file. */
+  /**
+   * Without the files before it, only its neighbour's header can speak for a file. Where retention has taken the
+   * neighbour, too, and left a later image, nothing speaks against it.
+   */
   #judgeHeader({ proof, minTxid }: LtxHeader): FileFinding["result"] {
     if (proof === undefined || proof.before === 0n) return "unproved";
-    return this.#afterByTxid.get(minTxid - 1n) === proof.before ? "linked" : "unproved";
+    const before = this.#afterByTxid.get(minTxid - 1n);
+    const isLinked =
+      before === undefined ? minTxid <= this.#imagedThrough : before === proof.before;
+    return isLinked ? "linked" : "unproved";
   }
 
   /** Levels that stand at the same TXID must hold the same database; where one is right, it names the wrong pages. */

@@ -1,0 +1,43 @@
+// Carries out what `planRetention` decided. Before level 0 goes, the level-1 files that hold its content are looked at
+// in the store; the files go level by level, so that whoever lists in between finds a whole history.
+import { type Waiting, mapConcurrent } from "../base/async.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import type { ReplicaFile } from "./catalog.ts";
+import { verifyCompacted } from "./compact.ts";
+import { type ReplicaLayout, maxLevel } from "./layout.ts";
+import type { RetentionPlan } from "./retention.ts";
+
+/** Level-1 files looked at together. */
+const verifyLimit = 8;
+
+export interface PruneOptions extends Waiting {
+  readonly store: ObjectStore;
+  readonly layout: ReplicaLayout;
+  /** Level-1 files that were looked at already since they were made. */
+  readonly isVerified?: ((file: ReplicaFile) => boolean) | undefined;
+}
+
+/**
+ * Deletes what goes. Throws `replica/gap`, `replica/proof` or `replica/foreign-file` before anything is deleted if a file
+ * of level 1 is not what level 0 is deleted for, and what the store throws; called again, it goes on.
+ */
+export async function applyRetention(
+  { verdicts, gone }: RetentionPlan,
+  { store, layout, isVerified, signal }: PruneOptions,
+): Promise<void> {
+  const level0 = gone.filter(({ level }) => level === 0);
+  const level1 = verdicts.map(({ file }) => file).filter(({ level }) => level === 1);
+  const holders = level1.filter(
+    (file) =>
+      isVerified?.(file) !== true &&
+      level0.some(({ minTxid, maxTxid }) => minTxid <= file.maxTxid && maxTxid >= file.minTxid),
+  );
+  await mapConcurrent(holders, verifyLimit, async (file) => {
+    const before = level1.find(({ maxTxid }) => maxTxid === file.minTxid - 1n);
+    await verifyCompacted(file, before, { store, layout, signal });
+  });
+  for (let level = 0; level <= maxLevel; level++) {
+    const keys = gone.filter((file) => file.level === level).map(({ key }) => key);
+    if (keys.length > 0) await store.delete(keys, { signal });
+  }
+}

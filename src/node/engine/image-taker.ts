@@ -1,0 +1,77 @@
+// A full image of what we hold, put while captures and uploads go on: only pinning it keeps them waiting. Whatever has to
+// move the position of capture cancels it first, because only one image can be pinned.
+import { must } from "../../core/base/assert.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import type { Capture } from "../capture/capture.ts";
+import type { PageSource } from "../capture/capture-types.ts";
+import { putSnapshot } from "./first-image.ts";
+import type { HistoryHead } from "./history.ts";
+import type { EngineParts } from "./parts.ts";
+import { scrub } from "./scrub.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** An image at the head, with the checksums of its pages, which later captures do not touch. */
+export interface PinnedHead {
+  readonly source: PageSource;
+  readonly head: HistoryHead;
+  readonly table: PageChecksums;
+}
+
+/** Compares the source with the head and pins it there. Nothing else may stage meanwhile. */
+export async function pinHead(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<PinnedHead> {
+  const source = await scrub(parts, capture, waiting);
+  const { head, table } = parts.history;
+  const copy = PageChecksums.fromBytes(must(table, "the page-checksum table").toBytes());
+  return { source, head: must(head, "the head"), table: copy };
+}
+
+export class ImageTaker {
+  readonly #parts: EngineParts;
+  #running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Starts to put the image; `cancel` finds it at once. The promise resolves when the image is in the replica or staged,
+   * and released; it rejects with `capture/gone` if it was cancelled.
+   */
+  start(
+    capture: Capture,
+    pinned: PinnedHead,
+    { signal }: Waiting,
+  ): { readonly done: Promise<void> } {
+    const abort = new AbortController();
+    const { source, ...rest } = pinned;
+    const done = putSnapshot(this.#parts, capture, source, {
+      ...rest,
+      signal: AbortSignal.any([signal, abort.signal]),
+    });
+    const running = { abort, done };
+    this.#running = running;
+    const settled = (): void => {
+      if (this.#running === running) this.#running = undefined;
+    };
+    done.then(settled, settled);
+    return running;
+  }
+
+  /** Gives up the image that is on its way, if there is one; resolves when it is released. */
+  async cancel(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    running.abort.abort(
+      new HeadwaterError("capture/gone", "The full image was given up: the database is compared."),
+    );
+    await running.done.catch(() => undefined);
+  }
+}

@@ -1,0 +1,60 @@
+// The files of a replica as one engine knows them: listed once, then kept up with what it puts and deletes. So levels and
+// retention cost no listing of their own; whenever something is in doubt it is forgotten and listed anew.
+import type { ReplicaFile } from "../../core/replica/catalog.ts";
+
+export class KnownFiles {
+  #fileByKey: Map<string, ReplicaFile> | undefined;
+  /** When this process put a file, by its own clock: a header may carry a much earlier time. */
+  readonly #putAtMsByKey = new Map<string, number>();
+  /** Put while a listing is under way, which may or may not show them. */
+  #added: ReplicaFile[] | undefined;
+
+  get isLoaded(): boolean {
+    return this.#fileByKey !== undefined;
+  }
+
+  /** All of them; empty before they are loaded. */
+  get files(): readonly ReplicaFile[] {
+    return [...(this.#fileByKey?.values() ?? [])];
+  }
+
+  /** The same, with the time at which this process put them where that is later. */
+  get filesAsPut(): readonly ReplicaFile[] {
+    return this.files.map((file) => {
+      const putAtMs = this.#putAtMsByKey.get(file.key) ?? 0;
+      return putAtMs > file.timestampMs ? { ...file, timestampMs: putAtMs } : file;
+    });
+  }
+
+  /** Takes over a listing, with whatever is put meanwhile. */
+  async load(list: () => Promise<readonly ReplicaFile[]>): Promise<void> {
+    const added: ReplicaFile[] = [];
+    this.#added = added;
+    const files = [...(await list()), ...added];
+    // Forgotten while it was listed: then the listing is in doubt, too.
+    if (this.#added !== added) return;
+    this.#added = undefined;
+    this.#fileByKey = new Map(files.map((file) => [file.key, file]));
+  }
+
+  /** A file that was put just now. */
+  add(file: ReplicaFile, nowMs: number): void {
+    this.#added?.push(file);
+    if (this.#fileByKey === undefined) return;
+    this.#fileByKey.set(file.key, file);
+    this.#putAtMsByKey.set(file.key, nowMs);
+  }
+
+  /** Files that were deleted. */
+  remove(files: readonly ReplicaFile[]): void {
+    for (const { key } of files) {
+      this.#fileByKey?.delete(key);
+      this.#putAtMsByKey.delete(key);
+    }
+  }
+
+  forget(): void {
+    this.#fileByKey = undefined;
+    this.#added = undefined;
+  }
+}

@@ -1,0 +1,244 @@
+// From what capture sees to staged files. One lock keeps batches, comparisons, images and checkpoints apart; who must
+// have the history to himself for other reasons runs under it too.
+import { Mutex } from "../../core/base/async.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import type { Capture } from "../capture/capture.ts";
+import { afterGaps } from "./attach-database.ts";
+import type { CheckpointPolicy } from "./checkpoint-policy.ts";
+import { ImageTaker, pinHead } from "./image-taker.ts";
+import type { EngineParts } from "./parts.ts";
+import { scrub } from "./scrub.ts";
+
+interface Waiting {
+  readonly signal: AbortSignal;
+}
+
+/** Most WAL bytes in one batch; a larger single transaction is still one batch. */
+const batchBytes = 64 << 20;
+
+/** How long to wait for a writer that is changing the wal-index. */
+const tornIndexWaitMs = 2;
+
+/** Pages that wait for the next batch while a checkpoint runs. Capture keeps up to 8 MiB in memory. */
+const carriedBytes = 4 << 20;
+
+/** What a look at the WAL brought. */
+export interface Notice {
+  /** Something is new: commits, or that capture cannot go on. */
+  readonly isNews: boolean;
+  /** More has been committed than one batch should hold. */
+  readonly isMuch: boolean;
+}
+
+export class Stager {
+  readonly #parts: EngineParts;
+  readonly #checkpoints: CheckpointPolicy;
+  readonly #onStaged: () => void;
+  readonly #images: ImageTaker;
+  readonly #lock = new Mutex();
+  #capture: Capture | undefined;
+  #isCheckpointing = false;
+  #fault: unknown;
+  /**
+   * True while the position of capture may be ahead of what is staged, because staging what it gave was interrupted or
+   * because the source has not been compared yet. Then a batch would not continue the head: only a comparison does.
+   */
+  #mustCompare = false;
+  #pending = 0;
+  #transactions = 0;
+
+  /** `onStaged` is called after each staged file. */
+  constructor(parts: EngineParts, checkpoints: CheckpointPolicy, onStaged: () => void) {
+    this.#parts = parts;
+    this.#checkpoints = checkpoints;
+    this.#onStaged = onStaged;
+    this.#images = new ImageTaker(parts);
+  }
+
+  /** The attached database; throws `capture/gone` if there is none. */
+  get capture(): Capture {
+    if (this.#capture !== undefined) return this.#capture;
+    throw new HeadwaterError("capture/gone", `${this.#parts.path} is not attached.`);
+  }
+
+  get isAttached(): boolean {
+    return this.#capture !== undefined;
+  }
+
+  /** What keeps capture from going on, if anything. */
+  get fault(): unknown {
+    return this.#fault;
+  }
+
+  /** Transactions seen and not yet staged. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Transactions staged by this process. */
+  get transactions(): number {
+    return this.#transactions;
+  }
+
+  /** Takes over a capture, which has to be compared before anything of it can be staged. */
+  attach(capture: Capture): void {
+    this.#capture = capture;
+    this.#fault = undefined;
+    this.#mustCompare = true;
+    this.#pending = 0;
+  }
+
+  /** Lets go of the database and closes it, keeping its WAL. */
+  async detach(): Promise<void> {
+    await this.#images.cancel();
+    const capture = this.#capture;
+    this.#capture = undefined;
+    await capture?.close();
+  }
+
+  /** Notes that the database has to be attached anew. */
+  noteFault(fault: unknown): void {
+    this.#fault ??= fault;
+  }
+
+  /** Notes what has been committed since the last look. Cheap; never throws. */
+  look(): Notice {
+    const capture = this.#capture;
+    if (capture === undefined || this.#isCheckpointing || this.#fault !== undefined) {
+      return { isNews: false, isMuch: false };
+    }
+    const before = this.#pending;
+    try {
+      const { transactions, more } = capture.capture({ maxBytes: batchBytes });
+      this.#pending = transactions;
+      return { isNews: transactions !== before, isMuch: more };
+    } catch (error) {
+      this.#fault = error;
+      return { isNews: true, isMuch: false };
+    }
+  }
+
+  /** Runs `work` while nothing is staged, compared or checkpointed. */
+  exclusively<T>(work: () => Promise<T>, waiting?: Waiting): Promise<T> {
+    return this.#lock.run(work, waiting);
+  }
+
+  /** Runs, under the lock, what brings the head to the position of capture; left half done, it has to be done anew. */
+  compare(work: (capture: Capture) => Promise<void>): Promise<void> {
+    return this.#lock.run(() => this.#comparing(() => work(this.capture)));
+  }
+
+  /** Stages everything committed so far. */
+  stageAll(waiting: Waiting): Promise<void> {
+    return this.#lock.run(() => this.#stageAll(waiting));
+  }
+
+  /** Compares everything if capture cannot go on; throws what comparing cannot mend. */
+  async mend(waiting: Waiting): Promise<void> {
+    const fault = this.#fault;
+    if (hasCode(fault, "capture/gap")) {
+      await this.#lock.run(() => this.#resync(fault.message, waiting));
+    } else if (fault instanceof Error) {
+      throw fault;
+    }
+  }
+
+  /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
+  async putImage({ signal }: Waiting): Promise<void> {
+    const image = await this.#lock.run(
+      async () => {
+        await this.#stageAll({ signal });
+        const pinned = await this.#comparing(() => pinHead(this.#parts, this.capture, { signal }));
+        // Still under the lock: whoever gets it next can cancel the image.
+        return this.#images.start(this.capture, pinned, { signal });
+      },
+      { signal },
+    );
+    this.#onStaged();
+    await image.done;
+    this.#onStaged();
+  }
+
+  async checkpoint({ signal }: Waiting): Promise<void> {
+    const { capture } = this;
+    await this.#lock.run(async () => {
+      this.#isCheckpointing = true;
+      try {
+        const mode = this.#checkpoints.modeFor(capture);
+        const drain = (): Promise<void> => this.#stageIfMuch({ signal });
+        const outcome = await capture.checkpoint({ mode, drain, signal });
+        this.#checkpoints.noteOutcome(outcome, capture);
+      } catch (error) {
+        if (hasCode(error, "capture/gap")) await this.#resync(error.message, { signal });
+        else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
+        else throw error;
+      } finally {
+        this.#isCheckpointing = false;
+      }
+    });
+  }
+
+  async #comparing<T>(work: () => Promise<T>): Promise<T> {
+    this.#mustCompare = true;
+    await this.#images.cancel();
+    const result = await work();
+    this.#mustCompare = false;
+    return result;
+  }
+
+  /** A checkpoint carries a little over in memory. A file for each would double what a fast writer makes us sync. */
+  async #stageIfMuch(waiting: Waiting): Promise<void> {
+    const { pageCount } = this.capture.capture({ maxBytes: batchBytes });
+    if (pageCount * this.capture.pageSize > carriedBytes) await this.#stageAll(waiting);
+  }
+
+  async #stageAll(waiting: Waiting): Promise<void> {
+    const { capture } = this;
+    if (this.#mustCompare) return this.#resync("staging was interrupted", waiting);
+    try {
+      for (let more = true; more;) {
+        ({ more } = capture.capture({ maxBytes: batchBytes }));
+        const isStaged = await this.#stageBatch(capture, waiting);
+        // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
+        if (more && !isStaged) await this.#parts.clock.sleep(tornIndexWaitMs, waiting);
+      }
+      this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
+    } catch (error) {
+      if (!hasCode(error, "capture/gap")) throw error;
+      await this.#resync(error.message, waiting);
+    }
+  }
+
+  /** `false` if nothing was pending. */
+  async #stageBatch(capture: Capture, waiting: Waiting): Promise<boolean> {
+    const batch = capture.takeBatch();
+    if (batch === undefined) return false;
+    this.#mustCompare = true;
+    try {
+      await this.#parts.history.stageBatch(batch, waiting);
+    } finally {
+      batch.release();
+    }
+    this.#mustCompare = false;
+    this.#transactions += batch.transactions;
+    this.#checkpoints.noteCapture();
+    this.#onStaged();
+    return true;
+  }
+
+  /** What capture gives next does not continue the head: compare everything and stage what differs. */
+  async #resync(why: string, waiting: Waiting): Promise<void> {
+    const { capture } = this;
+    this.#parts.logger.log("warn", "capture.gap", { error: why });
+    await this.#comparing(async () => {
+      await capture.reposition(waiting);
+      await afterGaps(this.#parts, capture, waiting, async () => {
+        const source = await scrub(this.#parts, capture, waiting);
+        source.release();
+      });
+    });
+    this.#fault = undefined;
+    this.#pending = 0;
+    this.#onStaged();
+  }
+}
