@@ -14,6 +14,7 @@ export {
   restore,
 } from "./node/restore/restore.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
+export type { StoreSecrets } from "./node/store/store-secrets.ts";
 export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";
 export type { FileFinding } from "./node/restore/level-states.ts";
 export { type VerifyOptions, type VerifyResult, verify } from "./node/restore/verify.ts";

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, normalize } from "node:path/posix";
 import { describe, expect, it } from "vitest";
+import { configDocs, configJsonSchema } from "../scripts/config-docs.ts";
 import { errorDocs } from "../scripts/error-docs.ts";
 import { errorCodes } from "../src/core/base/error-codes.ts";
 import { repositoryFiles, repositoryRoot, repositoryText } from "./support/repository.ts";
@@ -132,6 +133,12 @@ describe("the documents", () => {
 
   it("describe every error code as the table does", () => {
     expect(repositoryText("docs/errors.md")).toBe(errorDocs());
+  });
+
+  it("describe every key of the configuration file, for people and for editors", () => {
+    expect(repositoryText("docs/configuration.md")).toBe(configDocs());
+    const schema: unknown = JSON.parse(repositoryText("docs/schema/headwater-config.schema.json"));
+    expect(schema).toEqual(configJsonSchema());
   });
 
   it("describe every dependency", () => {

@@ -85,7 +85,10 @@ describe("bad input", () => {
     [["replicate", "app.db", "file:///r", "-max-wal-size", "big"], /-max-wal-size must be a size/u],
     [["replicate", "app.db", "file:///r", "-once", "-exec", "true"], /cannot be used together/u],
     [["replicate", "app.db", "file:///r", "-force-snapshot"], /needs -once/u],
-    [["replicate", "app.db", "file:///r", "-config", "x.yml"], /-config is not supported/u],
+    [
+      ["replicate", "app.db", "file:///r", "-config", "x.yml"],
+      /-config and a database with its replica exclude each other/u,
+    ],
     [
       ["replicate", "app.db", "file:///r", "-enforce-retention", "-once"],
       /-enforce-retention is not supported/u,

@@ -1,5 +1,7 @@
 // The main job on a real S3 server, through the command line: replicate a database under load, restore it exactly, and
 // be told in plain words what is wrong with an address or an account.
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeAll, describe, expect, inject, test } from "vitest";
@@ -36,6 +38,32 @@ describe.skipIf(s3 === undefined)("on S3", () => {
     });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     client.destroy();
+  });
+
+  test("a configuration file brings its own credentials, which are written down nowhere", async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file("app.db");
+    await startLoad({ path, seed: 5, transactions: 20, end: "close" }).success();
+    const config = directory.file("litestream.yml");
+    writeFileSync(
+      config,
+      `access-key-id: ${s3?.accessKeyId}\nsecret-access-key: $THE_SECRET\nendpoint: ${s3?.endpoint}\n` +
+        `dbs:\n  - path: ${path}\n    replica: {type: s3, bucket: ${bucket}, path: from/config}\n`,
+    );
+    const secret = s3?.secretAccessKey ?? "";
+    const run = (...args: readonly string[]): Child =>
+      new Child(process.execPath, [program, ...args, "-config", config], {
+        env: { AWS_ACCESS_KEY_ID: "wrong", AWS_SECRET_ACCESS_KEY: "wrong", THE_SECRET: secret },
+      });
+    const logs = await run("replicate", "-once", "-log-level", "debug").success();
+    await run("restore", path, "-o", directory.file("restored.db")).success();
+    expect(await sha256OfFile(directory.file("restored.db"))).toBe((await liveImage(path)).sha256);
+    const state = directory.file(".app.db-headwater");
+    const written = readdirSync(state, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"));
+    expect(written.length).toBeGreaterThan(2);
+    expect([...logs, ...written].filter((text) => text.includes(secret))).toEqual([]);
   });
 
   test("a database under load is replicated and restored byte for byte, also after a restart", async () => {

@@ -204,10 +204,22 @@ const table = {
     means: "A Litestream works on the same database.",
     next: "Stop Litestream, then start Headwater again: its state is set aside and its replica continued.",
   },
+  "engine/fleet": {
+    recovery: "fatal",
+    means: "Some of the databases of a configuration file could not be replicated or restored.",
+    next: "The message names each of them with its reason; the others are complete.",
+  },
   "engine/platform": {
     recovery: "fatal",
     means: "Replicating does not work on this operating system.",
     next: "Replicate on Linux; restore, ltx and verify run everywhere.",
+  },
+
+  // --- config: the configuration file ---------------------------------------------------------------
+  "config/invalid": {
+    recovery: "fatal",
+    means: "The configuration file cannot be read, or something in it is wrong.",
+    next: "Each line of the message names a place in the file; docs/configuration.md lists every key.",
   },
 
   // --- usage ----------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import { layoutForUrl } from "../../core/replica/layout.ts";
 import { systemClock } from "../base/clock.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { formatJson, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
@@ -15,7 +16,7 @@ import { parseChoiceFlag } from "./values.ts";
 
 const levelChoices = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "all"] as const;
 
-interface LtxFlags {
+interface LtxFlags extends ConfigFlags {
   readonly level: string;
   readonly json?: boolean;
 }
@@ -29,15 +30,15 @@ export function ltxCommand(context: CliContext): Command {
       .option("--level <n>", "level to list: 0 as captured, 9 full images, or all", "0")
       .option("--json", "print JSON"),
   ).action(async (source: string, flags: LtxFlags) => {
-    rejectConfigFlags(flags);
     const level = parseChoiceFlag("level", levelChoices, flags.level);
     using interruption = abortOnSignals();
     const { signal } = interruption;
-    const { url } = await resolveSource(source);
+    const { url, secrets } = await resolveSource(source, flags, context);
     await using store = await systemEnvironment(
       createMessageLogger(context, systemClock),
     ).openReplica(url, {
       signal,
+      secrets,
     });
     const layout = layoutForUrl(url);
     const files =

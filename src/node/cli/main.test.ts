@@ -259,8 +259,7 @@ describe("headwater restore", () => {
       [["-o", output, "gopher://x/y"], "exists already"],
       [["-force", "-o", output, "gopher://x/y"], "is not a URL of a store"],
       [["-f", "-o", output, replica], "-f and -follow-interval are not supported"],
-      [["-config", "x.yml", "-o", output, replica], "-config is not supported"],
-      [["-no-expand-env", "-o", output, replica], "-no-expand-env is not supported"],
+      [["-config", "x.yml", "-o", output, replica], "-config and the URL of a replica exclude"],
       [["-txid", "12", "-o", output, replica], "-txid must be 16 hexadecimal digits"],
       [["-parallelism", "0", "-o", output, replica], "-parallelism must be a whole number"],
       [

@@ -18,6 +18,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./restore.ts")).restoreCommand,
   },
   {
+    name: "databases",
+    summary: "list the databases of a configuration file",
+    load: async () => (await import("./databases.ts")).databasesCommand,
+  },
+  {
     name: "ltx",
     aliases: ["wal"],
     summary: "list the files of a replica",

@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { hasCode } from "../../core/base/errors.ts";
 import { systemClock } from "../base/clock.ts";
+import { localPath } from "../base/local-path.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import {
   type RestoreOptions,
@@ -11,14 +12,15 @@ import {
 } from "../restore/restore.ts";
 import { planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { parseMoment } from "./moments.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { describePlan, describeResult, toPlanRecord, toResultRecord } from "./restore-report.ts";
 import { abortOnSignals } from "./signals.ts";
-import { type Source, localPath, replicaKind, resolveSource } from "./sources.ts";
+import { type Source, replicaKind, resolveSource } from "./sources.ts";
 import {
   parseChoiceFlag,
   parseCountFlag,
@@ -28,7 +30,7 @@ import {
   usage,
 } from "./values.ts";
 
-interface RestoreFlags {
+interface RestoreFlags extends ConfigFlags {
   readonly output?: string;
   readonly txid?: string;
   readonly timestamp?: string;
@@ -87,14 +89,13 @@ async function run(
   flags: RestoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  rejectConfigFlags(flags);
   if (flags.follow === true || flags.followInterval !== undefined) {
     throw usage(
       "-f and -follow-interval are not supported by this version: restore again to catch up.",
     );
   }
   const options = toOptions(flags);
-  const source = await resolveSource(sourceText);
+  const source = await resolveSource(sourceText, flags, context);
   const outputText = flags.output ?? source.databasePath;
   if (outputText === undefined || outputText === "") {
     throw usage("Say where to restore to: -o PATH.");
@@ -111,7 +112,8 @@ async function run(
       return;
     }
     const names = { db_path: output, replica: replicaKind(source.url) };
-    const result = await runRestore(context, { ...options, replica: source.url, output, signal });
+    const { url: replica, secrets } = source;
+    const result = await runRestore(context, { ...options, replica, secrets, output, signal });
     context.print(
       flags.json === true ? formatJson(toResultRecord(names, result)) : describeResult(result),
     );
@@ -168,7 +170,8 @@ interface PlanRequest {
 async function showPlan(context: CliContext, request: PlanRequest): Promise<void> {
   const { sourceText, source, output, flags, options, signal } = request;
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
-  await using store = await environment.openReplica(source.url, { signal });
+  const { secrets } = source;
+  await using store = await environment.openReplica(source.url, { signal, secrets });
   const plan = await planFromStore(store, options, { signal });
   const names = { source: sourceText, target_path: output, replica: replicaKind(source.url) };
   context.print(

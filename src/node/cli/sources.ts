@@ -1,50 +1,90 @@
 // What a command's SOURCE means: a URL is a replica, an existing directory is a replica on this machine, any other path is
-// a database whose replicas are written in the state directory beside it.
+// a database whose replica is written in the configuration file or in the state directory beside it.
 import { readFile, readdir, stat } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
+import { localPath } from "../base/local-path.ts";
+import type { DatabaseConfig } from "../engine/config/database-config.ts";
 import { stateDirectoryOf } from "../engine/state-directory.ts";
+import type { StoreSecrets } from "../store/store-secrets.ts";
+import type { CliContext } from "./command.ts";
+import { findConfig, refuseConfig } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { usage } from "./values.ts";
 
 export interface Source {
   /** URL of the replica. */
   readonly url: string;
+  /** What opens its store, if the configuration file says it. */
+  readonly secrets: StoreSecrets | undefined;
   /** The database that was named, if it was one: where it is restored to without an output. */
   readonly databasePath: string | undefined;
 }
 
-/** Throws `usage/invalid` if a database is named of which no replica, or more than one, is known. */
-export async function resolveSource(text: string): Promise<Source> {
+/**
+ * A URL is itself, a directory too. A database is looked for in the configuration file, then in its state directory; a
+ * file that was named with -config is the only place. Throws `usage/invalid` if no replica, or more than one, is known.
+ */
+export async function resolveSource(
+  text: string,
+  flags: ConfigFlags,
+  context: CliContext,
+): Promise<Source> {
   if (text === "")
     throw usage("The source is empty. Give the URL of a replica or the path of a database.");
-  if (isReplicaUrl(text)) return { url: text, databasePath: undefined };
+  const unnamed = { databasePath: undefined, secrets: undefined };
+  if (isReplicaUrl(text)) {
+    refuseConfig(flags, "the URL of a replica");
+    return { ...unnamed, url: text };
+  }
   const path = localPath(text);
-  if (await isDirectory(path)) return { url: pathToFileURL(path).href, databasePath: undefined };
+  if (flags.config === undefined && (await isDirectory(path)))
+    return { ...unnamed, url: pathToFileURL(path).href };
+  const listed = await listedDatabase(path, flags, context);
+  if (listed !== undefined) {
+    const { replica, secrets } = listed.options;
+    return { url: replica, secrets, databasePath: path };
+  }
   const urls = await replicasOf(path);
   const [url] = urls;
   if (url === undefined) {
     throw usage(
-      `No replica of ${path} is known: there is no state directory ${stateDirectoryOf(path)} beside it. ` +
-        "Give the URL of the replica, such as file:///backups/app or s3://bucket/app.",
+      `No replica of ${path} is known: there is no state directory ${stateDirectoryOf(path)} beside it, and no ` +
+        "configuration file lists it. Give the URL of the replica, such as file:///backups/app or s3://bucket/app.",
     );
   }
   if (urls.length > 1) {
     throw usage(`${path} has several replicas. Give the URL of one: ${urls.join(", ")}.`);
   }
-  return { url, databasePath: path };
+  return { url, secrets: undefined, databasePath: path };
+}
+
+async function listedDatabase(
+  path: string,
+  flags: ConfigFlags,
+  context: CliContext,
+): Promise<DatabaseConfig | undefined> {
+  if (flags.config !== undefined) {
+    const config = await findConfig(flags, context);
+    const listed = config?.databaseAt(path);
+    if (listed === undefined) throw usage(`${flags.config} lists no database ${path}.`);
+    return listed;
+  }
+  try {
+    const config = await findConfig(flags, context);
+    return config?.databaseAt(path);
+  } catch (error) {
+    // A mistake in a file that nobody has named must not stand in the way of a restore.
+    if (!hasCode(error, "config/invalid")) throw error;
+    context.inform(`Warning: the configuration file is not used.\n${error.message}\n`);
+    return undefined;
+  }
 }
 
 /** The kind of store behind a URL: its scheme. */
 export function replicaKind(url: string): string {
   return /^[a-z0-9+.-]+/iu.exec(url)?.[0].toLowerCase() ?? "";
-}
-
-/** `sqlite://` and `sqlite3://` prefixes are dropped, `~` is the home directory, the result is absolute. */
-export function localPath(text: string): string {
-  const path = text.replace(/^sqlite3?:\/\//u, "");
-  return resolve(path === "~" || path.startsWith("~/") ? homedir() + path.slice(1) : path);
 }
 
 function isReplicaUrl(text: string): boolean {

@@ -1,16 +1,17 @@
 // `headwater status`: what the local state of a database says. Reads files only: no store, no network, no SQLite.
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
+import { localPath } from "../base/local-path.ts";
 import { readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
 import { realPathOf, stateDirectoryOf } from "../engine/state-directory.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags, findConfig, needConfig } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { formatJson, formatTable } from "./output.ts";
-import { localPath } from "./sources.ts";
 import { usage } from "./values.ts";
 
-interface StatusFlags {
+interface StatusFlags extends ConfigFlags {
   readonly json?: boolean;
   readonly stateDir?: string;
 }
@@ -34,19 +35,51 @@ export function statusCommand(context: CliContext): Command {
       .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
       .option("--json", "print JSON"),
   ).action(async (databases: readonly string[], flags: StatusFlags) => {
-    rejectConfigFlags(flags);
-    if (databases.length === 0) throw usage("status needs the path of a database.");
     if (databases.length > 1 && flags.stateDir !== undefined)
       throw usage("-state-dir goes with one database.");
-    const records = await Promise.all(databases.map((path) => statusOf(localPath(path), flags)));
+    const subjects =
+      databases.length === 0
+        ? await listedSubjects(flags, context)
+        : await namedSubjects(databases, flags, context);
+    const records = await Promise.all(subjects.map(statusOf));
     context.print(flags.json === true ? formatJson(records) : formatStatus(records));
   });
 }
 
-async function statusOf(path: string, flags: StatusFlags): Promise<StatusRecord> {
+interface Subject {
+  readonly path: string;
+  readonly stateDir: string | undefined;
+}
+
+async function listedSubjects(
+  flags: StatusFlags,
+  context: CliContext,
+): Promise<readonly Subject[]> {
+  if (flags.stateDir !== undefined) throw usage("-state-dir goes with one database.");
+  const { databases } = await needConfig(flags, context, "status needs the path of a database.");
+  return databases.map(({ options: { path, stateDir } }) => ({ path, stateDir }));
+}
+
+/** Only a file that was named is read: without one, status needs nothing but the state directory. */
+async function namedSubjects(
+  databases: readonly string[],
+  flags: StatusFlags,
+  context: CliContext,
+): Promise<readonly Subject[]> {
+  const config = flags.config === undefined ? undefined : await findConfig(flags, context);
+  return databases.map((text) => {
+    const path = localPath(text);
+    const listed = config?.databaseAt(path)?.options;
+    if (config !== undefined && listed === undefined)
+      throw usage(`${config.path} lists no database ${path}.`);
+    const stateDir = flags.stateDir === undefined ? listed?.stateDir : localPath(flags.stateDir);
+    return { path, stateDir };
+  });
+}
+
+async function statusOf({ path, stateDir }: Subject): Promise<StatusRecord> {
   const realPath = realPathOf(path);
-  const stateDirectory =
-    flags.stateDir === undefined ? stateDirectoryOf(path) : localPath(flags.stateDir);
+  const stateDirectory = stateDir ?? stateDirectoryOf(path);
   const hasDatabase = (await sizeOf(realPath)) !== undefined;
   const walBytes = await sizeOf(`${realPath}-wal`);
   const record = (status: StatusRecord["status"], state?: StateSummary): StatusRecord => ({

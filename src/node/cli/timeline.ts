@@ -21,14 +21,15 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import { systemClock } from "../base/clock.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { parseMoment } from "./moments.ts";
 import { formatBytes, formatJson, formatLocalTime, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
-import { replicaKind, resolveSource } from "./sources.ts";
+import { type Source, replicaKind, resolveSource } from "./sources.ts";
 
-interface TimelineFlags {
+interface TimelineFlags extends ConfigFlags {
   readonly from?: string;
   readonly to?: string;
   readonly json?: boolean;
@@ -55,11 +56,10 @@ export function timelineCommand(context: CliContext): Command {
       .option("--to <time>", "only up to this moment")
       .option("--json", "print JSON, with times in UTC"),
   ).action(async (sourceText: string, flags: TimelineFlags) => {
-    rejectConfigFlags(flags);
     using interruption = abortOnSignals();
     const bounds = boundsOf(flags);
-    const { url } = await resolveSource(sourceText);
-    const timeline = await readTimeline(context, url, interruption.signal);
+    const source = await resolveSource(sourceText, flags, context);
+    const timeline = await readTimeline(context, source, interruption.signal);
     const { fromMs = -Infinity, toMs = Infinity } = bounds;
     const clipped = {
       ...timeline,
@@ -68,7 +68,9 @@ export function timelineCommand(context: CliContext): Command {
         ({ timestampMs }) => timestampMs >= fromMs && timestampMs <= toMs,
       ),
     };
-    context.print(flags.json === true ? formatJson(toRecord(url, clipped)) : describe(clipped));
+    context.print(
+      flags.json === true ? formatJson(toRecord(source.url, clipped)) : describe(clipped),
+    );
   });
 }
 
@@ -82,11 +84,11 @@ function boundsOf({ from, to }: TimelineFlags): { fromMs?: number; toMs?: number
 
 async function readTimeline(
   context: CliContext,
-  url: string,
+  { url, secrets }: Source,
   signal: AbortSignal,
 ): Promise<Timeline> {
   const environment = systemEnvironment(createMessageLogger(context, systemClock));
-  await using store = await environment.openReplica(url, { signal });
+  await using store = await environment.openReplica(url, { signal, secrets });
   const listed = await listReplica(store, layoutForUrl(url), { signal });
   const generations = await listGenerations(store, { signal });
   if (listed.length === 0 && generations.length === 0) {

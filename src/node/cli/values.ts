@@ -1,6 +1,7 @@
 // Values of flags: from text to what the library takes. Each throws `usage/invalid` and says what it wants.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { type Txid, parseTxid } from "../../core/ltx/txid.ts";
+import { parseBytes, parseDuration } from "../base/quantities.ts";
 
 /** Exactly 16 hexadecimal digits. */
 export function parseTxidFlag(text: string): Txid {
@@ -34,47 +35,17 @@ export function parseCountFlag(name: string, text: string): number {
   throw usage(`-${name} must be a whole number of at least 1, not ${quote(text)}.`);
 }
 
-const durationUnits: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  ms: 1,
-  s: 1e3,
-  m: 6e4,
-  h: 3.6e6,
-};
-
-/** A duration as Go writes it, `1s`, `1m30s`, `250ms`, or `0`; in milliseconds. */
+/** A duration as Go writes it, in milliseconds. */
 export function parseDurationFlag(name: string, text: string): number {
-  if (text === "0") return 0;
-  const parts = [...text.matchAll(/(?<count>\d+(?:\.\d+)?)(?<unit>ns|us|ms|s|m|h)/gu)];
-  if (text !== "" && parts.map(([part]) => part).join("") === text) {
-    return parts.reduce(
-      (sum, { groups }) =>
-        sum + Number(groups?.["count"]) * (durationUnits[groups?.["unit"] ?? ""] ?? 0),
-      0,
-    );
-  }
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined) return durationMs;
   throw usage(`-${name} must be a duration such as 1s, 250ms or 1m30s, or 0, not ${quote(text)}.`);
 }
 
-const byteUnits: Readonly<Record<string, number>> = {
-  "": 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};
-
-/** A size such as `1GiB` (2^30), `500MB` (10^6 based) or a bare number of bytes. */
+/** A size in bytes. */
 export function parseBytesFlag(name: string, text: string): number {
-  const parts = /^(?<count>\d+(?:\.\d+)?) ?(?<unit>[a-z]*)$/iu.exec(text)?.groups;
-  const unit = byteUnits[(parts?.["unit"] ?? "none").toLowerCase()];
-  if (unit !== undefined) return Math.floor(Number(parts?.["count"]) * unit);
+  const sizeBytes = parseBytes(text);
+  if (sizeBytes !== undefined) return sizeBytes;
   throw usage(`-${name} must be a size such as 500MB or 1GiB, not ${quote(text)}.`);
 }
 

@@ -4,12 +4,17 @@ import { formatTxid } from "../../core/ltx/txid.ts";
 import { systemClock } from "../base/clock.ts";
 import { type VerifyResult, verify } from "../restore/verify.ts";
 import type { CliContext } from "./command.ts";
-import { addConfigFlags, rejectConfigFlags } from "./later-flags.ts";
+import { addConfigFlags } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, replicaKind, resolveSource } from "./sources.ts";
+
+interface VerifyFlags extends ConfigFlags {
+  readonly json?: boolean;
+}
 
 /** Reads and judges every file of a replica; exit code 1 if one of them failed. */
 export function verifyCommand(context: CliContext): Command {
@@ -20,10 +25,9 @@ export function verifyCommand(context: CliContext): Command {
       )
       .argument("<source>", "URL of a replica, its directory, or path of a replicated database")
       .option("--json", "print JSON"),
-  ).action(async (sourceText: string, flags: { readonly json?: boolean }) => {
-    rejectConfigFlags(flags);
+  ).action(async (sourceText: string, flags: VerifyFlags) => {
     using interruption = abortOnSignals();
-    const source = await resolveSource(sourceText);
+    const source = await resolveSource(sourceText, flags, context);
     const result = await runVerify(context, source, interruption.signal);
     context.print(flags.json === true ? formatJson(toRecord(source, result)) : describe(result));
     if (result.result === "failed") context.exitWith(1);
@@ -32,12 +36,13 @@ export function verifyCommand(context: CliContext): Command {
 
 async function runVerify(
   context: CliContext,
-  { url }: Source,
+  { url, secrets }: Source,
   signal: AbortSignal,
 ): Promise<VerifyResult> {
   using progress = new Progress(context, systemClock);
   return await verify({
     replica: url,
+    secrets,
     signal,
     logger: createMessageLogger(context, systemClock),
     onProgress: (step) => {

@@ -55,9 +55,9 @@ export async function joinHistory(
   capture: Capture,
   { settling, ...waiting }: Waiting & { readonly settling: Mutex },
 ): Promise<void> {
-  const { staging, fileSystem, path } = parts;
+  const { staging } = parts;
   const { newest } = staging;
-  const isTrusted = isStateIntact(parts) && !(await hasLitestream(fileSystem, path));
+  const isTrusted = isStateIntact(parts) && !(await hasLitestream(parts));
   if (!isTrusted || newest === undefined) {
     return settling.run(() => settleAgain(parts, capture, waiting));
   }

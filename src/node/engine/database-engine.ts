@@ -12,7 +12,7 @@ import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
-import { putSnapshotOfHeld } from "./settle.ts";
+import { putSnapshotOfHeld, setStagedAside } from "./settle.ts";
 import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
@@ -124,7 +124,8 @@ export class DatabaseEngine {
     for (;;) {
       const outcome = await this.#uploader.drain({ signal });
       if (outcome === "done") break;
-      if (outcome === "settle") await this.#settleAgain({ signal });
+      if (outcome === "damaged") await setStagedAside(this.#parts);
+      if (outcome === "settle" || outcome === "damaged") await this.#settleAgain({ signal });
     }
     this.#acknowledged();
   }
@@ -204,12 +205,12 @@ export class DatabaseEngine {
   }
 
   async #attachOnce({ signal }: Waiting): Promise<void> {
-    const { path, logger, fileSystem, history, link } = this.#parts;
+    const { path, logger, history, link } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
-    const hadLitestream = await hasLitestream(fileSystem, path);
+    const hadLitestream = await hasLitestream(this.#parts);
     this.#hadLitestream = false;
     this.#capture = capture;
     this.#captureFault = undefined;
@@ -222,7 +223,7 @@ export class DatabaseEngine {
       await this.#keeper.trySave();
     });
     if (!hadLitestream) await this.#stopIfLitestreamCame();
-    this.#hadLitestream = await hasLitestream(fileSystem, path);
+    this.#hadLitestream = await hasLitestream(this.#parts);
     this.#state = "replicating";
     // What was compared on the way may have been staged.
     this.#uploadBell.ring();
@@ -362,8 +363,8 @@ export class DatabaseEngine {
   }
 
   async #stopIfLitestreamCame(): Promise<void> {
-    const { fileSystem, path } = this.#parts;
-    if (this.#hadLitestream || !(await hasLitestream(fileSystem, path))) return;
+    const { path } = this.#parts;
+    if (this.#hadLitestream || !(await hasLitestream(this.#parts))) return;
     throw new HeadwaterError(
       "engine/litestream",
       `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,
@@ -471,7 +472,8 @@ export class DatabaseEngine {
       await this.#uploadBell.wait(undefined, signal);
       if (signal.aborted) return;
       const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "settle") await this.#settleWhenAttached({ signal });
+      if (outcome === "damaged") await this.#lock.run(() => setStagedAside(this.#parts));
+      if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
       if (outcome !== "done") this.#uploadBell.ring();
       this.#acknowledged();
       await this.#lock.run(() => this.#keeper.tidy(this.#uploader.ackedThrough));

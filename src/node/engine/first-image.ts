@@ -6,9 +6,11 @@ import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { PageSource } from "../capture/capture-types.ts";
+import { isDiskFull } from "./history.ts";
 import type { HistoryHead } from "./history.ts";
 import { imageBody } from "./image.ts";
 import type { EngineParts } from "./parts.ts";
+import type { PutRequest } from "./replica-link.ts";
 import { retryStore } from "./retry-store.ts";
 
 interface Waiting {
@@ -33,7 +35,7 @@ export async function putSnapshot(
   source: PageSource,
   { head, table, signal }: SnapshotOptions,
 ): Promise<void> {
-  const { history, codec, staging, logger } = parts;
+  const { history, codec, staging, logger, link } = parts;
   const header = history.snapshotHeader(source, head);
   const body = imageBody(codec, header, source, table);
   try {
@@ -41,11 +43,22 @@ export async function putSnapshot(
     const stream = (): Promise<boolean> =>
       streamUnlessWalGrows(parts, capture, header, body, { signal });
     if (await retryStore(parts, { signal }, stream)) return;
-    const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
-    logger.log("warn", "image.staged-locally", { sizeBytes, walSizeBytes: capture.walSizeBytes });
+    try {
+      const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
+      logger.log("warn", "image.staged-locally", { sizeBytes, walSizeBytes: capture.walSizeBytes });
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      // Then the WAL has to grow: it is the smaller evil, and the image can still be streamed.
+      logger.log("error", "disk.full", { staging: "first image" });
+      await retryStore(parts, { signal }, () => link.create(requestOf(header, body), { signal }));
+    }
   } finally {
     source.release();
   }
+}
+
+function requestOf({ minTxid, maxTxid, timestampMs }: LtxHeader, body: ObjectBody): PutRequest {
+  return { level: snapshotLevel, minTxid, maxTxid, timestampMs, body };
 }
 
 /** False if the stream was given up because of the WAL's size. */
@@ -73,9 +86,8 @@ async function streamUnlessWalGrows(
     }
   })();
   try {
-    const { minTxid, maxTxid, timestampMs } = header;
-    const request = { level: snapshotLevel, minTxid, maxTxid, timestampMs, body };
-    await link.create(request, { signal: AbortSignal.any([signal, tooLarge.signal]) });
+    const either = AbortSignal.any([signal, tooLarge.signal]);
+    await link.create(requestOf(header, body), { signal: either });
     return true;
   } catch (error) {
     if (tooLarge.signal.aborted && !signal.aborted) return false;

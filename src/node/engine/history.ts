@@ -239,7 +239,8 @@ function vanished(error: unknown): HeadwaterError {
   );
 }
 
-function isDiskFull(error: unknown): boolean {
+/** True for the platform's errors that mean no space or no quota. */
+export function isDiskFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes(platformCode(error) ?? "");
 }
 

@@ -5,52 +5,52 @@ import type { FileSystem } from "../../core/base/file-system.ts";
 import { parseLtxName } from "../../core/ltx/file-name.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { readWhole } from "./durable-file.ts";
+import type { EngineParts } from "./parts.ts";
 
 export interface LitestreamFile {
   readonly txid: Txid;
   readonly bytes: Uint8Array;
 }
 
-/** Litestream's local directory `.<file name>-litestream/ltx` of a database, whether it is there or not. */
-function litestreamDirectoryOf(databasePath: string): string {
-  return join(dirname(databasePath), `.${basename(databasePath)}-litestream`, "ltx");
+/** Litestream's state directory of a database where no `meta-path` says otherwise, whether it is there or not. */
+export function litestreamStateOf(databasePath: string): string {
+  return join(dirname(databasePath), `.${basename(databasePath)}-litestream`);
 }
 
-export async function hasLitestream(
-  fileSystem: FileSystem,
-  databasePath: string,
-): Promise<boolean> {
-  return (await fileSystem.status(litestreamDirectoryOf(databasePath))) !== undefined;
+export async function hasLitestream({
+  fileSystem,
+  litestreamDirectory,
+}: Pick<EngineParts, "fileSystem" | "litestreamDirectory">): Promise<boolean> {
+  return (await fileSystem.status(litestreamDirectory)) !== undefined;
 }
 
 /** Its newest level-0 files, newest first, at most `limit`. */
 export async function litestreamFiles(
   fileSystem: FileSystem,
-  databasePath: string,
+  directory: string,
   limit: number,
 ): Promise<readonly LitestreamFile[]> {
-  const directory = join(litestreamDirectoryOf(databasePath), "0");
-  const names = ((await fileSystem.list(directory)) ?? []).filter(
+  const level0 = join(directory, "0");
+  const names = ((await fileSystem.list(level0)) ?? []).filter(
     (name) => parseLtxName(name) !== undefined,
   );
   const files: LitestreamFile[] = [];
   for (const name of names.toReversed().slice(0, limit)) {
     const txid = parseLtxName(name)?.maxTxid;
-    const bytes = await readWhole(fileSystem, join(directory, name));
+    const bytes = await readWhole(fileSystem, join(level0, name));
     if (bytes !== undefined && txid !== undefined) files.push({ txid, bytes });
   }
   return files;
 }
 
-/** Renames its `ltx` directory; a Litestream that still runs stops at that. Returns the new name. */
+/** Renames the directory; a Litestream that still runs stops at that. Returns the new name. */
 export async function setLitestreamAside(
   fileSystem: FileSystem,
-  databasePath: string,
+  directory: string,
   suffix: string,
 ): Promise<string> {
-  const from = litestreamDirectoryOf(databasePath);
-  const to = `${from}.${suffix}`;
-  await fileSystem.rename(from, to);
-  await fileSystem.syncDirectory(dirname(from));
+  const to = `${directory}.${suffix}`;
+  await fileSystem.rename(directory, to);
+  await fileSystem.syncDirectory(dirname(directory));
   return to;
 }

@@ -19,6 +19,8 @@ export interface EngineLimits {
 export interface EngineParts {
   /** The database's path with links followed. */
   readonly path: string;
+  /** `ltx` in the state directory of a Litestream on the same database, whether it is there or not. */
+  readonly litestreamDirectory: string;
   readonly state: StateDirectory;
   readonly staging: Staging;
   readonly history: History;

@@ -1,6 +1,7 @@
 // Puts one engine together from the real file system, clock and store, runs it, and takes it down in order.
 // Runs in the process that calls it; `replicate` runs it in a process of its own.
 import { lstatSync } from "node:fs";
+import { join } from "node:path";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
@@ -17,6 +18,7 @@ import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { History } from "./history.ts";
+import { litestreamStateOf } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
@@ -163,7 +165,9 @@ async function openParts(
   const path = realPathOf(options.path);
   const ownership = ownershipOf(path);
   const storeOptions = { clock, random, logger, fileSystem, ownership: ownership.file, signal };
-  const opened = await openStore(options.replica, { ...storeOptions, environment: process.env });
+  const { secrets } = options;
+  const environmentOptions = { environment: process.env, secrets };
+  const opened = await openStore(options.replica, { ...storeOptions, ...environmentOptions });
   const store = stack.use(createLoggedStore(wrapStore(opened), { clock, logger }));
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
   const state = stack.use(
@@ -184,5 +188,17 @@ async function openParts(
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const tools = { codec, fileSystem, clock, random, logger };
-  return { path, state, staging, history, link, ...tools, limits, takeOver, once };
+  const litestreamDirectory = join(options.metaPath ?? litestreamStateOf(path), "ltx");
+  return {
+    path,
+    litestreamDirectory,
+    state,
+    staging,
+    history,
+    link,
+    ...tools,
+    limits,
+    takeOver,
+    once,
+  };
 }

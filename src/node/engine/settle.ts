@@ -37,7 +37,7 @@ export async function settle(
 ): Promise<void> {
   const { link, staging, logger } = parts;
   const survey = await link.survey(waiting);
-  checkPageSize(parts, survey.head, capture);
+  await checkPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
   const isImageStaged = staging.snapshot !== undefined && staging.newest !== undefined;
   if (survey.head === undefined && isImageStaged) return followSource(parts, capture, waiting);
@@ -86,9 +86,18 @@ function required<T>(value: T | undefined): T {
   return value;
 }
 
-function checkPageSize(parts: EngineParts, head: ReplicaHead | undefined, capture: Capture): void {
-  if (head === undefined || head.header.pageSize === capture.pageSize) return;
-  throw pageSizeError(parts, head.header.pageSize, capture.pageSize);
+/** One history has one page size: that of the replica, and of what is staged for it. */
+async function checkPageSize(
+  parts: EngineParts,
+  head: ReplicaHead | undefined,
+  capture: Capture,
+): Promise<void> {
+  const { staging } = parts;
+  const header =
+    head?.header ??
+    (staging.newest === undefined ? undefined : await staging.readHeader(staging.newest));
+  if (header === undefined || header.pageSize === capture.pageSize) return;
+  throw pageSizeError(parts, header.pageSize, capture.pageSize);
 }
 
 /** The error for a database whose page size is not that of its history. */
@@ -106,17 +115,22 @@ export function pageSizeError(
 }
 
 async function setAsideLitestream(
-  { fileSystem, path, clock, random, logger, link }: EngineParts,
+  parts: EngineParts,
   { files, head }: ReplicaSurvey,
   waiting: Waiting,
 ): Promise<boolean> {
-  if (!(await hasLitestream(fileSystem, path))) return false;
+  if (!(await hasLitestream(parts))) return false;
+  const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
   let belongs = head?.header.nodeId === 0n;
   if (!belongs) {
     const bySize = new Map(
       files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
     );
-    for (const local of await litestreamFiles(fileSystem, path, litestreamCompareLimit)) {
+    for (const local of await litestreamFiles(
+      fileSystem,
+      litestreamDirectory,
+      litestreamCompareLimit,
+    )) {
       const there = bySize.get(local.txid);
       if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
       const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
@@ -128,7 +142,11 @@ async function setAsideLitestream(
     logger.log("warn", "litestream.other-replica", { path });
     return false;
   }
-  const to = await setLitestreamAside(fileSystem, path, asideSuffix(clock.nowMs(), random));
+  const to = await setLitestreamAside(
+    fileSystem,
+    litestreamDirectory,
+    asideSuffix(clock.nowMs(), random),
+  );
   logger.log("warn", "litestream.set-aside", { to });
   return true;
 }
@@ -293,7 +311,13 @@ async function stageHead(
   }
 }
 
-async function setStagedAside({ staging, clock, random, logger }: EngineParts): Promise<void> {
+/** Our own staged files are no continuation of the replica; they are kept under another name. */
+export async function setStagedAside({
+  staging,
+  clock,
+  random,
+  logger,
+}: EngineParts): Promise<void> {
   if (staging.newest === undefined && staging.snapshot === undefined) return;
   const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
   logger.log("warn", "staging.set-aside", { to });

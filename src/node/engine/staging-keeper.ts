@@ -1,9 +1,10 @@
 // What stays in the state directory between runs: the page-checksum table, and staged files as long as the replica or
 // the saved table still needs them.
-import { messageOf } from "../../core/base/errors.ts";
+import { hasCode, messageOf } from "../../core/base/errors.ts";
 import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
 import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import type { EngineParts } from "./parts.ts";
+import { setStagedAside } from "./settle.ts";
 
 /** Staged files that only the checksum table still needs, before it is saved. */
 const maxHeldFiles = 256;
@@ -18,8 +19,22 @@ export class StagingKeeper {
     this.#parts = parts;
   }
 
-  /** Puts the history where the newest staged file is, with its checksum table if that proves itself. */
+  /**
+   * Puts the history where the newest staged file is, with its checksum table if that proves itself. Staged files that
+   * are damaged go aside: what they held is still in the database, and is found by comparing.
+   */
   async load(): Promise<void> {
+    try {
+      await this.#load();
+    } catch (error) {
+      if (!hasCode(error, "engine/state")) throw error;
+      this.#parts.logger.log("error", "staging.damaged", { error: error.message });
+      await setStagedAside(this.#parts);
+      this.#parts.history.continueAfter(undefined, undefined);
+    }
+  }
+
+  async #load(): Promise<void> {
     const { staging, history, codec } = this.#parts;
     if (staging.newest === undefined) return;
     const { proof, timestampMs } = await staging.readHeader(staging.newest);

@@ -8,8 +8,10 @@
 // After a crash: a `.pos` without its `.ltx`, and every `*.tmp`, belong to a TXID that was never staged and go.
 import { join } from "node:path";
 import { assert, must } from "../../core/base/assert.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
+import type { Codec } from "../../core/codec/codec.ts";
+import { openLtx } from "../../core/ltx/decoder.ts";
 import { formatLtxName, parseLtxName } from "../../core/ltx/file-name.ts";
 import { decodeHeader, ltxHeaderSizeBytes } from "../../core/ltx/header.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
@@ -54,6 +56,8 @@ export class Staging {
   #files: StagedFile[] = [];
   #snapshot: StagedSnapshot | undefined;
   #newestPosition: CapturePosition | undefined;
+  /** Found when staging was opened: what happened to them since they were written is not known. */
+  readonly #unchecked = new Set<StagedFile>();
   readonly #headerByFile = new WeakMap<StagedFile, LtxHeader>();
 
   private constructor(fileSystem: FileSystem, stateDirectory: string, ownership: StateOwnership) {
@@ -114,7 +118,10 @@ export class Staging {
       if (range === undefined) continue;
       const path = join(this.#directory, name);
       const status = await this.#fileSystem.status(path);
-      if (status !== undefined) this.#files.push({ ...range, path, sizeBytes: status.sizeBytes });
+      if (status === undefined) continue;
+      const file = { ...range, path, sizeBytes: status.sizeBytes };
+      this.#files.push(file);
+      this.#unchecked.add(file);
     }
     this.#files.sort((a, b) => (a.txid < b.txid ? -1 : a.txid > b.txid ? 1 : 0));
     await this.#removeCovered();
@@ -293,6 +300,26 @@ export class Staging {
     return decodeHeader(bytes);
   }
 
+  /** Reads a file from an earlier run through before it leaves the machine. Throws `engine/state` if it is damaged. */
+  async checkIntact(
+    file: StagedFile,
+    codec: Codec,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    if (!this.#unchecked.has(file)) return;
+    try {
+      const chunks = this.body(file).open({ signal });
+      const reader = await openLtx(codec, chunks, { name: file.path, signal });
+      for await (const batch of reader.pages()) void batch;
+    } catch (error) {
+      signal.throwIfAborted();
+      const isDamaged = error instanceof HeadwaterError && error.code.startsWith("ltx/");
+      if (isDamaged || platformCode(error) === "ENOENT") throw damaged(file.path, error);
+      throw error;
+    }
+    this.#unchecked.delete(file);
+  }
+
   /** The bytes of a staged file, to put or to compare. */
   body(file: Pick<StagedFile, "path" | "sizeBytes">): ObjectBody {
     return { sizeBytes: file.sizeBytes, open: () => this.#read(file) };
@@ -356,7 +383,7 @@ function parseStagedName(
 export function damaged(path: string, cause?: unknown): HeadwaterError {
   return new HeadwaterError(
     "engine/state",
-    `The staged file ${path} is damaged. Delete the state directory; the next start takes a full image.`,
+    `The staged file ${path} is damaged. It is set aside, and a full image is taken instead.`,
     { data: { path }, cause },
   );
 }

@@ -18,8 +18,11 @@ const onceAttempts = 6;
 /** Neighbours merged into one wide file at a time: each is open meanwhile. */
 const filesPerMerge = 64;
 
-/** `more`: so many files were put that staging should be tidied. `settle`: the replica is not what we left; list it. */
-export type DrainOutcome = "done" | "more" | "settle";
+/**
+ * `more`: so many files were put that staging should be tidied. `settle`: the replica is not what we left; list it.
+ * `damaged`: a staged file is not what was staged; what is committed has to be captured anew.
+ */
+export type DrainOutcome = "done" | "more" | "settle" | "damaged";
 
 const filesPerDrain = 64;
 
@@ -116,13 +119,16 @@ export class Uploader {
         this.#onAcked();
       } catch (error) {
         if (hasCode(error, "engine/another-writer") && !wasConfirmed) return "settle";
-        throw error;
+        if (!hasCode(error, "engine/state")) throw error;
+        this.#parts.logger.log("error", "staging.damaged", { error: error.message });
+        return "damaged";
       }
     }
   }
 
   async #put(file: StagedFile, { signal }: Waiting): Promise<void> {
-    const { staging, link } = this.#parts;
+    const { staging, link, codec } = this.#parts;
+    await staging.checkIntact(file, codec, { signal });
     const { timestampMs } = await staging.readHeader(file);
     const { minTxid, txid: maxTxid } = file;
     await link.create(

@@ -8,13 +8,18 @@ import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore } from "../store/open-store.ts";
+import type { StoreSecrets } from "../store/store-secrets.ts";
+
+export interface OpenReplicaOptions extends Waiting {
+  readonly secrets?: StoreSecrets | undefined;
+}
 
 export interface Environment {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly fileSystem: FileSystem;
-  openReplica(url: string, options: Waiting): Promise<ObjectStore>;
+  openReplica(url: string, options: OpenReplicaOptions): Promise<ObjectStore>;
 }
 
 /** A replica that does not answer is tried this often before a read gives up; progress starts the count anew. */
@@ -25,9 +30,9 @@ export function systemEnvironment(logger: Logger = silentLogger): Environment {
   const parts = { clock: systemClock, random: systemRandom, logger, fileSystem: nodeFileSystem };
   return {
     ...parts,
-    openReplica: async (url, { signal }) => {
+    openReplica: async (url, { signal, secrets }) => {
       const { createRetryingStore } = await import("../../core/store/retrying-store.ts");
-      const store = await openStore(url, { ...parts, environment: process.env, signal });
+      const store = await openStore(url, { ...parts, environment: process.env, secrets, signal });
       return createRetryingStore(store, {
         ...parts,
         attempts,

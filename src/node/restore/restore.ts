@@ -13,6 +13,7 @@ import { Download, type FetchedFile } from "./download.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { type Output, checkOutput, nameOutput, openTemporary, publishOutput } from "./output.ts";
 import { type IntegrityCheck, checkIntegrity } from "./sqlite-process.ts";
+import type { StoreSecrets } from "../store/store-secrets.ts";
 import { applyGeneration } from "./restore-generations.ts";
 import { type ChosenPoint, type RestorePlan, type RestorePoint, planFromStore } from "./target.ts";
 
@@ -23,6 +24,8 @@ export const restoreDefaults = { parallelism: 8, integrityCheck: "none", force: 
 export interface RestoreOptions extends RestorePoint, Waiting {
   /** URL of the replica: `file:///absolute/path` or `s3://bucket/path`. */
   readonly replica: string;
+  /** What opens the replica's store; without it the environment. Never logged. */
+  readonly secrets?: StoreSecrets | undefined;
   /** Path of the database to make. Its directory is made if need be. */
   readonly output: string;
   /** Replace an existing database, with its -wal, -shm and -journal, once the restore has succeeded. */
@@ -86,7 +89,7 @@ export async function restoreIn(
   environment: Environment,
   options: RestoreOptions,
 ): Promise<RestoreResult> {
-  const { signal, force = restoreDefaults.force } = options;
+  const { signal, secrets, force = restoreDefaults.force } = options;
   const { fileSystem, clock } = environment;
   const startedMs = clock.monotonicMs();
   const integrityCheck = options.integrityCheck ?? restoreDefaults.integrityCheck;
@@ -96,7 +99,7 @@ export async function restoreIn(
   }
   const output = await nameOutput(options.output, environment.random);
   await checkOutput(fileSystem, output, { force });
-  await using store = await environment.openReplica(options.replica, { signal });
+  await using store = await environment.openReplica(options.replica, { signal, secrets });
   const plan = await planFromStore(store, options, { signal });
   const { files, chosen } = plan;
   const applied = await withTemporaryFile(environment, output, async () => {

@@ -12,6 +12,7 @@ import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { checkFileIdentity } from "../../core/replica/chain-state.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { Download } from "./download.ts";
+import type { StoreSecrets } from "../store/store-secrets.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type FileFinding, type LevelState, LevelStates, differingPages } from "./level-states.ts";
 import { restoreDefaults } from "./restore.ts";
@@ -19,6 +20,8 @@ import { restoreDefaults } from "./restore.ts";
 export interface VerifyOptions extends Waiting {
   /** URL of the replica. */
   readonly replica: string;
+  /** What opens the replica's store; without it the environment. Never logged. */
+  readonly secrets?: StoreSecrets | undefined;
   readonly parallelism?: number | undefined;
   /** Gets `store.retry` whenever the store has to be asked again. */
   readonly logger?: Logger | undefined;
@@ -54,12 +57,13 @@ const fileFaults = /^(?:ltx\/|replica\/|store\/changed$|store\/length$)/u;
  */
 export async function verify({
   replica,
+  secrets,
   parallelism = restoreDefaults.parallelism,
   logger,
   onProgress,
   signal,
 }: VerifyOptions): Promise<VerifyResult> {
-  await using store = await systemEnvironment(logger).openReplica(replica, { signal });
+  await using store = await systemEnvironment(logger).openReplica(replica, { signal, secrets });
   const listed = await listReplica(store, layoutForUrl(store.url), { signal });
   const files = listed.toSorted((a, b) => order(a.maxTxid, b.maxTxid) || a.level - b.level);
   const head = files.at(-1)?.maxTxid;

@@ -7,6 +7,7 @@ import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { StoreSecrets } from "./store-secrets.ts";
 
 export interface OpenStoreOptions extends Waiting {
   readonly clock: Clock;
@@ -18,6 +19,7 @@ export interface OpenStoreOptions extends Waiting {
   readonly ownership?: FileOwnership | undefined;
   /** Credentials and defaults of S3 come from here; `process.env` as a rule. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly secrets?: StoreSecrets | undefined;
 }
 
 /**

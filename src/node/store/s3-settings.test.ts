@@ -209,3 +209,25 @@ describe("the time in an object's metadata", () => {
     expect(parseTimestamp(undefined)).toBeUndefined();
   });
 });
+
+describe("secrets that are given", () => {
+  const key = Buffer.alloc(32, 7).toString("base64");
+
+  test("come before those of the environment and of the URL, and are hidden like them", () => {
+    const given = { accessKeyId: "id", secretAccessKey: "given-secret", sseCustomerKey: key };
+    const made = toS3Settings(
+      "s3://bucket/path?sse-customer-key=x",
+      { LITESTREAM_ACCESS_KEY_ID: "other", LITESTREAM_SECRET_ACCESS_KEY: "other-secret" },
+      given,
+    );
+    expect(made.credentials).toEqual({ accessKeyId: "id", secretAccessKey: "given-secret" });
+    expect(made.sse).toEqual({ kind: "customer", key, keyMd5: undefined });
+    expect(secretsOf(made)).toEqual(["given-secret", key]);
+  });
+
+  test("half a pair does not count", () => {
+    const environment = { AWS_ACCESS_KEY_ID: "env", AWS_SECRET_ACCESS_KEY: "env-secret" };
+    const made = toS3Settings("s3://bucket/path", environment, { accessKeyId: "id" });
+    expect(made.credentials).toEqual({ accessKeyId: "env", secretAccessKey: "env-secret" });
+  });
+});

@@ -3,6 +3,7 @@
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { parseS3Url } from "./s3-url.ts";
 import type { S3ParameterName, S3Url } from "./s3-url.ts";
+import type { StoreSecrets } from "./store-secrets.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -92,9 +93,17 @@ const providers: readonly { readonly host: RegExp; readonly provider: S3Provider
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Throws `store/url` for what cannot be meant. */
-export function toS3Settings(url: string, environment: Environment): S3Settings {
+export function toS3Settings(
+  url: string,
+  environment: Environment,
+  secrets: StoreSecrets = {},
+): S3Settings {
   const parsed = parseS3Url(url);
-  const { parameters } = parsed;
+  const customerKey = nonEmpty(secrets.sseCustomerKey);
+  const parameters =
+    customerKey === undefined
+      ? parsed.parameters
+      : { ...parsed.parameters, "sse-customer-key": customerKey };
   const endpoint = toEndpoint(parameters.endpoint ?? parsed.endpoint ?? endpointIn(environment));
   const provider = endpoint === undefined ? { name: "AWS" } : providerOf(endpoint);
   const sse = toEncryption(parameters);
@@ -113,7 +122,7 @@ export function toS3Settings(url: string, environment: Environment): S3Settings 
     keyPrefix: `${parsed.path}/`,
     endpoint: endpoint?.href.replace(/\/$/, ""),
     region: toRegion(parsed, endpoint, provider),
-    credentials: toCredentials(environment),
+    credentials: toCredentials(environment, secrets),
     forcePathStyle:
       toBoolean(parameters, "force-path-style") ??
       provider.forcePathStyle ??
@@ -183,8 +192,12 @@ function toRegion(
   return provider.region ?? "us-east-1";
 }
 
-/** A pair in the environment wins over profiles, as in Litestream; without one the SDK looks in all its places. */
-function toCredentials(environment: Environment): S3Credentials | undefined {
+/** A given pair wins; then one in the environment wins over profiles, as in Litestream; without one the SDK looks in all its places. */
+function toCredentials(environment: Environment, secrets: StoreSecrets): S3Credentials | undefined {
+  const given = { id: nonEmpty(secrets.accessKeyId), key: nonEmpty(secrets.secretAccessKey) };
+  if (given.id !== undefined && given.key !== undefined) {
+    return { accessKeyId: given.id, secretAccessKey: given.key };
+  }
   for (const prefix of ["LITESTREAM", "AWS"]) {
     const accessKeyId = nonEmpty(environment[`${prefix}_ACCESS_KEY_ID`]);
     const secretAccessKey = nonEmpty(environment[`${prefix}_SECRET_ACCESS_KEY`]);

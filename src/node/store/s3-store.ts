@@ -29,11 +29,13 @@ import { S3Requests } from "./s3-requests.ts";
 import { s3Limits, toS3Settings } from "./s3-settings.ts";
 import type { Environment } from "./s3-settings.ts";
 import { uploadObject } from "./s3-upload.ts";
+import type { StoreSecrets } from "./store-secrets.ts";
 
 export interface S3StoreOptions {
   readonly url: string;
   /** Holds `AWS_*` and `LITESTREAM_*`. Without a key pair in it, the SDK looks in all its places, `process.env` first. */
   readonly environment: Environment;
+  readonly secrets?: StoreSecrets | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -52,7 +54,7 @@ class S3Store implements ObjectStore {
   #abilities: Promise<S3Abilities> | undefined;
 
   constructor(options: S3StoreOptions) {
-    const settings = toS3Settings(options.url, options.environment);
+    const settings = toS3Settings(options.url, options.environment, options.secrets);
     this.url = `s3://${settings.bucket}/${settings.keyPrefix.replace(/\/$/, "")}`;
     this.#options = options;
     this.#requests = new S3Requests({

@@ -137,5 +137,8 @@ function toHyphens(name: string): string {
 }
 
 function badUrl(problem: string): HeadwaterError {
-  return new HeadwaterError("store/url", `The S3 URL cannot be used. ${problem}.`);
+  return new HeadwaterError(
+    "store/url",
+    `The S3 URL cannot be used. ${problem}${problem.endsWith("?") ? "" : "."}`,
+  );
 }

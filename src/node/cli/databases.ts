@@ -1,0 +1,30 @@
+// `headwater databases`: what a configuration file lists.
+import { Command } from "commander";
+import type { CliContext } from "./command.ts";
+import { addConfigFlags, needConfig } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
+import { formatJson, formatTable } from "./output.ts";
+import { replicaKind } from "./sources.ts";
+
+interface DatabasesFlags extends ConfigFlags {
+  readonly json?: boolean;
+}
+
+/** Prints Litestream's fields: the path, and the kind of store of its replica. */
+export function databasesCommand(context: CliContext): Command {
+  return addConfigFlags(
+    new Command("databases")
+      .description("List the databases of a configuration file.")
+      .option("--json", "print JSON"),
+  ).action(async (flags: DatabasesFlags) => {
+    const { databases } = await needConfig(flags, context, "databases needs a configuration file.");
+    const records = databases.map(({ options }) => ({
+      path: options.path,
+      replica: replicaKind(options.replica),
+    }));
+    const rows = records.map(({ path, replica }) => [path, replica]);
+    context.print(
+      flags.json === true ? formatJson(records) : formatTable([["path", "replica"], ...rows]),
+    );
+  });
+}

@@ -1,0 +1,63 @@
+// What `headwater replicate` does alike for one database and for those of a configuration file.
+import { hasCode } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { ResolvedOptions } from "../engine/engine-options.ts";
+import type { RunningEngine } from "../engine/running-engine.ts";
+import { restore } from "../restore/restore.ts";
+import type { ConfigFlags } from "./config-flags.ts";
+import type { StopSignals } from "./signals.ts";
+import { parseChoiceFlag } from "./values.ts";
+
+/** What -log-level takes; `warning` as well. */
+export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;
+
+export interface ReplicateFlags extends ConfigFlags {
+  readonly once?: boolean;
+  readonly forceSnapshot?: boolean;
+  readonly exec?: string;
+  readonly logLevel?: string;
+  readonly restoreIfDbNotExists?: boolean;
+  readonly syncInterval?: string;
+  readonly stateDir?: string;
+  readonly takeOver?: boolean;
+  readonly maxWalSize?: string;
+  readonly maxStaging?: string;
+  readonly enforceRetention?: boolean;
+}
+
+/** The level that was wanted: by the flag, by LOG_LEVEL, or by `otherwise`. Throws `usage/invalid`. */
+export function logLevelOf(
+  { logLevel }: ReplicateFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+  otherwise = "info",
+): string {
+  const text = logLevel ?? environment["LOG_LEVEL"] ?? otherwise;
+  return parseChoiceFlag("log-level", [...logLevels, "warning"], text.toLowerCase());
+}
+
+/** Restores the database if it is not there. A replica without a backup is fine. */
+export async function restoreIfMissing(
+  { path, replica, secrets }: ResolvedOptions,
+  { logger, signal }: { readonly logger: Logger; readonly signal?: AbortSignal },
+): Promise<void> {
+  try {
+    const { txid } = await restore({ replica, secrets, output: path, logger, signal });
+    logger.log("info", "database.restored", { path, txid });
+  } catch (error) {
+    if (!hasCode(error, "replica/empty", "restore/output-exists")) throw error;
+    logger.log("info", "database.not-restored", { path, why: error.message });
+  }
+}
+
+/** A full image if one is wanted, then the last sync of `-once`. */
+export async function finishOnce(
+  engine: RunningEngine,
+  { forceSnapshot }: ReplicateFlags,
+  { first: signal }: StopSignals,
+): Promise<void> {
+  try {
+    if (forceSnapshot === true) await engine.snapshot({ signal });
+  } finally {
+    await engine.stop({ signal });
+  }
+}

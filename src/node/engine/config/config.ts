@@ -1,0 +1,203 @@
+// Reads a configuration file, Litestream's or our own, into what Headwater is to do. The file is read once, at the edge:
+// whoever has a `Config` needs to check nothing.
+import { readFileSync } from "node:fs";
+import { HeadwaterError, messageOf } from "../../../core/base/errors.ts";
+import { nearestOf } from "../../../core/base/nearest.ts";
+import type { Environment } from "../../store/s3-settings.ts";
+import { realPathOf } from "../state-directory.ts";
+import { toEntry } from "./database-config.ts";
+import type { DatabaseConfig, Entry } from "./database-config.ts";
+import { findDatabases } from "./directory.ts";
+import { expandVariables } from "./expand.ts";
+import { configSchema, keyNotes } from "./keys.ts";
+import type { ConfigFile } from "./keys.ts";
+import { Remarks, formatKeyPath } from "./mistakes.ts";
+import type { KeyPath, Remark } from "./mistakes.ts";
+import { sectionAt, walkKeys } from "./schema-walk.ts";
+import { parseYaml } from "./yaml-source.ts";
+
+/** What a configuration file says. */
+export interface Config {
+  readonly path: string;
+  /** In the order of the file; those of a directory as they were found. */
+  readonly databases: readonly DatabaseConfig[];
+  /** Directories of the file in which no database was found. */
+  readonly emptyDirectories: readonly string[];
+  /** The database at an absolute path, also one of a directory that is not there yet. */
+  readonly databaseAt: (path: string) => DatabaseConfig | undefined;
+  readonly exec: string | undefined;
+  readonly logging: {
+    readonly level: string | undefined;
+    readonly type: "text" | "json" | "pretty";
+    readonly stderr: boolean;
+  };
+  /** For the last uploads of all databases together. */
+  readonly shutdownSyncTimeoutMs: number | undefined;
+  readonly warnings: readonly Remark[];
+}
+
+export interface ReadConfigOptions {
+  readonly environment: Environment;
+  /** Replace `$NAME` and `${NAME}` in the text. Default true. */
+  readonly expandEnv?: boolean | undefined;
+  /** An unknown key is a warning. */
+  readonly lenient?: boolean | undefined;
+}
+
+/** Reads and checks the file. Throws `config/invalid` with all its mistakes, each with line and column. */
+export function readConfig(path: string, options: ReadConfigOptions): Config {
+  const { environment, expandEnv = true } = options;
+  const raw = readText(path);
+  const source = parseYaml(path, expandEnv ? expandVariables(raw, environment, process.pid) : raw);
+  const remarks = new Remarks(path, source.positionOf);
+  const file = toFile(source.value ?? {}, remarks, options);
+  remarks.throwMistakes();
+  const entries = (file.dbs ?? []).flatMap(
+    (entry, index) => toEntry(entry, { remarks, at: ["dbs", index], environment, file }) ?? [],
+  );
+  remarks.throwMistakes();
+  const found = entries.flatMap((entry) => databasesOf(entry));
+  checkDistinct(found, remarks);
+  remarks.throwMistakes();
+  const filled = new Set(found.map(({ at }) => at));
+  return Object.freeze({
+    path,
+    databases: Object.freeze(found.map(({ database }) => Object.freeze(database))),
+    emptyDirectories: Object.freeze(
+      entries.flatMap((entry) =>
+        entry.kind === "directory" && !filled.has(entry.at) ? [entry.directory] : [],
+      ),
+    ),
+    databaseAt: (wanted: string) => databaseAt(entries, wanted),
+    exec: file.exec,
+    logging: Object.freeze({
+      level: file.logging?.level,
+      type: file.logging?.type ?? "text",
+      stderr: file.logging?.stderr ?? false,
+    }),
+    shutdownSyncTimeoutMs: file["shutdown-sync-timeout"] || undefined,
+    warnings: Object.freeze(remarks.warnings),
+  });
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new HeadwaterError(
+      "config/invalid",
+      `The configuration file ${path} cannot be read: ${messageOf(error)}. Give its path with -config.`,
+      { data: { path }, cause: error },
+    );
+  }
+}
+
+/** The values of the file by the table of keys. Mistakes go into the remarks; what is returned then must not be used. */
+function toFile(value: unknown, remarks: Remarks, options: ReadConfigOptions): ConfigFile {
+  noteKeys(value, remarks);
+  const parsed = configSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  let unknown = 0;
+  for (const issue of parsed.error.issues) {
+    const at = issue.path.filter((step) => typeof step !== "symbol");
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) {
+        unknown++;
+        remarkUnknown([...at, key], remarks, options);
+        if (options.lenient === true) removeKey(value, at, key);
+      }
+    } else {
+      remarks.mistake(at, problemOf(issue));
+    }
+  }
+  remarks.throwMistakes();
+  return unknown > 0 ? configSchema.parse(value) : {};
+}
+
+/** Warnings for keys without effect, mistakes for refused ones. */
+function noteKeys(value: unknown, remarks: Remarks): void {
+  walkKeys(configSchema, value, (path, schema) => {
+    const note = keyNotes.get(schema);
+    if (note === undefined || note.effect === "used") return true;
+    if (note.effect === "none") remarks.warning(path, `has no effect. ${note.means}`);
+    else remarks.mistake(path, `is refused. ${note.means}`);
+    return false;
+  });
+}
+
+function remarkUnknown(at: KeyPath, remarks: Remarks, { lenient }: ReadConfigOptions): void {
+  const section = Object.keys(sectionAt(configSchema, at.slice(0, -1)));
+  const nearest = nearestOf(String(at.at(-1)), section);
+  const all =
+    section.length > 12
+      ? "docs/configuration.md lists them."
+      : `Known here are ${section.join(", ")}.`;
+  const hint = nearest === undefined ? all : `Did you mean ${nearest}?`;
+  if (lenient === true) remarks.warning(at, `is not a key of this section, and ignored. ${hint}`);
+  else remarks.mistake(at, `is not a key of this section. ${hint}`);
+}
+
+function problemOf(issue: { readonly code: string; readonly message: string }): string {
+  if (issue.code === "custom") return issue.message;
+  const expected = "expected" in issue ? String(issue.expected) : "";
+  const wanted = { string: "a single value", array: "a list", object: "a section of keys" };
+  const name = Object.entries(wanted).find(([type]) => type === expected)?.[1];
+  return name === undefined ? `is wrong: ${issue.message}.` : `must be ${name}.`;
+}
+
+function removeKey(root: unknown, at: KeyPath, key: string): void {
+  let section: unknown = root;
+  for (const step of at) {
+    if (typeof section !== "object" || section === null) return;
+    section = Reflect.get(section, step);
+  }
+  if (typeof section === "object" && section !== null) Reflect.deleteProperty(section, key);
+}
+
+interface Found {
+  readonly at: KeyPath;
+  readonly database: DatabaseConfig;
+}
+
+function databasesOf(entry: Entry): readonly Found[] {
+  const { at } = entry;
+  if (entry.kind === "database") return [{ at, database: entry.database }];
+  return findDatabases(entry.directory, entry).flatMap((path) => {
+    const database = entry.databaseAt(path);
+    return database === undefined ? [] : [{ at, database }];
+  });
+}
+
+/** Two engines on one database, or two databases in one replica, would be two writers of one history. */
+function checkDistinct(found: readonly Found[], remarks: Remarks): void {
+  const seen = new Map<string, KeyPath>();
+  for (const { at, database } of found) {
+    const { path, stateDir, metaPath } = database.options;
+    const claims = [
+      [`database ${realPathOf(path)}`, `is the database of ${path}, which`],
+      [`replica ${database.replicaIdentity}`, `has a replica which`],
+      ...Object.entries({ "state-dir": stateDir, "meta-path": metaPath })
+        .filter(([, directory]) => directory !== undefined)
+        .map(([key, directory]) => [`${key} ${directory}`, `has a ${key} which`] as const),
+    ] as const;
+    for (const [claim, text] of claims) {
+      const before = seen.get(claim);
+      if (before !== undefined)
+        remarks.mistake(at, `${text} ${formatKeyPath(before)} has already. Each needs its own.`);
+      seen.set(claim, at);
+    }
+  }
+}
+
+function databaseAt(entries: readonly Entry[], path: string): DatabaseConfig | undefined {
+  const real = realPathOf(path);
+  for (const entry of entries) {
+    if (entry.kind === "directory") {
+      const database = entry.databaseAt(path);
+      if (database !== undefined) return database;
+    } else if (realPathOf(entry.database.options.path) === real) {
+      return entry.database;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,190 @@
+// One entry of `dbs` as the options of one or more replications.
+import { basename, dirname, join, relative } from "node:path";
+import { localPath } from "../../base/local-path.ts";
+import type { ReplicateOptions } from "../engine-options.ts";
+import { matchesDirectory, patternOf } from "./directory.ts";
+import { globalSettingNames } from "./keys.ts";
+import type { ConfigFile, DatabaseEntry, ReplicaEntry } from "./keys.ts";
+import type { KeyPath, Remarks } from "./mistakes.ts";
+import { toReplicaPlace } from "./replica-url.ts";
+import type { Environment } from "../../store/s3-settings.ts";
+
+/** A database to replicate. */
+export interface DatabaseConfig {
+  readonly options: ReplicateOptions;
+  readonly restoreIfDbNotExists: boolean;
+  /** The same for two databases that would go to the same replica. */
+  readonly replicaIdentity: string;
+}
+
+/** An entry that was read: one database, or a directory of them. */
+export type Entry =
+  | { readonly kind: "database"; readonly at: KeyPath; readonly database: DatabaseConfig }
+  | {
+      readonly kind: "directory";
+      readonly at: KeyPath;
+      readonly directory: string;
+      readonly pattern: RegExp;
+      readonly recursive: boolean;
+      /** The database at a path; `undefined` if it does not belong to this directory. */
+      readonly databaseAt: (path: string) => DatabaseConfig | undefined;
+    };
+
+export interface EntryContext {
+  readonly remarks: Remarks;
+  readonly at: KeyPath;
+  readonly environment: Environment;
+  readonly file: ConfigFile;
+}
+
+/** After a mistake, which is in the remarks, `undefined`. */
+export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | undefined {
+  const { remarks, at } = context;
+  if ((entry.path === undefined) === (entry.dir === undefined)) {
+    remarks.mistake(
+      at,
+      "needs path for one database, or dir for a directory of them, and not both.",
+    );
+    return undefined;
+  }
+  const found = replicaOf(entry, context);
+  if (found === undefined) return undefined;
+  if (found.replica.url !== undefined) {
+    for (const name of ["path", "bucket", "host", "webdav-url"] as const) {
+      if (found.replica[name] === undefined) continue;
+      remarks.mistake([...found.at, name], "and url exclude each other. The URL holds it.");
+      return undefined;
+    }
+  }
+  const replica = withDefaults(found.replica, context.file);
+  const make = (path: string, subpath: string): DatabaseConfig | undefined => {
+    const place = toReplicaPlace(replica, subpath, { ...context, at: found.at });
+    if (place === undefined) return undefined;
+    const { url, secrets, identity } = place;
+    return {
+      options: Object.freeze({
+        path,
+        replica: url,
+        secrets: secrets === undefined ? undefined : Object.freeze(secrets),
+        syncIntervalMs: replica["sync-interval"],
+        stateDir: placeOf(entry["state-dir"], subpath, "headwater"),
+        metaPath: metaPathOf(entry, subpath),
+        takeOver: entry["take-over"],
+        maxWalSizeBytes: entry["max-wal-size"],
+        maxStagingBytes: entry["max-staging"],
+      }),
+      restoreIfDbNotExists: subpath === "" && entry["restore-if-db-not-exists"] === true,
+      replicaIdentity: identity,
+    };
+  };
+  return entry.path === undefined
+    ? toDirectory(entry, context, make)
+    : toDatabase(entry, localPath(entry.path), context, make);
+}
+
+type Make = (path: string, subpath: string) => DatabaseConfig | undefined;
+
+function toDatabase(
+  entry: DatabaseEntry,
+  path: string,
+  { remarks, at }: EntryContext,
+  make: Make,
+): Entry | undefined {
+  for (const name of ["pattern", "recursive", "watch", "meta-dir"] as const) {
+    if (entry[name] !== undefined) remarks.mistake([...at, name], "goes with dir, not with path.");
+  }
+  const database = make(path, "");
+  return database && { kind: "database", at, database };
+}
+
+function toDirectory(
+  entry: DatabaseEntry,
+  { remarks, at }: EntryContext,
+  make: Make,
+): Entry | undefined {
+  const { pattern: glob, recursive = false } = entry;
+  if (glob === undefined) {
+    remarks.mistake(at, 'has dir and needs pattern, the names of the databases: pattern: "*.db".');
+    return undefined;
+  }
+  if (entry.watch === true) {
+    remarks.mistake(
+      [...at, "watch"],
+      "is not in this version: databases are found at the start. Leave it out, and restart after adding one.",
+    );
+    return undefined;
+  }
+  if (entry["meta-dir"] !== undefined && entry["meta-path"] !== undefined) {
+    remarks.mistake([...at, "meta-dir"], "and meta-path exclude each other.");
+  }
+  if (entry["restore-if-db-not-exists"] === true) {
+    remarks.warning([...at, "restore-if-db-not-exists"], "has no effect with dir.");
+  }
+  const pattern = patternOf(glob);
+  if (pattern === undefined) {
+    remarks.mistake([...at, "pattern"], "has a [ without its ].");
+    return undefined;
+  }
+  const directory = localPath(entry.dir ?? "");
+  // Tells the mistakes of the replica now, whatever is in the directory.
+  if (make(join(directory, "x"), "x") === undefined) return undefined;
+  const databaseAt = (path: string): DatabaseConfig | undefined => {
+    const subpath = relative(directory, path);
+    return matchesDirectory(subpath, { pattern, recursive }) ? make(path, subpath) : undefined;
+  };
+  return { kind: "directory", at, directory, pattern, recursive, databaseAt };
+}
+
+function replicaOf(
+  { replica, replicas }: DatabaseEntry,
+  { remarks, at }: EntryContext,
+): { readonly replica: ReplicaEntry; readonly at: KeyPath } | undefined {
+  if (replica !== undefined && replicas !== undefined) {
+    remarks.mistake([...at, "replicas"], "and replica exclude each other.");
+    return undefined;
+  }
+  if (replica !== undefined) return { replica, at: [...at, "replica"] };
+  const [first, ...others] = replicas ?? [];
+  if (first === undefined) {
+    remarks.mistake(at, "needs a replica.");
+    return undefined;
+  }
+  if (others.length > 0) {
+    remarks.mistake(
+      [...at, "replicas"],
+      "must hold exactly one replica in this version. Give the others databases of their own, or leave them out.",
+    );
+    return undefined;
+  }
+  remarks.warning([...at, "replicas"], "is the old form. Write replica, without the list.");
+  return { replica: first, at: [...at, "replicas", 0] };
+}
+
+/** What the replica leaves out comes from the top of the file; a URL names its bucket and host itself. */
+function withDefaults(replica: ReplicaEntry, file: ConfigFile): ReplicaEntry {
+  const inUrl = new Set(replica.url === undefined ? [] : ["bucket", "host", "webdav-url"]);
+  // Two ways to give one key: a replica's own way wins over the other way of the top.
+  for (const [one, other] of [
+    ["sse-customer-key", "sse-customer-key-path"],
+    ["sse-customer-key-path", "sse-customer-key"],
+  ] as const) {
+    if (replica[one] !== undefined) inUrl.add(other);
+  }
+  const defaults = globalSettingNames
+    .filter((name) => !inUrl.has(name))
+    .map((name) => [name, file[name]] as const);
+  return { ...Object.fromEntries(defaults), ...replica };
+}
+
+function metaPathOf(entry: DatabaseEntry, subpath: string): string | undefined {
+  const base = entry["meta-dir"];
+  if (base !== undefined) return join(localPath(base), `${subpath}-litestream`);
+  return placeOf(entry["meta-path"], subpath, "litestream");
+}
+
+/** For a database of a directory, `base` is above one directory for each. */
+function placeOf(base: string | undefined, subpath: string, kind: string): string | undefined {
+  if (base === undefined) return undefined;
+  const root = localPath(base);
+  return subpath === "" ? root : join(root, dirname(subpath), `.${basename(subpath)}-${kind}`);
+}

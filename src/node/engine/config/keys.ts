@@ -1,0 +1,241 @@
+// Every key of the configuration file: those of Litestream 0.5, those that Litestream 0.3 read, and our own. This one
+// table reads the file, and is the source of docs/configuration.md and of the JSON Schema for editors.
+import { z } from "zod";
+import { bytes, choice, duration, flag, integer, positiveDuration, text } from "./kinds.ts";
+
+export interface KeyNote {
+  /** `none`: known, and without effect here; a file that has it gets a warning. `refused`: an error. */
+  readonly effect: "used" | "none" | "refused";
+  /** A sentence: what it does, or why it does nothing. */
+  readonly means: string;
+  /** As one would write it. */
+  readonly fallback?: string;
+}
+
+/** What is to be said of a key, by the schema of its value. */
+export const keyNotes = z.registry<KeyNote>();
+
+function key<T extends z.ZodType>(type: T, note: KeyNote): z.ZodOptional<T> {
+  const schema = type.optional();
+  keyNotes.add(schema, note);
+  return schema;
+}
+
+const used = <T extends z.ZodType>(type: T, means: string, fallback?: string): z.ZodOptional<T> =>
+  key(type, { effect: "used", means, ...(fallback === undefined ? {} : { fallback }) });
+
+const none = <T extends z.ZodType>(type: T, means: string): z.ZodOptional<T> =>
+  key(type, { effect: "none", means });
+
+const otherStore = <T extends z.ZodType>(type: T, store: string): z.ZodOptional<T> =>
+  none(type, `${store}: this version replicates to file and S3.`);
+
+const notYet = "Not in this version.";
+const noLevels = "Files are not merged into levels in this version.";
+const noRetention = "Nothing is deleted from a replica in this version.";
+
+/** Where a replica is reached and how. At the top of the file: for every replica that leaves the key out. */
+const replicaSettings = {
+  "access-key-id": used(text, "S3 access key.", "`AWS_ACCESS_KEY_ID`, then the usual AWS sources"),
+  "secret-access-key": used(text, "S3 secret key.", "`AWS_SECRET_ACCESS_KEY`"),
+  region: used(text, "S3 region.", "asked of AWS; `us-east-1` with an endpoint"),
+  bucket: used(text, "S3 bucket, for a replica without `url`."),
+  endpoint: used(text, "Address of an S3 service other than AWS."),
+  "force-path-style": used(
+    flag,
+    "Bucket in the path, not in the host name.",
+    "true with an endpoint",
+  ),
+  "skip-verify": used(flag, "Do not check the TLS certificate.", "false"),
+  "sign-payload": used(flag, "Sign what is uploaded.", "true"),
+  "require-content-md5": used(flag, "Send Content-MD5 when deleting.", "by service"),
+  "storage-class": used(text, "S3 storage class of new objects."),
+  "part-size": used(
+    bytes({ atLeast: "5MiB" }),
+    "Size of the parts of large uploads, 5 MiB to 5 GiB.",
+    "8MiB",
+  ),
+  concurrency: used(integer({ atLeast: 1 }), "Parts sent at once.", "4"),
+  "sse-customer-algorithm": used(text, "Only AES256.", "AES256 with a key"),
+  "sse-customer-key": used(text, "Key for encryption by S3, 32 bytes in base64."),
+  "sse-customer-key-path": used(text, "File that holds the key for encryption by S3."),
+  "sse-kms-key-id": used(text, "KMS key for encryption by S3."),
+  "sync-interval": used(
+    duration({ atLeastMs: 0 }),
+    "Upload at most this often; 0 = each commit.",
+    "1s",
+  ),
+  "max-sync-ltx-files": none(integer({ atLeast: 0 }), "Uploads are not limited by number."),
+  "auto-recover": none(flag, "Always on: a gap is compared and sent."),
+  "validation-interval": none(duration({ atLeastMs: 0 }), "Litestream does not use it either."),
+  "account-name": otherStore(text, "Azure"),
+  "account-key": otherStore(text, "Azure"),
+  "sas-token": otherStore(text, "Azure"),
+  host: otherStore(text, "SFTP"),
+  user: otherStore(text, "SFTP"),
+  password: otherStore(text, "SFTP"),
+  "key-path": otherStore(text, "SFTP"),
+  "host-key": otherStore(text, "SFTP"),
+  "concurrent-writes": otherStore(flag, "SFTP"),
+  "webdav-url": otherStore(text, "WebDAV"),
+  "webdav-username": otherStore(text, "WebDAV"),
+  "webdav-password": otherStore(text, "WebDAV"),
+  jwt: otherStore(text, "NATS"),
+  seed: otherStore(text, "NATS"),
+  creds: otherStore(text, "NATS"),
+  nkey: otherStore(text, "NATS"),
+  username: otherStore(text, "NATS"),
+  token: otherStore(text, "NATS"),
+  tls: otherStore(flag, "NATS"),
+  "root-cas": otherStore(z.array(text), "NATS"),
+  "client-cert": otherStore(text, "NATS"),
+  "client-key": otherStore(text, "NATS"),
+  "max-reconnects": otherStore(integer({ atLeast: -1 }), "NATS"),
+  "reconnect-wait": otherStore(duration({ atLeastMs: 0 }), "NATS"),
+  timeout: otherStore(duration({ atLeastMs: 0 }), "NATS"),
+  age: key(z.unknown(), {
+    effect: "refused",
+    means:
+      "Encryption with age does not exist in this format; nothing is written in plain text instead.",
+  }),
+  retention: none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${noRetention}`),
+  "retention-check-interval": none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${noRetention}`),
+  "snapshot-interval": none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${notYet}`),
+};
+
+// At the top of a file these names are sections, or belong to 0.3's replicas alone.
+const {
+  retention: _retention,
+  "retention-check-interval": _checkInterval,
+  "snapshot-interval": _snapshotInterval,
+  ...globalSettings
+} = replicaSettings;
+
+const replica = z.strictObject({
+  type: used(
+    choice(["file", "s3", "gs", "abs", "sftp", "webdav", "nats", "oss"]),
+    "Kind of store; the scheme of `url` decides if there is one. This version has file and s3.",
+    "file",
+  ),
+  url: used(text, "Where the replica is: `file:///path` or `s3://bucket/path?options`."),
+  path: used(text, "Directory, or path in the bucket, for a replica without `url`."),
+  name: none(text, "Replicas have no names."),
+  ...replicaSettings,
+});
+
+const snapshot = z.strictObject({
+  interval: none(positiveDuration, "Full images are written when they are needed."),
+  retention: none(positiveDuration, noRetention),
+});
+
+const database = z.strictObject({
+  path: used(text, "The database; it may not exist yet."),
+  dir: used(text, "A directory of databases, looked through at the start; instead of `path`."),
+  pattern: used(text, "With `dir`: names of the databases, such as `*.db`."),
+  recursive: used(flag, "With `dir`: also in the directories below.", "false"),
+  watch: key(flag, {
+    effect: "used",
+    means: "Only false: databases are found at the start.",
+    fallback: "false",
+  }),
+  "meta-path": used(
+    text,
+    "Where a Litestream keeps its state, to be set aside before its replica is continued.",
+    "`.NAME-litestream` beside the database",
+  ),
+  "meta-dir": used(text, "With `dir`: the same, as `META-DIR/RELATIVE-PATH-litestream`."),
+  "state-dir": used(
+    text,
+    "Local state of Headwater; with `dir` a directory for all of them.",
+    "`.NAME-headwater` beside the database",
+  ),
+  "restore-if-db-not-exists": used(flag, "Restore a missing database before the start.", "false"),
+  "take-over": used(flag, "Do not wait for another writer to fall silent.", "false"),
+  "max-wal-size": used(
+    bytes({ atLeast: "1MiB" }),
+    "Size of the WAL above which something is wrong.",
+    "1GiB",
+  ),
+  "max-staging": used(
+    bytes({ atLeast: "1MiB" }),
+    "Size of staged files above which they are merged.",
+    "10GiB",
+  ),
+  replica: used(replica, "The replica."),
+  replicas: used(z.array(replica), "Old form of `replica`: a list of exactly one."),
+  snapshot: none(snapshot, notYet),
+  "monitor-interval": none(duration({ atLeastMs: 0 }), "A commit wakes Headwater at once."),
+  "checkpoint-interval": none(
+    duration({ atLeastMs: 0 }),
+    "The size of the WAL decides, and a minute.",
+  ),
+  "busy-timeout": none(duration({ atLeastMs: 0 }), "Headwater does not wait for locks."),
+  "min-checkpoint-page-count": none(integer({ atLeast: 1 }), "1000, as in Litestream."),
+  "max-checkpoint-page-count": none(integer({ atLeast: 0 }), "Litestream 0.3."),
+  "truncate-page-n": none(integer({ atLeast: 0 }), "The WAL is truncated above 64 MiB."),
+  "max-sync-wal-bytes": none(bytes({ atLeast: "0" }), "Memory does not grow with the WAL."),
+});
+
+/** The whole file. */
+export const configSchema = z.strictObject({
+  dbs: used(z.array(database), "The databases."),
+  exec: used(text, "Command to run; Headwater ends with it. As -exec."),
+  logging: used(
+    z.strictObject({
+      level: used(
+        choice(["trace", "debug", "info", "warn", "warning", "error"]),
+        "Least level of what is logged; LOG_LEVEL and -log-level come first.",
+        "info",
+      ),
+      type: used(
+        choice(["text", "json", "pretty"]),
+        "Lines for people or JSON; pretty is text.",
+        "text",
+      ),
+      stderr: used(flag, "Log to standard error.", "false"),
+      source: none(flag, "Events have names, which say where they come from."),
+    }),
+    "What is logged, and where to.",
+  ),
+  "shutdown-sync-timeout": used(
+    duration({ atLeastMs: 0 }),
+    "The last uploads are given up after this time, all databases together; 0 = the default.",
+    "30s",
+  ),
+  "shutdown-sync-interval": none(positiveDuration, "Retries have their own pace."),
+  levels: none(
+    z.array(z.strictObject({ interval: none(positiveDuration, noLevels) })).max(8),
+    noLevels,
+  ),
+  snapshot: none(snapshot, notYet),
+  validation: none(
+    z.strictObject({ interval: none(duration({ atLeastMs: 0 }), "Use headwater verify.") }),
+    "Use headwater verify.",
+  ),
+  retention: none(z.strictObject({ enabled: none(flag, noRetention) }), noRetention),
+  "l0-retention": none(duration({ atLeastMs: 0 }), noRetention),
+  "l0-retention-check-interval": none(positiveDuration, noRetention),
+  "verify-compaction": none(flag, noLevels),
+  addr: none(text, `Metrics: ${notYet.toLowerCase()}`),
+  socket: none(
+    z.strictObject({
+      enabled: none(flag, notYet),
+      path: none(text, notYet),
+      permissions: none(text, notYet),
+    }),
+    `Control socket: ${notYet.toLowerCase()}`,
+  ),
+  "heartbeat-url": none(text, notYet),
+  "heartbeat-interval": none(duration({ atLeastMs: 60_000 }), notYet),
+  "mcp-addr": none(text, notYet),
+  ...globalSettings,
+});
+
+export type ConfigFile = z.output<typeof configSchema>;
+export type DatabaseEntry = z.output<typeof database>;
+export type ReplicaEntry = z.output<typeof replica>;
+
+/** The names of the settings that a replica takes from the top of the file. */
+// The keys of a constant object of ours.
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+export const globalSettingNames = Object.keys(globalSettings) as (keyof typeof globalSettings)[];
