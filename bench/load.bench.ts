@@ -1,7 +1,8 @@
 // One writer at full speed, about five pages per commit, default automatic checkpoints, in a process of its own, with
 // and without a replicator beside it: pairs in turn, each on a fresh copy of the same database on disk. Writers in
 // `node:sqlite` and in Python (another SQLite), synchronous NORMAL and FULL. After each run with the replicator its
-// replica is restored and compared with the source byte for byte. Arguments: seconds per run (4), pairs (5).
+// replica is restored and compared with the source byte for byte. Arguments: seconds per run (4),
+// pairs (5), and a part of the names of the cases to run ("FULL", "Python, NORMAL").
 import { copyFileSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import type { Child } from "../test/support/children.ts";
@@ -134,6 +135,9 @@ const rows: (readonly string[])[] = [
     "WAL (300 MB)",
   ],
 ];
-for (const one of cases) rows.push(await measure(seed, one));
+const only = process.argv[4] ?? "";
+for (const one of cases) {
+  if (`${one.writer}, ${one.synchronous}`.includes(only)) rows.push(await measure(seed, one));
+}
 printTable(rows);
 console.log("\nEvery restore was identical to its source.");
