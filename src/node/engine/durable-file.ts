@@ -20,6 +20,25 @@ export async function writeDurably(
   await fileSystem.syncDirectory(dirname(path));
 }
 
+/**
+ * Replaces `path` by `bytes` without waiting for the disk: after a power cut the old content may be there, the new, or
+ * none. Only for what may be lost.
+ */
+export async function replaceFile(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+  { ownership }: DurableFileOptions = {},
+): Promise<void> {
+  const temporary = `${path}.tmp`;
+  {
+    await using file = await fileSystem.open(temporary, "create");
+    if (ownership !== undefined) await file.setOwnership(ownership);
+    await file.write(bytes, 0);
+  }
+  await fileSystem.rename(temporary, path);
+}
+
 /** Writes and fsyncs `path` in place. Only for a name that means nothing until another file exists. */
 export async function writeSynced(
   fileSystem: FileSystem,

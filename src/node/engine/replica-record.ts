@@ -1,11 +1,12 @@
 // `replicas/<hash of URL>.json`: the last object that a replica acknowledged. A lower bound, written after each
-// acknowledged put, so a crash between put and record leaves it one behind; create-only puts find that out.
+// acknowledged put, so a crash between put and record leaves it one behind, and a power cut perhaps more: it is not
+// worth a sync of the disk. What is missing in it is found by create-only puts or by listing.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import { formatTxid, parseTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import { encodeJson, readJson, writeDurably } from "./durable-file.ts";
+import { encodeJson, readJson, replaceFile, writeDurably } from "./durable-file.ts";
 import type { StateOwnership } from "./state-directory.ts";
 
 export interface ReplicaRecord {
@@ -54,6 +55,7 @@ export class ReplicaRecordFile {
     return this.#record;
   }
 
+  /** Records an acknowledged object. May be lost in a power cut, never in a crash of this process. */
   async write(record: ReplicaRecord): Promise<void> {
     const { fileSystem, ownership, url } = this.#options;
     const value = {
@@ -64,7 +66,7 @@ export class ReplicaRecordFile {
       sizeBytes: record.sizeBytes,
       etag: record.etag,
     };
-    await writeDurably(fileSystem, this.#path, encodeJson(value), { ownership: ownership.file });
+    await replaceFile(fileSystem, this.#path, encodeJson(value), { ownership: ownership.file });
     this.#record = record;
   }
 
