@@ -1,10 +1,19 @@
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+// Tests start hundreds of child processes from the sources; with a cache each is up three times as fast.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(
+  new URL("node_modules/.cache/headwater-compile", import.meta.url),
+);
 
 /** Tests by what they need: nothing (node), real servers (service), long time (slow). */
 const unitExcludes = ["**/*.service.test.ts", "**/*.slow.test.ts", "**/node_modules/**", "dist/**"];
 
 export default defineConfig({
   test: {
+    // Most tests wait for children and disks, so no core is left for the runner itself.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {

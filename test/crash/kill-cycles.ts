@@ -14,10 +14,14 @@ import { restore } from "../../src/node/restore/restore.ts";
 export interface KillCyclesOptions {
   readonly cycles: number;
   readonly seed: number;
+  /** Every restore point is proved in the end, so their number, and that of their rows, is what the test costs. */
+  readonly commitsPerSecond: number;
+  readonly syncIntervalMs: number;
 }
 
 /** Kills the engine at a random moment or before a random call to the file system; returns the number of restore points. */
-export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promise<number> {
+export async function runKillCycles(options: KillCyclesOptions): Promise<number> {
+  const { cycles, seed, commitsPerSecond, syncIntervalMs } = options;
   using directory = temporaryDirectory();
   const random = createSeededRandom(seed);
   const path = directory.file("app.db");
@@ -25,7 +29,7 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
   await using load = startLoad({
     path,
     seed,
-    commitsPerSecond: 400,
+    commitsPerSecond,
     pagesPerCommit: 4,
     rough: true,
     reportMs: 0,
@@ -35,14 +39,14 @@ export async function runKillCycles({ cycles, seed }: KillCyclesOptions): Promis
   const acknowledged: { txid: string; seq: number }[] = [];
   for (let cycle = 0; cycle < cycles; cycle++) {
     const atCall = random.float() < 0.7 ? 1 + Math.floor(random.float() * 120) : undefined;
-    const options: EngineChildOptions = {
+    const engineOptions: EngineChildOptions = {
       path,
       replica,
-      syncIntervalMs: 0,
+      syncIntervalMs,
       killAtCall: atCall,
       logs: false,
     };
-    await using engine = startEngineChild(options);
+    await using engine = startEngineChild(engineOptions);
     const kill = async (): Promise<void> => {
       await engineReady(engine);
       if (random.float() < 0.5) {

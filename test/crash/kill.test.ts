@@ -4,6 +4,11 @@ import { runKillCycles } from "./kill-cycles.ts";
 const seed = Number(process.env["HEADWATER_SEED"] ?? Date.now() % 1_000_000);
 
 test(`20 kills under load lose and alter nothing (HEADWATER_SEED=${seed})`, async () => {
-  const points = await runKillCycles({ cycles: 20, seed });
+  const points = await runKillCycles({
+    cycles: 20,
+    seed,
+    commitsPerSecond: 150,
+    syncIntervalMs: 20,
+  });
   expect(points).toBeGreaterThan(20);
 });
