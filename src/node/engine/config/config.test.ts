@@ -77,6 +77,13 @@ dbs:
 
 describe("a whole file", () => {
   const config = readConfigText(full);
+  const retention = {
+    levels: [30_000, 300_000],
+    snapshotIntervalMs: 24 * 3600_000,
+    snapshotRetentionMs: 168 * 3600_000,
+    l0RetentionMs: 300_000,
+    retentionEnabled: true,
+  };
 
   test("gives each database its options", () => {
     expect(config.databases.map(({ options }) => options)).toEqual([
@@ -88,8 +95,9 @@ describe("a whole file", () => {
         secrets: { accessKeyId: "AKID", secretAccessKey: "s3cr3t-value" },
         syncIntervalMs: 10_000,
         metaPath: "/var/lib/litestream/app",
+        ...retention,
       },
-      { path: "/var/lib/two.db", replica: "file:///var/backups/two" },
+      { path: "/var/lib/two.db", replica: "file:///var/backups/two", ...retention },
       {
         path: "/var/lib/three.db",
         replica: "s3://bucket/three?endpoint=https://x.example&part-size=6000000&region=us-east-2",
@@ -98,6 +106,7 @@ describe("a whole file", () => {
         takeOver: true,
         maxWalSizeBytes: 2 * 1024 ** 3,
         maxStagingBytes: 500e6,
+        ...retention,
       },
     ]);
     expect(config.databases.map(({ restoreIfDbNotExists }) => restoreIfDbNotExists)).toEqual([
@@ -117,11 +126,7 @@ describe("a whole file", () => {
     expect(warningsOf(config)).toEqual([
       "2:1: addr has no effect. Metrics: not in this version.",
       "6:1: socket has no effect. Control socket: not in this version.",
-      "7:1: levels has no effect. Files are not merged into levels in this version.",
-      "10:1: snapshot has no effect. Not in this version.",
       "13:1: validation has no effect. Use headwater verify.",
-      "15:1: l0-retention has no effect. Nothing is deleted from a replica in this version.",
-      "16:1: retention has no effect. Nothing is deleted from a replica in this version.",
       "17:1: heartbeat-url has no effect. Not in this version.",
       "18:1: heartbeat-interval has no effect. Not in this version.",
       "28:5: dbs[0].monitor-interval has no effect. A commit wakes Headwater at once.",
@@ -129,8 +134,8 @@ describe("a whole file", () => {
       "30:5: dbs[0].busy-timeout has no effect. Headwater does not wait for locks.",
       "31:5: dbs[0].min-checkpoint-page-count has no effect. 1000, as in Litestream.",
       "43:5: dbs[1].replicas is the old form. Write replica, without the list.",
-      "45:9: dbs[1].replicas[0].retention has no effect. Litestream 0.3. Nothing is deleted from a replica in this version.",
-      "46:9: dbs[1].replicas[0].snapshot-interval has no effect. Litestream 0.3. Not in this version.",
+      "45:9: dbs[1].replicas[0].retention has no effect. Litestream 0.3. Write snapshot and retention at the top of the file.",
+      "46:9: dbs[1].replicas[0].snapshot-interval has no effect. Litestream 0.3. Write snapshot and retention at the top of the file.",
       "47:9: dbs[1].replicas[0].validation-interval has no effect. Litestream does not use it either.",
     ]);
   });

@@ -72,6 +72,7 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
         takeOver: entry["take-over"],
         maxWalSizeBytes: entry["max-wal-size"],
         maxStagingBytes: entry["max-staging"],
+        ...retentionOf(entry, context.file),
       }),
       restoreIfDbNotExists: subpath === "" && entry["restore-if-db-not-exists"] === true,
       replicaIdentity: identity,
@@ -80,6 +81,23 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
   return entry.path === undefined
     ? toDirectory(entry, context, make)
     : toDatabase(entry, localPath(entry.path), context, make);
+}
+
+/** How long the history of a database is kept, and in which steps. */
+function retentionOf(
+  { snapshot }: DatabaseEntry,
+  file: ConfigFile,
+): Pick<
+  ReplicateOptions,
+  "levels" | "snapshotIntervalMs" | "snapshotRetentionMs" | "l0RetentionMs" | "retentionEnabled"
+> {
+  return {
+    levels: file.levels?.flatMap(({ interval }) => interval ?? []),
+    snapshotIntervalMs: snapshot?.interval ?? file.snapshot?.interval,
+    snapshotRetentionMs: snapshot?.retention ?? file.snapshot?.retention,
+    l0RetentionMs: file["l0-retention"],
+    retentionEnabled: file.retention?.enabled,
+  };
 }
 
 type Make = (path: string, subpath: string) => DatabaseConfig | undefined;

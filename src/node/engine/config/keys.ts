@@ -31,8 +31,7 @@ const otherStore = <T extends z.ZodType>(type: T, store: string): z.ZodOptional<
   none(type, `${store}: this version replicates to file and S3.`);
 
 const notYet = "Not in this version.";
-const noLevels = "Files are not merged into levels in this version.";
-const noRetention = "Nothing is deleted from a replica in this version.";
+const oldRetention = "Litestream 0.3. Write snapshot and retention at the top of the file.";
 
 /** Where a replica is reached and how. At the top of the file: for every replica that leaves the key out. */
 const replicaSettings = {
@@ -98,9 +97,9 @@ const replicaSettings = {
     means:
       "Encryption with age does not exist in this format; nothing is written in plain text instead.",
   }),
-  retention: none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${noRetention}`),
-  "retention-check-interval": none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${noRetention}`),
-  "snapshot-interval": none(duration({ atLeastMs: 0 }), `Litestream 0.3. ${notYet}`),
+  retention: none(duration({ atLeastMs: 0 }), oldRetention),
+  "retention-check-interval": none(duration({ atLeastMs: 0 }), oldRetention),
+  "snapshot-interval": none(duration({ atLeastMs: 0 }), oldRetention),
 };
 
 // At the top of a file these names are sections, or belong to 0.3's replicas alone.
@@ -124,8 +123,12 @@ const replica = z.strictObject({
 });
 
 const snapshot = z.strictObject({
-  interval: none(positiveDuration, "Full images are written when they are needed."),
-  retention: none(positiveDuration, noRetention),
+  interval: used(positiveDuration, "How often a full image is put, if anything changed.", "24h"),
+  retention: used(
+    positiveDuration,
+    "Full images older than this are deleted, with the history before them.",
+    "24h",
+  ),
 });
 
 const database = z.strictObject({
@@ -163,7 +166,7 @@ const database = z.strictObject({
   ),
   replica: used(replica, "The replica."),
   replicas: used(z.array(replica), "Old form of `replica`: a list of exactly one."),
-  snapshot: none(snapshot, notYet),
+  snapshot: used(snapshot, "Of this database alone.", "that of the file"),
   "monitor-interval": none(duration({ atLeastMs: 0 }), "A commit wakes Headwater at once."),
   "checkpoint-interval": none(
     duration({ atLeastMs: 0 }),
@@ -203,19 +206,38 @@ export const configSchema = z.strictObject({
     "30s",
   ),
   "shutdown-sync-interval": none(positiveDuration, "Retries have their own pace."),
-  levels: none(
-    z.array(z.strictObject({ interval: none(positiveDuration, noLevels) })).max(8),
-    noLevels,
+  levels: used(
+    z
+      .array(
+        z.strictObject({
+          interval: used(positiveDuration, "How often the level is made from the one below."),
+        }),
+      )
+      .max(8),
+    "Levels 1, 2, ... into which files are merged; replaces the whole default list.",
+    "30s, 5m, 1h",
   ),
-  snapshot: none(snapshot, notYet),
+  snapshot: used(snapshot, "Full images of every database."),
   validation: none(
     z.strictObject({ interval: none(duration({ atLeastMs: 0 }), "Use headwater verify.") }),
     "Use headwater verify.",
   ),
-  retention: none(z.strictObject({ enabled: none(flag, noRetention) }), noRetention),
-  "l0-retention": none(duration({ atLeastMs: 0 }), noRetention),
-  "l0-retention-check-interval": none(positiveDuration, noRetention),
-  "verify-compaction": none(flag, noLevels),
+  retention: used(
+    z.strictObject({
+      enabled: used(flag, "False: nothing is ever deleted from a replica.", "true"),
+    }),
+    "Whether what is old is deleted.",
+  ),
+  "l0-retention": used(
+    duration({ atLeastMs: 0 }),
+    "Level-0 files older than this are deleted once level 1 holds them; 0 = never.",
+    "5m",
+  ),
+  "l0-retention-check-interval": none(
+    positiveDuration,
+    "A file is looked at when it is old enough.",
+  ),
+  "verify-compaction": none(flag, "Every merged file is verified."),
   addr: none(text, `Metrics: ${notYet.toLowerCase()}`),
   socket: none(
     z.strictObject({
