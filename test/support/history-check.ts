@@ -26,7 +26,7 @@ export interface RestorePoint {
 }
 
 /** Opens the store of a replica the way the product does. */
-export function openReplicaStore(url: string): Promise<ObjectStore> {
+function openReplicaStore(url: string): Promise<ObjectStore> {
   return openStore(url, {
     clock: systemClock,
     random: systemRandom,

@@ -78,7 +78,7 @@ export async function decodeWhole(
 }
 
 /** Reads a reader to its end. */
-export async function readWhole(reader: LtxReader): Promise<WholeLtx> {
+async function readWhole(reader: LtxReader): Promise<WholeLtx> {
   const { pageSize } = reader.header;
   const pageByPgno = new Map<number, Uint8Array>();
   const checksumByPgno = new Map<number, bigint>();
