@@ -41,3 +41,18 @@ export function systemEnvironment(logger: Logger = silentLogger): Environment {
     },
   };
 }
+
+export interface OpenReplicaStoreOptions extends OpenReplicaOptions {
+  readonly logger?: Logger | undefined;
+}
+
+/**
+ * The store of a replica by its URL, `file://` or `s3://`, for the functions of `headwater/replica`. Makes no request;
+ * what does not answer is tried again. Throws `store/url`. Dispose it.
+ */
+export function openReplicaStore(
+  url: string,
+  { logger, ...options }: OpenReplicaStoreOptions = {},
+): Promise<ObjectStore> {
+  return systemEnvironment(logger).openReplica(url, options);
+}
