@@ -17,4 +17,5 @@ export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
 export type { StoreSecrets } from "./node/store/store-secrets.ts";
 export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";
 export type { FileFinding } from "./node/restore/level-states.ts";
+export { type OpenReplicaStoreOptions, openReplicaStore } from "./node/restore/environment.ts";
 export { type VerifyOptions, type VerifyResult, verify } from "./node/restore/verify.ts";
