@@ -17,13 +17,16 @@ export interface KillPointsOptions {
   readonly engine?: Partial<EngineChildOptions> | undefined;
 }
 
-/** Dies again and again on one database that goes on. Returns the number of deaths. */
+/**
+ * Dies again and again on one database that goes on. Returns the number of deaths. After each an engine that lives brings
+ * the state in order: what is left lying would cost the next one calls, and their number would never be reached.
+ */
 export async function dieRepeatedly(scene: Scene, options: KillPointsOptions): Promise<number> {
   for (let call = options.from, deaths = 0; ; call += options.step, deaths++) {
+    if (deaths > 0) await live(scene, options.engine ?? {});
     await scene.app.ledger(2, { seed: call });
-    const hasSurvived = await runDoomed(scene, { ...options.engine, killAtCall: call }, () =>
-      scene.app.ledger(1),
-    );
+    const doomed = { levels: [], ...options.engine, killAtCall: call };
+    const hasSurvived = await runDoomed(scene, doomed, () => scene.app.ledger(1));
     if (hasSurvived) return deaths;
   }
 }
@@ -35,7 +38,7 @@ export async function dieFromPrepared(
 ): Promise<number> {
   for (let call = from, deaths = 0; ; call += step, deaths++) {
     await using scene = Scene.copyOf(prepared);
-    const hasSurvived = await runDoomed(scene, { ...engine, killAtCall: call });
+    const hasSurvived = await runDoomed(scene, { levels: [], ...engine, killAtCall: call });
     await finish(scene, engine).catch((error: unknown) => {
       throw new Error(`killed before call ${call}`, { cause: error });
     });
@@ -50,30 +53,36 @@ async function runDoomed(
   work: () => Promise<unknown> = async () => undefined,
 ): Promise<boolean> {
   await using engine: Child = scene.engine(options);
-  const live = async (): Promise<void> => {
+  const run = async (): Promise<void> => {
     await engineReady(engine);
     await work();
     await syncEngine(engine);
     await stopEngine(engine);
   };
-  await Promise.race([engine.exited, live()]).catch(() => undefined);
+  await Promise.race([engine.exited, run()]).catch(() => undefined);
   const { code, signal } = await engine.exited;
   if (signal === "SIGKILL") return false;
   if (code !== 0) throw new Error(`it failed:\n${engine.lines.join("\n")}\n${engine.stderr}`);
   return true;
 }
 
-/** Another engine, in this process; nobody else is at work. */
-async function finish(scene: Scene, { takeOver }: Partial<EngineChildOptions>): Promise<void> {
+/** Another engine, in this process: starts, syncs and stops. */
+async function live(scene: Scene, { takeOver }: Partial<EngineChildOptions>): Promise<void> {
   const { path, replica } = scene;
   const { signal } = new AbortController();
-  const options = resolveOptions({ path, replica, takeOver });
+  const options = resolveOptions({ path, replica, takeOver, levels: [] });
   const engine = await startEngine(options, { logger: silentLogger }, { signal });
   try {
     await engine.sync();
   } finally {
     await engine.stop({ signal });
   }
+}
+
+/** What the next engine makes of it is the source. */
+async function finish(scene: Scene, engine: Partial<EngineChildOptions>): Promise<void> {
+  const { path } = scene;
+  await live(scene, engine);
   const points = await scene.history();
   if (points.at(-1)?.sha256 !== (await sha256OfFile(path)))
     throw new Error("the newest restore point is not the source");
