@@ -102,7 +102,8 @@ class WakeUp implements AsyncDisposable {
           await nextTurn();
         }
       }
-      await this.#rest(stepMs);
+      if (stepMs > followStepMs) await this.#restUnlessEvent(stepMs);
+      else await this.#rest(stepMs);
       if (this.#signal.aborted) return;
       const hasSeen = check();
       const [firstMs = -Infinity] = seenAtMs;
@@ -147,6 +148,20 @@ class WakeUp implements AsyncDisposable {
       await this.#options.clock.sleep(ms, { signal: this.#signal });
     } catch (error) {
       if (!this.#signal.aborted) throw error;
+    }
+  }
+
+  /** The next commit is not kept waiting by what the one before still has to be looked after. */
+  async #restUnlessEvent(ms: number): Promise<void> {
+    const event = new AbortController();
+    this.#wake = () => event.abort();
+    try {
+      const signal = AbortSignal.any([this.#signal, event.signal]);
+      await this.#options.clock.sleep(ms, { signal });
+    } catch (error) {
+      if (!event.signal.aborted && !this.#signal.aborted) throw error;
+    } finally {
+      this.#wake = undefined;
     }
   }
 
