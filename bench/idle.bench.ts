@@ -5,12 +5,13 @@
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as pause } from "node:timers/promises";
 import { temporaryDirectory } from "../test/support/temporary.ts";
+import { numberArgument } from "./support/arguments.ts";
 import { processTree, processorMs } from "./support/processes.ts";
 import { buildProduct, startReplicating } from "./support/product.ts";
 import { formatMs } from "./support/statistics.ts";
 import { printTable } from "./support/table.ts";
 
-const seconds = Number(process.argv[2] ?? 60);
+const seconds = numberArgument(0, 60);
 
 buildProduct();
 using directory = temporaryDirectory();

@@ -10,12 +10,13 @@ import { liveImage, sha256OfFile } from "../test/support/live-image.ts";
 import { loadResult, startLoad, startPythonLoad } from "../test/support/load.ts";
 import type { LoadOptions, LoadResult } from "../test/support/load.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
+import { numberArgument } from "./support/arguments.ts";
 import { median } from "./support/compare.ts";
 import { buildProduct, runHeadwater, startReplicating } from "./support/product.ts";
 import { formatMs, formatRatio } from "./support/statistics.ts";
 import { printTable } from "./support/table.ts";
 
-const [seconds, pairs] = [Number(process.argv[2] ?? 4), Number(process.argv[3] ?? 5)];
+const [seconds, pairs] = [numberArgument(0, 4), numberArgument(1, 5)];
 
 interface Case {
   readonly writer: "node:sqlite" | "Python";
