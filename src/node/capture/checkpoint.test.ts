@@ -12,8 +12,9 @@ import {
   table,
   takeImage,
 } from "../../../test/support/capture-fixture.ts";
+import { Child } from "../../../test/support/children.ts";
 import { AppliedImage } from "../../../test/support/applied-image.ts";
-import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
+import { hasPython, SqliteProcess } from "../../../test/support/sqlite-process.ts";
 
 describe("the guard", () => {
   it("keeps everybody from resetting the WAL while something is pending, and survives our checkpoints", async () => {
@@ -108,6 +109,30 @@ describe("a checkpoint", () => {
     await setup.app.exec(insertBlob(50_000));
     await setup.expectTruth();
   });
+
+  it.skipIf(!hasPython)(
+    "waits for a checkpoint of somebody else, and then does its own",
+    async () => {
+      using fixture = new CaptureFixture();
+      await using app = new SqliteProcess(fixture.path);
+      await app.exec(`PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; ${table}`);
+      // Holds SQLite's checkpoint lock, byte 121 of the wal-index.
+      const holdLock = `import fcntl, sys; f = open(sys.argv[1], "r+b")
+fcntl.lockf(f, fcntl.LOCK_EX, 1, 121); print("locked", flush=True); sys.stdin.read()`;
+      await using holder = new Child("python3", ["-c", holdLock, `${fixture.path}-shm`]);
+      let waits = 0;
+      const sleep = async (): Promise<void> => {
+        if (++waits === 3) await holder.end();
+      };
+      await using capture = await fixture.open({ clock: { ...hastyClock, sleep } });
+      await app.exec(insertBlob(6_000_000));
+      await holder.line((line) => line === "locked");
+      const outcome = await capture.checkpoint({ mode: "passive", drain: noDrain });
+      expect(outcome).toMatchObject({ complete: true });
+      expect(waits).toBe(3);
+      expect(capture.capture().transactions).toBe(1);
+    },
+  );
 
   it("does what it can beside a long reader, and the rest later", async () => {
     using fixture = new CaptureFixture();

@@ -13,7 +13,11 @@ const maxRounds = 20;
 const maxTailFrames = 1000;
 /** On a slow disk a fast writer leaves more in every round. Then a longer lock is better than a WAL without end. */
 const patientRounds = 8;
-const impatientTailFrames = 4000;
+const impatientTailFrames = 2000;
+/** Frames that may be there once the lock is held: a fast writer goes on while we sync and wait for it. */
+const lockedFactor = 4;
+/** An application that checkpoints after its commits is at it much of the time, for a moment each. */
+const busyRestMs = 10;
 /** How long to try for the write lock. */
 const lockBudgetMs = 1000;
 
@@ -41,30 +45,35 @@ export async function runCheckpoint(
     tracker.advance();
     const tailLimit = round < patientRounds ? maxTailFrames : impatientTailFrames;
     if (tracker.tailFrames > tailLimit) {
-      if (!backfill(parts)) break;
+      const result = backfill(parts);
+      if (result === "stuck") break;
+      if (result === "busy") await parts.clock.sleep(busyRestMs, options);
       continue;
     }
     // Pay for the slow part of the checkpoint's own syncs before anybody waits for it.
     await files.sync();
-    const outcome = await seal(parts, { ...options, tailLimit: 2 * tailLimit });
-    if (outcome !== "too much") return outcome;
+    const outcome = await seal(parts, { ...options, tailLimit: lockedFactor * tailLimit });
+    if (outcome === "busy") await parts.clock.sleep(busyRestMs, options);
+    else if (outcome !== "too much") return outcome;
   }
   return partial(tracker);
 }
 
-/** One bulk round: everything committed so far goes into the database file. `false` if nothing went. */
-function backfill({ handOver, tracker }: CheckpointParts): boolean {
+/** One bulk round: everything committed so far goes into the database file, by us or by whom we find at it. */
+function backfill({ handOver, tracker }: CheckpointParts): "done" | "busy" | "stuck" {
   const before = backfilledFrames(tracker);
-  if (!handOver.move({ checkpoint: true })) return false;
+  const move = handOver.move({ checkpoint: true });
+  if (move === "kept") return "stuck";
   tracker.advance();
-  return backfilledFrames(tracker) > before;
+  if (move === "busy") return "busy";
+  return backfilledFrames(tracker) > before ? "done" : "stuck";
 }
 
 /** The tail, under the write lock. */
 async function seal(
   parts: CheckpointParts,
   options: CheckpointOptions & { readonly tailLimit: number },
-): Promise<CheckpointOutcome | "too much" | undefined> {
+): Promise<CheckpointOutcome | "too much" | "busy" | undefined> {
   const { clock, guard, tracker } = parts;
   const isLocked = await guard.lockWriters({
     clock,
@@ -93,9 +102,9 @@ async function seal(
   } finally {
     guard.unlockWriters();
   }
+  if (report?.isBusy) return "busy";
   const writeLockMs = clock.monotonicMs() - lockedAtMs;
-  const isComplete =
-    report !== undefined && !report.isBusy && report.walFrames === report.backfilledFrames;
+  const isComplete = report !== undefined && report.walFrames === report.backfilledFrames;
   // Refused by SQLite, harmlessly, if a commit slipped in or a reader still needs the frames.
   const isTruncated = options.mode === "truncate" && isComplete && guard.truncate();
   tracker.advance();

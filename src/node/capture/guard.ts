@@ -33,6 +33,12 @@ const restMs = 1;
 /** A new read transaction can fail for moments while another process recovers the wal-index. */
 const retakeAttempts = 2000;
 
+/**
+ * Whoever checkpoints next copies all that R's old mark held back. Waiting in a tight loop makes that us: an application
+ * that finds it in a commit would have to copy it there.
+ */
+const checkpointAttempts = 500;
+
 /** Holds both connections of an attachment. */
 export class Guard {
   readonly #reader: DatabaseSync;
@@ -128,7 +134,7 @@ export class Guard {
     let report: CheckpointReport | undefined;
     let failure: unknown;
     try {
-      if (checkpoint) report = runCheckpoint(this.#reader, "PASSIVE");
+      if (checkpoint) report = checkpointSoon(this.#reader);
     } catch (error) {
       failure = error;
     }
@@ -193,6 +199,14 @@ export class Guard {
       before.salt2 === after.salt2 &&
       after.backfilledFrames < before.frameCount;
     this.#mayBeOnMarkZero = !isSurelyAboveZero;
+  }
+}
+
+/** Tries again at once while somebody else is checkpointing. */
+function checkpointSoon(connection: DatabaseSync): CheckpointReport {
+  for (let attempt = 1; ; attempt++) {
+    const report = runCheckpoint(connection, "PASSIVE");
+    if (!report.isBusy || attempt >= checkpointAttempts) return report;
   }
 }
 

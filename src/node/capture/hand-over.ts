@@ -1,9 +1,12 @@
 // Moving R's guard, make before break: W guards while R lets go and takes a new one.
-import type { Guard } from "./guard.ts";
+import type { CheckpointReport, Guard } from "./guard.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** Bytes of images that may be read into memory to let go of the WAL. */
 export const maxTailBytes = 8 << 20;
+
+/** `kept`: the guard is where it was. `busy`: it moved, but somebody else was checkpointing. */
+export type Move = "moved" | "busy" | "kept";
 
 /** Hand-overs of one attachment. */
 export class HandOver {
@@ -18,27 +21,28 @@ export class HandOver {
     this.#isBatchOut = isBatchOut;
   }
 
-  /** Moves the guard to what is committed now, with a PASSIVE checkpoint in between if asked to. `false` if it could not. */
-  move({ checkpoint }: { readonly checkpoint: boolean }): boolean {
-    if (!this.#guard.double()) return false;
+  /** Moves the guard to what is committed now, with a PASSIVE checkpoint in between if asked to. */
+  move({ checkpoint }: { readonly checkpoint: boolean }): Move {
+    if (!this.#guard.double()) return "kept";
+    let report: CheckpointReport | undefined;
     try {
       // Without R, W's snapshot bounds what is backfilled, hence what can be reset. All of it must have been noted.
       if (this.#tracker.advance() !== "complete") {
         this.#guard.undouble();
-        return false;
+        return "kept";
       }
     } catch (error) {
       this.#guard.undouble();
       throw error;
     }
     try {
-      this.#guard.swap({ checkpoint });
+      report = this.#guard.swap({ checkpoint });
     } finally {
       // A failed checkpoint leaves R on a new guard all the same.
       this.#tracker.guardTaken(this.#guard);
       this.finish();
     }
-    return true;
+    return report?.isBusy ? "busy" : "moved";
   }
 
   /**
