@@ -146,7 +146,7 @@ describe("headwater replicate with a configuration file", () => {
     const script = directory.file("app.mjs");
     writeFileSync(
       script,
-      `import { DatabaseSync } from "node:sqlite"; new DatabaseSync(${JSON.stringify(path)}).exec("INSERT INTO t VALUES(2)"); process.exit(5);`,
+      `import { DatabaseSync } from "node:sqlite"; new DatabaseSync(${JSON.stringify(path)}).exec("PRAGMA busy_timeout=10000; INSERT INTO t VALUES(2)"); process.exit(5);`,
     );
     const config = configFor(directory, ["a"], `exec: "'${process.execPath}' '${script}'"\n`);
     await headwater(["replicate", "-once", "-config", config]).success();
@@ -155,7 +155,8 @@ describe("headwater replicate with a configuration file", () => {
     // The command writes at once, so what is here is not what the replica holds: another writer might be at work.
     const flags = ["-restore-if-db-not-exists", "-take-over"];
     await using child = headwater(["replicate", "-config", config, ...flags]);
-    expect(await outcome(child)).toMatchObject({ code: 5 });
+    const { code, stderr } = await outcome(child);
+    expect({ code, stderr }).toEqual({ code: 5, stderr: expect.any(String) });
     expect(await restored(directory, config, "a")).toEqual([1, 2]);
   });
 

@@ -162,7 +162,8 @@ describe("-exec", () => {
     using directory = temporaryDirectory();
     const path = directory.file("app.db");
     const script = directory.file("app.mjs");
-    const statements = "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1),(2)";
+    const statements =
+      "PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1),(2)";
     writeFileSync(
       script,
       `import { DatabaseSync } from "node:sqlite"; new DatabaseSync(${JSON.stringify(path)}).exec(${JSON.stringify(statements)}); process.exit(7);`,
