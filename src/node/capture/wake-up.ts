@@ -143,11 +143,11 @@ class WakeUp implements AsyncDisposable {
     }
   }
 
-  async #rest(ms: number): Promise<void> {
+  async #rest(ms: number, signal = this.#signal): Promise<void> {
     try {
-      await this.#options.clock.sleep(ms, { signal: this.#signal });
+      await this.#options.clock.sleep(ms, { signal });
     } catch (error) {
-      if (!this.#signal.aborted) throw error;
+      if (!signal.aborted) throw error;
     }
   }
 
@@ -155,14 +155,8 @@ class WakeUp implements AsyncDisposable {
   async #restUnlessEvent(ms: number): Promise<void> {
     const event = new AbortController();
     this.#wake = () => event.abort();
-    try {
-      const signal = AbortSignal.any([this.#signal, event.signal]);
-      await this.#options.clock.sleep(ms, { signal });
-    } catch (error) {
-      if (!event.signal.aborted && !this.#signal.aborted) throw error;
-    } finally {
-      this.#wake = undefined;
-    }
+    await this.#rest(ms, AbortSignal.any([this.#signal, event.signal]));
+    this.#wake = undefined;
   }
 
   async #nextEvent(): Promise<void> {
