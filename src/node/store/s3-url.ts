@@ -3,7 +3,8 @@
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { nearestOf } from "../../core/base/nearest.ts";
 
-const parameterNames = [
+/** Parameters that may be seen: they also go into logs and the state directory. */
+export const plainS3Parameters = [
   "endpoint",
   "region",
   "force-path-style",
@@ -14,10 +15,10 @@ const parameterNames = [
   "part-size",
   "concurrency",
   "sse-customer-algorithm",
-  "sse-customer-key",
-  "sse-customer-key-md5",
   "sse-kms-key-id",
 ] as const;
+
+const parameterNames = [...plainS3Parameters, "sse-customer-key", "sse-customer-key-md5"] as const;
 
 export type S3ParameterName = (typeof parameterNames)[number];
 

@@ -5,6 +5,7 @@ import { messageOf } from "../../../core/base/errors.ts";
 import { localPath } from "../../base/local-path.ts";
 import { toS3Settings } from "../../store/s3-settings.ts";
 import type { Environment } from "../../store/s3-settings.ts";
+import { plainS3Parameters } from "../../store/s3-url.ts";
 import type { StoreSecrets } from "../../store/store-secrets.ts";
 import type { ReplicaEntry } from "./keys.ts";
 import type { KeyPath, Remarks } from "./mistakes.ts";
@@ -124,20 +125,7 @@ function s3Address(
 
 /** What may stand in a URL, and so in the state directory. */
 function s3Parameters(entry: ReplicaEntry): readonly (readonly [string, string])[] {
-  const names = [
-    "endpoint",
-    "region",
-    "force-path-style",
-    "skip-verify",
-    "sign-payload",
-    "require-content-md5",
-    "storage-class",
-    "part-size",
-    "concurrency",
-    "sse-customer-algorithm",
-    "sse-kms-key-id",
-  ] as const;
-  return names.flatMap((name) => {
+  return plainS3Parameters.flatMap((name) => {
     const value = entry[name];
     return value === undefined ? [] : [[name, String(value)] as const];
   });
