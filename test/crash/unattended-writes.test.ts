@@ -3,18 +3,41 @@
 import { copyFileSync, rmSync } from "node:fs";
 import { expect, test } from "vitest";
 import { engineFailure, engineReady, stopEngine, syncEngine } from "../support/engine.ts";
-import { Scene, expectKept } from "../support/scene.ts";
+import type { RestorePoint } from "../support/history-check.ts";
+import { Scene, expectKept, removeDatabase } from "../support/scene.ts";
 
 type Gap = (scene: Scene) => Promise<void>;
 
+/** Replicates, stops, and gives the restore points there are then. */
+async function replicateAndStop(
+  scene: Scene,
+  transactions?: number,
+): Promise<readonly RestorePoint[]> {
+  const engine = scene.engine();
+  await engineReady(engine);
+  if (transactions !== undefined) await scene.app.ledger(transactions);
+  await syncEngine(engine);
+  expect(await stopEngine(engine)).toBe(0);
+  return scene.prove();
+}
+
+/** Replicates what stands in the place of the database now; what there was stays, and the newest has `seq`. */
+async function expectContinued(
+  scene: Scene,
+  before: readonly RestorePoint[],
+  seq: number,
+): Promise<void> {
+  const engine = scene.engine();
+  await engineReady(engine);
+  await syncEngine(engine);
+  const points = await scene.prove({ mayGoBack: true });
+  expectKept(before, points);
+  expect(points.at(-1)?.seq).toBe(seq);
+}
+
 /** Replicates, stops, lets `gap` happen, replicates again and proves everything. */
 async function survive(scene: Scene, gap: Gap): Promise<void> {
-  const first = scene.engine();
-  await engineReady(first);
-  await scene.app.ledger(5);
-  await syncEngine(first);
-  expect(await stopEngine(first)).toBe(0);
-  const before = await scene.prove();
+  const before = await replicateAndStop(scene, 5);
   await gap(scene);
   const second = scene.engine();
   await engineReady(second);
@@ -84,49 +107,26 @@ test("an older copy put back continues the history after what was there", async 
   await scene.app.close();
   const copy = scene.directory.file("copy.db");
   copyFileSync(scene.path, copy);
-  const first = scene.engine();
-  await engineReady(first);
-  await scene.app.ledger(9);
-  await syncEngine(first);
-  await stopEngine(first);
-  const before = await scene.prove();
+  const before = await replicateAndStop(scene, 9);
   await scene.app.close();
   copyFileSync(copy, scene.path);
   for (const suffix of ["-wal", "-shm"]) rmSync(`${scene.path}${suffix}`, { force: true });
-  const second = scene.engine();
-  await engineReady(second);
-  await syncEngine(second);
-  const points = await scene.prove({ mayGoBack: true });
-  expectKept(before, points);
-  expect(points.at(-1)?.seq).toBe(20);
+  await expectContinued(scene, before, 20);
 });
 
 test("a new database in the place of a deleted one continues the numbering", async () => {
   await using scene = await Scene.open();
-  const first = scene.engine();
-  await engineReady(first);
-  await syncEngine(first);
-  await stopEngine(first);
-  const before = await scene.prove();
+  const before = await replicateAndStop(scene);
   await scene.app.close();
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${scene.path}${suffix}`, { force: true });
+  removeDatabase(scene.path);
   await scene.app.exec("PRAGMA journal_mode=WAL");
   await scene.app.ledger(2, { seed: 2 });
-  const second = scene.engine();
-  await engineReady(second);
-  await syncEngine(second);
-  const points = await scene.prove({ mayGoBack: true });
-  expectKept(before, points);
-  expect(points.at(-1)?.seq).toBe(2);
+  await expectContinued(scene, before, 2);
 });
 
 test("a VACUUM to another page size is refused with the command that starts a new path", async () => {
   await using scene = await Scene.open();
-  const first = scene.engine();
-  await engineReady(first);
-  await syncEngine(first);
-  await stopEngine(first);
-  const before = await scene.prove();
+  const before = await replicateAndStop(scene);
   await scene.app.exec("PRAGMA journal_mode=DELETE; PRAGMA page_size=1024; VACUUM");
   await scene.app.exec("PRAGMA journal_mode=WAL");
   const second = scene.engine();

@@ -3,12 +3,12 @@
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { Child } from "../support/children.ts";
 import { checkLedger } from "../support/check-ledger.ts";
 import { liveImage, sha256OfFile } from "../support/live-image.ts";
 import { pauseLoad, startLoad } from "../support/load.ts";
+import { createBucket } from "../support/s3-bucket.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const s3 = inject("s3");
@@ -27,17 +27,7 @@ function headwater(args: readonly string[], secret = s3?.secretAccessKey ?? ""):
 
 describe.skipIf(s3 === undefined)("on S3", () => {
   beforeAll(async () => {
-    const client = new S3Client({
-      endpoint: s3?.endpoint ?? "",
-      region: "us-east-1",
-      forcePathStyle: true,
-      credentials: {
-        accessKeyId: s3?.accessKeyId ?? "",
-        secretAccessKey: s3?.secretAccessKey ?? "",
-      },
-    });
-    await client.send(new CreateBucketCommand({ Bucket: bucket }));
-    client.destroy();
+    if (s3 !== undefined) await createBucket(s3, bucket);
   });
 
   test("a configuration file brings its own credentials, which are written down nowhere", async () => {

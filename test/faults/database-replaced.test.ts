@@ -2,11 +2,7 @@
 import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { expect, test } from "vitest";
 import { engineReady, loggedEvent, syncEngine } from "../support/engine.ts";
-import { Scene, expectKept } from "../support/scene.ts";
-
-function removeDatabase(path: string): void {
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
-}
+import { Scene, expectKept, removeDatabase } from "../support/scene.ts";
 
 test("a deleted database keeps its history, and a new one in its place continues it by itself", async () => {
   await using scene = await Scene.open();

@@ -12,7 +12,7 @@ import {
 } from "../support/engine.ts";
 import { copyGolden, goldenSetNames, readGoldenSet } from "../support/golden.ts";
 import { litestreamTakeOver, readLitestreamFiles } from "../support/litestream-model.ts";
-import { Scene } from "../support/scene.ts";
+import { Scene, removeDatabase } from "../support/scene.ts";
 import { replicaFiles } from "../support/history-check.ts";
 import { sha256OfFile } from "../support/live-image.ts";
 import { restore } from "../../src/node/restore/restore.ts";
@@ -31,7 +31,7 @@ test.each(daemonSets)(
     using golden = copyGolden(name);
     await using scene = await Scene.open({ transactions: 0 });
     await scene.restartApp();
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${scene.path}${suffix}`, { force: true });
+    removeDatabase(scene.path);
     mkdirSync(scene.replicaPath);
     cpSync(join(golden.path, "ltx"), join(scene.replicaPath, "ltx"), {
       recursive: true,

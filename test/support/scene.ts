@@ -1,6 +1,6 @@
 // The stage of a test of the engine: a database, an application with a connection on it, a replica, and engines that
 // come and go. Everything that was started is ended with the scene.
-import { cpSync, existsSync, readdirSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { restore } from "../../src/node/restore/restore.ts";
@@ -139,4 +139,9 @@ export function expectKept(before: readonly RestorePoint[], after: readonly Rest
   for (const { txid, sha256 } of before) {
     if (byTxid.get(txid)?.sha256 !== sha256) throw new Error(`restore point ${txid} has changed`);
   }
+}
+
+/** Deletes a database with its WAL and wal-index. */
+export function removeDatabase(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
 }

@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { bodyOf } from "../../core/store/object-store.ts";
 import { readGoldenSet } from "../../../test/support/golden.ts";
+import { createBucket } from "../../../test/support/s3-bucket.ts";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore } from "../store/open-store.ts";
@@ -47,17 +47,7 @@ async function restored(point: Partial<RestoreOptions>): Promise<string> {
 
 describe.skipIf(s3 === undefined)("restore from S3", () => {
   beforeAll(async () => {
-    const client = new S3Client({
-      endpoint: s3?.endpoint ?? "",
-      region: "us-east-1",
-      forcePathStyle: true,
-      credentials: {
-        accessKeyId: s3?.accessKeyId ?? "",
-        secretAccessKey: s3?.secretAccessKey ?? "",
-      },
-    });
-    await client.send(new CreateBucketCommand({ Bucket: bucket }));
-    client.destroy();
+    if (s3 !== undefined) await createBucket(s3, bucket);
     await using store = await environment.openReplica(replica, {});
     for (const { path, timestampMs } of set.files) {
       const key = path.replace(/^objects\/app\/live\.db\//u, "");

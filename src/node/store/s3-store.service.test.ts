@@ -2,7 +2,6 @@
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { bytesEqual } from "../../core/base/bytes.ts";
 import { silentLogger } from "../../core/base/log.ts";
@@ -14,6 +13,7 @@ import { noise, read } from "../../core/testing/object-store-case.ts";
 import { objectStoreCases } from "../../core/testing/object-store-suite.ts";
 import { startFaultProxy } from "../../../test/support/fault-proxy.ts";
 import type { FaultProxy } from "../../../test/support/fault-proxy.ts";
+import { createBucket } from "../../../test/support/s3-bucket.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { createS3Store } from "./s3-store.ts";
 
@@ -67,12 +67,7 @@ async function isStored(store: ObjectStore, key: string, bytes: Uint8Array): Pro
 }
 
 beforeAll(async () => {
-  if (s3 === undefined) return;
-  const { endpoint, accessKeyId, secretAccessKey } = s3;
-  const credentials = { accessKeyId, secretAccessKey };
-  const client = new S3Client({ endpoint, credentials, region: "us-east-1", forcePathStyle: true });
-  await client.send(new CreateBucketCommand({ Bucket: bucket }));
-  client.destroy();
+  if (s3 !== undefined) await createBucket(s3, bucket);
 });
 
 describe.skipIf(s3 === undefined)("S3 store on Ceph", () => {
