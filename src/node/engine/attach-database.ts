@@ -8,10 +8,7 @@ import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import { retryStore } from "./retry-store.ts";
 import { followSource, pageSizeError, settle } from "./settle.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** How often a missing or locked database is looked at again. */
 const attachRetryMs = 1_000;

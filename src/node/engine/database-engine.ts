@@ -17,10 +17,7 @@ import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
 import type { EngineStatus } from "./engine-status.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** How soon a database that vanished while it was being attached is looked at again. */
 const attachRetryMs = 1_000;

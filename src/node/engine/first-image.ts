@@ -12,10 +12,7 @@ import { imageBody } from "./image.ts";
 import type { EngineParts } from "./parts.ts";
 import type { PutRequest } from "./replica-link.ts";
 import { retryStore } from "./retry-store.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 const walCheckMs = 1_000;
 

@@ -12,10 +12,7 @@ import type { Txid } from "../../core/ltx/txid.ts";
 import type { CapturedBatch, CapturePosition, PageSource } from "../capture/capture-types.ts";
 import { allPgnos, checksumsOf, encodeFrom } from "./image.ts";
 import type { StagedFile, Staging } from "./staging.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** Bit 63 is set in every stored checksum; XOR works on the rest. */
 const checksumFlag = 1n << 63n;

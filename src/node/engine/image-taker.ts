@@ -9,10 +9,7 @@ import { putSnapshot } from "./first-image.ts";
 import type { HistoryHead } from "./history.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** An image at the head, with the checksums of its pages, which later captures do not touch. */
 export interface PinnedHead {

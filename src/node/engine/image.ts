@@ -9,10 +9,7 @@ import type { LtxHeader } from "../../core/ltx/header.ts";
 import { PageChecksums, checksumPages } from "../../core/ltx/page-checksums.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";
 import type { PageSource } from "../capture/capture-types.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** Bit 63, set in every stored checksum. */
 const checksumFlag = 1n << 63n;

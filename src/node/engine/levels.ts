@@ -15,10 +15,7 @@ import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelJob } from "./level-job.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 export interface LevelHooks {
   /** Puts a full image of the newest TXID without keeping captures waiting. */

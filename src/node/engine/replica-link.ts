@@ -16,10 +16,7 @@ import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** The newest file of a replica and its header. */
 export interface ReplicaHead {

@@ -6,10 +6,7 @@ import type { PageSource } from "../capture/capture-types.ts";
 import { must } from "../../core/base/assert.ts";
 import { differingPgnos, scan } from "./image.ts";
 import type { EngineParts } from "./parts.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /**
  * Makes the head equal to the source at a pinned position: nothing if they are equal already, the differing pages

@@ -14,10 +14,7 @@ import type { EngineParts } from "./parts.ts";
 import type { ReplicaHead, ReplicaSurvey } from "./replica-link.ts";
 import { scrub } from "./scrub.ts";
 import { asideSuffix } from "./state-directory.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** A foreign head must have stood still for this long before we continue after it. */
 const quietMs = 120_000;

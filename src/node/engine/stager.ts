@@ -8,10 +8,7 @@ import type { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { ImageTaker, pinHead } from "./image-taker.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
 const batchBytes = 64 << 20;

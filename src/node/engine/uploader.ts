@@ -6,10 +6,7 @@ import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
 import type { EngineParts } from "./parts.ts";
 import { must } from "../../core/base/assert.ts";
-
-interface Waiting {
-  readonly signal: AbortSignal;
-}
+import type { Waiting } from "./waiting.ts";
 
 /** Retries never end by themselves, except in a single pass. */
 const backoff = { firstMs: 250, maxMs: 300_000 };
