@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Child, startModule } from "../support/children.ts";
 import { engineReady, loggedEvent, stopEngine, syncEngine, tellEngine } from "../support/engine.ts";
 import { Scene } from "../support/scene.ts";
+import { until } from "../support/until.ts";
 
 const cli = fileURLToPath(new URL("../../bin/headwater.js", import.meta.url));
 
@@ -93,13 +93,5 @@ function isAlive(pid: number): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-async function until(isTrue: () => boolean): Promise<void> {
-  const endsAtMs = performance.now() + 30_000;
-  while (!isTrue()) {
-    if (performance.now() > endsAtMs) throw new Error("it did not happen in time");
-    await sleep(20);
   }
 }

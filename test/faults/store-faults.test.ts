@@ -11,6 +11,7 @@ import {
 } from "../support/engine.ts";
 import { replicaFiles } from "../support/history-check.ts";
 import { Scene } from "../support/scene.ts";
+import { until } from "../support/until.ts";
 
 const faults: readonly (readonly [string, StoreFault])[] = [
   ["replies are lost", { kind: "lose-reply" }],
@@ -80,10 +81,13 @@ test("staged files above the limit become one wide file; the newest stays single
   await tellEngine(engine, "fail");
   const merged = loggedEvent(engine, "staging.merged");
   for (let i = 0; i < 12; i++) {
+    const newest = scene.staged.at(-1);
     await scene.app.exec(
       "CREATE TABLE IF NOT EXISTS noise(x); INSERT INTO noise VALUES(randomblob(200000))",
     );
     await scene.app.ledger(1);
+    // Commits that come too fast for files of their own would leave nothing to merge.
+    await until(() => scene.staged.at(-1) !== newest);
   }
   await merged;
   await scene.app.ledger(1);
