@@ -4,16 +4,17 @@ import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import type { Config } from "../engine/config/config.ts";
-import { resolveOptions } from "../engine/engine-options.ts";
 import { Fleet } from "../engine/fleet.ts";
-import type { FleetFailure, FleetMember } from "../engine/fleet.ts";
+import type { FleetFailure } from "../engine/fleet-database.ts";
+import type { FleetMember } from "../engine/fleet-run.ts";
 import { checkPlatform } from "../engine/platform.ts";
 import { shutdownSyncMs, startEngine } from "../engine/running-engine.ts";
 import { startShutdownLimit } from "../engine/shutdown.ts";
 import type { CliContext } from "./command.ts";
 import { needConfig } from "./config-flags.ts";
+import { toFleetMember } from "./fleet-member.ts";
 import { createLineLogger } from "./line-logger.ts";
-import { finishOnce, logLevelOf, restoreIfMissing } from "./replicate-steps.ts";
+import { finishOnce, logLevelOf } from "./replicate-steps.ts";
 import type { ReplicateFlags } from "./replicate-steps.ts";
 import { StopSignals } from "./signals.ts";
 import { startCommand } from "./supervise.ts";
@@ -41,17 +42,7 @@ export async function replicateFromConfig(
   for (const { message } of config.warnings) logger.log("warn", "config.remark", { message });
   checkDatabases(config);
   checkPlatform(logger);
-  const members = config.databases.map(({ options, restoreIfDbNotExists }): FleetMember => {
-    const takeOver = flags.takeOver ?? options.takeOver;
-    const resolved = resolveOptions({ ...options, takeOver });
-    const restores = restoreIfDbNotExists || flags.restoreIfDbNotExists === true;
-    let isPrepared = !restores;
-    const prepare = async (waiting: { readonly signal: AbortSignal }): Promise<void> => {
-      if (!isPrepared) await restoreIfMissing(resolved, { logger, ...waiting });
-      isPrepared = true;
-    };
-    return { options: resolved, prepare };
-  });
+  const members = config.databases.map((database) => toFleetMember(database, flags, logger));
   using signals = new StopSignals();
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
@@ -98,7 +89,8 @@ async function run(
     throwFailures("The command was not started: its databases could not be restored.", failures);
   }
   await using command = line === undefined ? undefined : startCommand(line);
-  const fleet = new Fleet(members, { logger, clock: systemClock, random: systemRandom });
+  const fleet = new Fleet({ logger, clock: systemClock, random: systemRandom });
+  for (const member of members) fleet.add(member);
   const failure = await Promise.race([
     signals.received(),
     ...(command === undefined ? [] : [command.exited]),

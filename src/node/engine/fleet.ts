@@ -1,158 +1,60 @@
-// Many databases in one process, each with an engine of its own. One that fails is tried again and again, and does not
-// disturb the others; one that has met another writer stays stopped.
-import { backoffMs } from "../../core/base/async.ts";
-import type { Clock } from "../../core/base/clock.ts";
-import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
-import type { Logger } from "../../core/base/log.ts";
-import type { Random } from "../../core/base/random.ts";
-import type { ResolvedOptions } from "./engine-options.ts";
-import { startEngine } from "./running-engine.ts";
-import type { RunningEngine } from "./running-engine.ts";
-import { finishStarting, stopEngine } from "./shutdown.ts";
+// Many databases in one process, each with an engine of its own. They come and go, stop and start again while the
+// process runs.
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { FleetDatabase } from "./fleet-database.ts";
+import type { FleetFailure } from "./fleet-database.ts";
+import type { FleetEnvironment, FleetMember } from "./fleet-run.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
 
-/** One database of a fleet. */
-export interface FleetMember {
-  readonly options: ResolvedOptions;
-  /** Runs before the first start and is not repeated once it has succeeded. */
-  readonly prepare: (waiting: { readonly signal: AbortSignal }) => Promise<void>;
-}
-
-export interface FleetEnvironment {
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly random: Random;
-}
-
-/** A database that could not be replicated, and why. */
-export interface FleetFailure {
-  readonly path: string;
-  readonly error: unknown;
-}
-
-const restartBackoff = { firstMs: 1_000, maxMs: 60_000 };
-
-/**
- * After these the engine stays stopped: a second start would take the replica over from the other writer, or stop the
- * Litestream, without anybody having decided so.
- */
-const finalCodes = ["engine/another-writer", "engine/litestream"] as const;
-
-/** An engine that has run for so long is not failing over and over: the next pause is short again. */
-const soundRunMs = 300_000;
-
-/** The engines of all members. Whoever starts it stops it. */
+/** The databases of this process by their paths. Whoever makes it stops it. */
 export class Fleet {
-  readonly #lives: readonly Life[];
+  readonly #environment: FleetEnvironment;
+  readonly #databases = new Map<string, FleetDatabase>();
+  #isStopping = false;
 
-  constructor(members: readonly FleetMember[], environment: FleetEnvironment) {
-    this.#lives = members.map((member) => new Life(member, environment));
+  constructor(environment: FleetEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** All of them, in the order they came. */
+  get databases(): readonly FleetDatabase[] {
+    return [...this.#databases.values()];
+  }
+
+  get(path: string): FleetDatabase | undefined {
+    return this.#databases.get(path);
+  }
+
+  /** Takes a database in and starts it. Throws `engine/fleet` if it is there already, or if all are being stopped. */
+  add(member: FleetMember): FleetDatabase {
+    const { path } = member.options;
+    if (this.#isStopping) {
+      throw new HeadwaterError(
+        "engine/fleet",
+        `${path} was not added: Headwater is being stopped.`,
+      );
+    }
+    if (this.#databases.has(path)) {
+      throw new HeadwaterError("engine/fleet", `${path} is replicated already.`);
+    }
+    const database = new FleetDatabase(member, this.#environment);
+    this.#databases.set(path, database);
+    database.start();
+    return database;
+  }
+
+  /** Stops a database after a last sync and forgets it. Returns why it was not replicated to its end, if so. */
+  async remove(path: string, limit: ShutdownLimit): Promise<FleetFailure | undefined> {
+    const database = this.#databases.get(path);
+    const failure = await database?.stop(limit);
+    if (this.#databases.get(path) === database) this.#databases.delete(path);
+    return failure;
   }
 
   /** Stops all of them at once, each after a last sync. Returns those that were not replicated to their end. */
   async stop(limit: ShutdownLimit): Promise<readonly FleetFailure[]> {
-    const ends = await Promise.all(this.#lives.map((life) => life.stop(limit)));
+    this.#isStopping = true;
+    const ends = await Promise.all(this.databases.map((database) => database.stop(limit)));
     return ends.filter((failure) => failure !== undefined);
   }
-}
-
-/** One member from its first start to its end, with whatever pauses between. */
-class Life {
-  readonly #member: FleetMember;
-  readonly #environment: FleetEnvironment;
-  /** Ends pauses and preparations, and forbids another start. */
-  readonly #stopping = new AbortController();
-  /** Gives up a start that is under way. */
-  readonly #giveUp = new AbortController();
-  readonly #ended: Promise<void>;
-  #starting: Promise<RunningEngine> | undefined;
-  #failure: { readonly error: unknown } | undefined;
-
-  constructor(member: FleetMember, environment: FleetEnvironment) {
-    this.#member = member;
-    this.#environment = withDatabase(environment, member.options.path);
-    this.#ended = this.#live();
-  }
-
-  async stop(limit: ShutdownLimit): Promise<FleetFailure | undefined> {
-    const { path } = this.#member.options;
-    this.#stopping.abort();
-    try {
-      if (this.#starting !== undefined) {
-        const engine = await finishStarting(this.#starting, this.#giveUp, { path, limit });
-        if (engine !== undefined) await stopEngine(engine, limit);
-        else if (limit.signal.aborted) throw givenUp(limit);
-      }
-    } catch (error) {
-      this.#failure = { error };
-    }
-    await this.#ended;
-    return this.#failure && { path, error: this.#failure.error };
-  }
-
-  async #live(): Promise<void> {
-    const { logger, clock, random } = this.#environment;
-    const { signal } = this.#stopping;
-    let isPrepared = false;
-    for (let failures = 1; ; failures++) {
-      const startedMs = clock.monotonicMs();
-      try {
-        if (!isPrepared) await this.#member.prepare({ signal });
-        isPrepared = true;
-        if (signal.aborted) return;
-        await this.#replicate();
-        return;
-      } catch (error) {
-        // Told to stop. A restore that was broken off has changed nothing, a start that was given up is no failure.
-        if (signal.aborted && (!isPrepared || this.#giveUp.signal.aborted)) return;
-        this.#failure = { error };
-        if (signal.aborted) return;
-        if (hasCode(error, ...finalCodes)) {
-          logger.log("error", "database.stopped", { error: error.message });
-          return;
-        }
-        if (clock.monotonicMs() - startedMs > soundRunMs) failures = 1;
-        const waitMs = backoffMs(failures, restartBackoff, random);
-        logger.log("error", "database.failed", { error: messageOf(error), againInMs: waitMs });
-        await clock.sleep(waitMs, { signal }).catch(() => undefined);
-        if (signal.aborted) return;
-      }
-    }
-  }
-
-  /** Starts an engine and waits for its end; throws if that was not our doing. */
-  async #replicate(): Promise<void> {
-    const { logger } = this.#environment;
-    const starting = startEngine(this.#member.options, { logger }, { signal: this.#giveUp.signal });
-    this.#starting = starting;
-    try {
-      const engine = await starting;
-      this.#failure = undefined;
-      try {
-        await engine.ended();
-      } catch (error) {
-        // Its loops have ended: this only lets go of the database.
-        await engine.stop({ signal: this.#giveUp.signal });
-        throw error;
-      }
-    } finally {
-      if (!this.#stopping.signal.aborted) this.#starting = undefined;
-    }
-  }
-}
-
-function givenUp({ describe }: ShutdownLimit): HeadwaterError {
-  return new HeadwaterError(
-    "engine/stopped",
-    `Starting was given up ${describe()}. What is not in the replica yet goes up at the next start.`,
-  );
-}
-
-/** Tells whose event it is. */
-function withDatabase(environment: FleetEnvironment, db: string): FleetEnvironment {
-  const { logger } = environment;
-  return {
-    ...environment,
-    logger: { log: (level, event, fields) => logger.log(level, event, { db, ...fields }) },
-  };
 }
