@@ -25,6 +25,11 @@ check it with [schema/headwater-config.schema.json](schema/headwater-config.sche
   that leaves it out, except that a replica with a \`url\` takes no \`bucket\` and no \`host\` from there.
 - Secrets (\`access-key-id\`, \`secret-access-key\`, \`sse-customer-key\`) are neither logged nor written into the state
   directory; the rest of a replica's settings become part of its URL there.
+- \`SIGHUP\` has the file read again: databases are added and removed, those whose settings changed are started anew after a
+  last sync. A file with mistakes changes nothing. What is under "logging", \`exec\` and \`shutdown-sync-timeout\` takes
+  effect at the next start.
+- With \`watch: true\` a database that was deleted keeps its history in the replica. A new one at its path continues the
+  numbering with a full image. Nothing in a state directory (\`.*-headwater\`, \`.*-litestream\`) is a database.
 
 This page is written by \`npm run docs:config\` from \`src/node/engine/config/keys.ts\`.
 `;

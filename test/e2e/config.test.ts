@@ -1,34 +1,16 @@
 // A configuration file as a user meets it: bin/headwater.js in a process of its own.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { Child } from "../support/children.ts";
+import type { Child } from "../support/children.ts";
+import { headwater, rows, write } from "../support/headwater.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import type { TemporaryDirectory } from "../support/temporary.ts";
-
-const program = fileURLToPath(new URL("../../bin/headwater.js", import.meta.url));
-
-function headwater(args: readonly string[], env: Record<string, string> = {}): Child {
-  return new Child(process.execPath, [program, ...args], { env });
-}
 
 async function outcome(
   child: Child,
 ): Promise<{ code: number | null; stderr: string; stdout: string }> {
   const { code } = await child.exited;
   return { code, stderr: child.stderr, stdout: child.lines.join("\n") };
-}
-
-function write(path: string, sql: string): void {
-  using db = new DatabaseSync(path);
-  db.exec(`PRAGMA journal_mode=WAL; PRAGMA busy_timeout=5000; ${sql}`);
-}
-
-function rows(path: string): unknown[] {
-  using db = new DatabaseSync(path, { readOnly: true });
-  const all = db.prepare("SELECT x FROM t ORDER BY x").all();
-  return all.map((row) => row["x"]);
 }
 
 /** Entries for databases a.db, b.db ... of the directory, each with a replica of its name. */

@@ -9,8 +9,10 @@ import {
   loggedEvent,
   stopEngine,
   syncEngine,
+  tellEngine,
 } from "../support/engine.ts";
 import { Scene, expectKept } from "../support/scene.ts";
+import { until } from "../support/until.ts";
 
 /** A database that was replicated and whose engine has stopped. */
 async function replicated(): Promise<Scene> {
@@ -145,6 +147,24 @@ test.each(Object.entries(injuries))(
     await expect(goesOn(scene)).resolves.toContain("staging.damaged");
   },
 );
+
+test("a staged file that vanishes or shrinks while the engine runs is captured anew", async () => {
+  for (const injure of [rmSync, (path: string): void => writeFileSync(path, "short")]) {
+    await using scene = await replicated();
+    const engine = scene.engine({ clockSpeed: 50 });
+    await engineReady(engine);
+    await syncEngine(engine);
+    await tellEngine(engine, "fail");
+    const newest = scene.staged.at(-1);
+    const seq = await scene.app.ledger(1);
+    await until(() => scene.staged.at(-1) !== newest);
+    injure(join(scene.stateDirectory, "ltx", "0", scene.staged.at(-1) ?? ""));
+    await tellEngine(engine, "heal");
+    await syncEngine(engine);
+    expect(eventsOf(engine)).toContain("staging.damaged");
+    expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+  }
+});
 
 test("a second engine on the same state is refused and told the process of the first", async () => {
   await using scene = await replicated();

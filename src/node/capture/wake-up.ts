@@ -1,10 +1,10 @@
 // Tells the engine at once when somebody commits, at no cost while nobody does. The directory is watched (a watch on the
 // file would die with it); but the event comes with the write to the WAL, before the commit is published in the
 // wal-index, and publishing makes no event. So after an event we look again for a while, and once a second anyway.
-import { statSync, watch, type FSWatcher } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/base/clock.ts";
+import { DirectoryWatcher } from "../file/directory-watcher.ts";
 
 export interface WakeUpOptions {
   /** Of the database; it need not exist yet. */
@@ -41,34 +41,32 @@ export function startWakeUp(options: WakeUpOptions): AsyncDisposable {
 
 class WakeUp implements AsyncDisposable {
   readonly #options: WakeUpOptions;
-  readonly #directory: string;
+  readonly #watcher: DirectoryWatcher;
   readonly #name: string;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #done: Promise<unknown>;
-  #watcher: FSWatcher | undefined;
-  #watchedInode: bigint | undefined;
   #eventAtMs = -Infinity;
   #isBusy = false;
   #wake: (() => void) | undefined;
 
   constructor(options: WakeUpOptions) {
     this.#options = options;
-    this.#directory = dirname(options.path);
+    this.#watcher = new DirectoryWatcher(dirname(options.path), (name) => this.#onEvent(name));
     this.#name = basename(options.path);
     this.#signal =
       options.signal === undefined
         ? this.#stop.signal
         : AbortSignal.any([options.signal, this.#stop.signal]);
     this.#signal.addEventListener("abort", () => this.#wake?.(), { once: true });
-    this.#watchDirectory();
+    this.#watcher.refresh();
     this.#done = Promise.all([this.#follow(), this.#poll()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#done;
-    this.#unwatch();
+    this.#watcher.close();
   }
 
   /** Waits for events and looks until what they announced must be visible. */
@@ -122,13 +120,13 @@ class WakeUp implements AsyncDisposable {
   /** While commits come all the time, looking now and then costs less than an event for each write of each of them. */
   async #lookWhileBusy(): Promise<void> {
     this.#isBusy = true;
-    this.#unwatch();
+    this.#watcher.close();
     for (let quiet = 0; quiet < quietLooks && !this.#signal.aborted;) {
       await this.#rest(busyStepMs);
       quiet = this.#options.check() ? 0 : quiet + 1;
     }
     this.#isBusy = false;
-    this.#watchDirectory();
+    this.#watcher.refresh();
     // What came just before the watch is followed like an event.
     this.#eventAtMs = this.#options.clock.monotonicMs();
   }
@@ -138,7 +136,7 @@ class WakeUp implements AsyncDisposable {
     for (;;) {
       await this.#rest(this.#options.safetyPollMs ?? defaultSafetyPollMs);
       if (this.#signal.aborted) return;
-      if (!this.#isBusy) this.#watchDirectory();
+      if (!this.#isBusy) this.#watcher.refresh();
       this.#options.check();
     }
   }
@@ -172,28 +170,5 @@ class WakeUp implements AsyncDisposable {
     if (name !== null && !name.startsWith(this.#name)) return;
     this.#eventAtMs = this.#options.clock.monotonicMs();
     this.#wake?.();
-  }
-
-  /** Watches the directory, anew if it is another one than before. A missing one is tried again by the poll. */
-  #watchDirectory(): void {
-    const inode = statSync(this.#directory, { bigint: true, throwIfNoEntry: false })?.ino;
-    if (inode !== undefined && inode === this.#watchedInode) return;
-    this.#unwatch();
-    if (inode === undefined) return;
-    try {
-      const watcher = watch(this.#directory, (_, name) => this.#onEvent(name));
-      // Without events (no inotify watches left, say) the safety poll goes on.
-      watcher.on("error", () => watcher.close());
-      this.#watcher = watcher;
-      this.#watchedInode = inode;
-    } catch {
-      // Tried again by the poll.
-    }
-  }
-
-  #unwatch(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
-    this.#watchedInode = undefined;
   }
 }

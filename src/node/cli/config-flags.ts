@@ -1,7 +1,7 @@
 // The flags of every command that reads a configuration file, and where that file is found.
 import type { Command } from "commander";
 import { configPlaces, defaultConfigPath } from "../engine/config/config-places.ts";
-import type { Config } from "../engine/config/config.ts";
+import type { Config, ReadConfigOptions } from "../engine/config/config.ts";
 import type { CliContext } from "./command.ts";
 import { usage } from "./values.ts";
 
@@ -23,12 +23,20 @@ export function addConfigFlags(command: Command): Command {
 /** The file that was named, or the one of this machine; `undefined` if there is neither. */
 export async function findConfig(
   flags: ConfigFlags,
-  { environment }: CliContext,
+  context: CliContext,
 ): Promise<Config | undefined> {
-  const path = flags.config ?? defaultConfigPath(environment);
+  const path = flags.config ?? defaultConfigPath(context.environment);
   if (path === undefined) return undefined;
   const { readConfig } = await import("../engine/config/config.ts");
-  return readConfig(path, { environment, expandEnv: flags.expandEnv, lenient: flags.lenient });
+  return readConfig(path, configOptionsOf(flags, context));
+}
+
+/** How the flags want a file read. */
+export function configOptionsOf(
+  { expandEnv, lenient }: ConfigFlags,
+  { environment }: CliContext,
+): ReadConfigOptions {
+  return { environment, expandEnv, lenient };
 }
 
 /** As `findConfig`; throws `usage/invalid`, beginning with `needed`, if there is no file. */

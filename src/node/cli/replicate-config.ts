@@ -2,21 +2,26 @@
 import { mapConcurrent } from "../../core/base/async.ts";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
+import { packageVersion } from "../base/package-version.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
+import { readConfig } from "../engine/config/config.ts";
 import type { Config } from "../engine/config/config.ts";
+import type { DatabaseConfig } from "../engine/config/database-config.ts";
 import { Fleet } from "../engine/fleet.ts";
+import { FleetKeeper } from "../engine/fleet-keeper.ts";
 import type { FleetFailure } from "../engine/fleet-database.ts";
 import type { FleetMember } from "../engine/fleet-run.ts";
 import { checkPlatform } from "../engine/platform.ts";
 import { shutdownSyncMs, startEngine } from "../engine/running-engine.ts";
 import { startShutdownLimit } from "../engine/shutdown.ts";
+import type { ShutdownLimit } from "../engine/shutdown.ts";
 import type { CliContext } from "./command.ts";
-import { needConfig } from "./config-flags.ts";
+import { configOptionsOf, needConfig } from "./config-flags.ts";
 import { toFleetMember } from "./fleet-member.ts";
 import { createLineLogger } from "./line-logger.ts";
 import { finishOnce, logLevelOf } from "./replicate-steps.ts";
 import type { ReplicateFlags } from "./replicate-steps.ts";
-import { StopSignals } from "./signals.ts";
+import { StopSignals, onHangUp } from "./signals.ts";
 import { startCommand } from "./supervise.ts";
 import { usage } from "./values.ts";
 
@@ -41,14 +46,24 @@ export async function replicateFromConfig(
   const logger = loggerOf(config, flags, context);
   for (const { message } of config.warnings) logger.log("warn", "config.remark", { message });
   checkDatabases(config);
+  logger.log("info", "headwater.started", {
+    version: await packageVersion(),
+    pid: process.pid,
+    config: config.path,
+    databases: config.databases.length,
+  });
   checkPlatform(logger);
-  const members = config.databases.map((database) => toFleetMember(database, flags, logger));
+  const members = new Map(
+    config.databases.map((database) => [database, toFleetMember(database, flags, logger)]),
+  );
   using signals = new StopSignals();
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
   }
-  if (flags.once === true) return await runOnce(members, { logger, flags, signals });
-  return await run(members, config, { logger, flags, signals });
+  if (flags.once === true) return await runOnce([...members.values()], { logger, flags, signals });
+  const again = (isOpen: (path: string) => boolean): Config =>
+    readConfig(config.path, { ...configOptionsOf(flags, context), isOpen });
+  return await run(config, members, again, { logger, flags, signals });
 }
 
 interface Run {
@@ -66,31 +81,45 @@ function loggerOf({ logging }: Config, flags: ReplicateFlags, context: CliContex
   });
 }
 
-function checkDatabases({ path, databases, emptyDirectories }: Config): void {
+function checkDatabases({ path, databases, emptyDirectories, watchedDirectories }: Config): void {
   if (emptyDirectories.length > 0) {
     throw usage(
-      `${path}: there is no database in ${emptyDirectories.join(", ")} that fits the pattern. Databases are found ` +
-        "at the start in this version: make one first, or leave the directory out.",
+      `${path}: there is no database in ${emptyDirectories.join(", ")} that fits the pattern. Make one first, or have ` +
+        "the directory watched: watch: true.",
     );
   }
-  if (databases.length === 0) throw usage(`${path} lists no database: there is nothing under dbs.`);
+  if (databases.length === 0 && watchedDirectories.length === 0)
+    throw usage(`${path} lists no database: there is nothing under dbs.`);
 }
 
 async function run(
-  members: readonly FleetMember[],
-  { exec, shutdownSyncTimeoutMs = shutdownSyncMs }: Config,
+  config: Config,
+  members: ReadonlyMap<DatabaseConfig, FleetMember>,
+  readAgain: (isOpen: (path: string) => boolean) => Config,
   { logger, flags, signals }: Run,
 ): Promise<number> {
+  const { exec, shutdownSyncTimeoutMs = shutdownSyncMs } = config;
   const line = flags.exec ?? exec;
   if (line !== undefined) {
     // The command would make an empty database where one could not be restored.
-    const failures = await eachAtOnce(members, ({ prepare }) => prepare({ signal: signals.first }));
+    const failures = await eachAtOnce([...members.values()], ({ prepare }) =>
+      prepare({ signal: signals.first }),
+    );
     signals.first.throwIfAborted();
     throwFailures("The command was not started: its databases could not be restored.", failures);
   }
   await using command = line === undefined ? undefined : startCommand(line);
   const fleet = new Fleet({ logger, clock: systemClock, random: systemRandom });
-  for (const member of members) fleet.add(member);
+  const startLimit = (): ShutdownLimit => startShutdownLimit(shutdownSyncTimeoutMs, signals.second);
+  const keeper = new FleetKeeper(config, {
+    fleet,
+    toMember: (database) => members.get(database) ?? toFleetMember(database, flags, logger),
+    readConfig: readAgain,
+    startLimit,
+    logger,
+    clock: systemClock,
+  });
+  const hangUp = onHangUp(() => keeper.reload());
   const failure = await Promise.race([
     signals.received(),
     ...(command === undefined ? [] : [command.exited]),
@@ -99,7 +128,8 @@ async function run(
     (error: unknown) => error,
   );
   const exitCode = await command?.stop(signals.name ?? "SIGTERM").catch(() => 1);
-  const failures = await fleet.stop(startShutdownLimit(shutdownSyncTimeoutMs, signals.second));
+  hangUp[Symbol.dispose]();
+  const [failures] = await Promise.all([fleet.stop(startLimit()), keeper[Symbol.asyncDispose]()]);
   if (failure instanceof Error) throw failure;
   throwFailures("Not everything is in its replica.", failures);
   return exitCode ?? 0;

@@ -65,3 +65,9 @@ export class StopSignals implements Disposable {
     this.#first.abort(new InterruptedError(name));
   };
 }
+
+/** Calls `reload` at each SIGHUP, until disposed. */
+export function onHangUp(reload: () => void): Disposable {
+  process.on("SIGHUP", reload);
+  return { [Symbol.dispose]: () => void process.off("SIGHUP", reload) };
+}

@@ -1,6 +1,6 @@
 // `headwater version`.
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
+import { packageVersion } from "../base/package-version.ts";
 import type { CliContext } from "./command.ts";
 import { formatTable } from "./output.ts";
 
@@ -26,13 +26,4 @@ export function versionCommand(context: CliContext): Command {
         ]),
       );
     });
-}
-
-async function packageVersion(): Promise<string> {
-  const manifest = new URL("../../../package.json", import.meta.url);
-  const parsed: unknown = JSON.parse(await readFile(manifest, "utf8"));
-  if (typeof parsed === "object" && parsed !== null && "version" in parsed) {
-    return String(parsed.version);
-  }
-  return "unknown";
 }

@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import { assert, must } from "../../core/base/assert.ts";
 import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
-import type { FileSystem } from "../../core/base/file-system.ts";
+import type { FileSystem, OpenFile } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
 import { formatLtxName, parseLtxName } from "../../core/ltx/file-name.ts";
@@ -314,8 +314,7 @@ export class Staging {
     } catch (error) {
       signal.throwIfAborted();
       const isDamaged = error instanceof HeadwaterError && error.code.startsWith("ltx/");
-      if (isDamaged || platformCode(error) === "ENOENT") throw damaged(file.path, error);
-      throw error;
+      throw isDamaged ? damaged(file.path, error) : error;
     }
     this.#unchecked.delete(file);
   }
@@ -326,13 +325,22 @@ export class Staging {
   }
 
   async *#read(file: Pick<StagedFile, "path" | "sizeBytes">): AsyncGenerator<Uint8Array> {
-    await using open = await this.#fileSystem.open(file.path, "read");
+    await using open = await this.#openToRead(file.path);
     const chunk = new Uint8Array(Math.min(readChunkBytes, file.sizeBytes));
     for (let at = 0; at < file.sizeBytes;) {
       const count = await open.read(chunk, at);
-      if (count === 0) return;
+      if (count === 0) throw damaged(file.path, new Error(`It ends after ${at} bytes.`));
       yield chunk.subarray(0, count);
       at += count;
+    }
+  }
+
+  async #openToRead(path: string): Promise<OpenFile> {
+    try {
+      return await this.#fileSystem.open(path, "read");
+    } catch (error) {
+      if (platformCode(error) === "ENOENT") throw damaged(path, error);
+      throw error;
     }
   }
 

@@ -8,6 +8,7 @@ import { realPathOf } from "../state-directory.ts";
 import { toEntry } from "./database-config.ts";
 import type { DatabaseConfig, Entry } from "./database-config.ts";
 import { findDatabases } from "./directory.ts";
+import type { FindOptions } from "./directory.ts";
 import { expandVariables } from "./expand.ts";
 import { configSchema, keyNotes } from "./keys.ts";
 import type { ConfigFile } from "./keys.ts";
@@ -21,8 +22,11 @@ export interface Config {
   readonly path: string;
   /** In the order of the file; those of a directory as they were found. */
   readonly databases: readonly DatabaseConfig[];
-  /** Directories of the file in which no database was found. */
+  /** Those of them that are not of a watched directory. */
+  readonly fixedDatabases: readonly DatabaseConfig[];
+  /** Directories of the file in which no database was found, and which are not watched. */
   readonly emptyDirectories: readonly string[];
+  readonly watchedDirectories: readonly WatchedDirectory[];
   /** The database at an absolute path, also one of a directory that is not there yet. */
   readonly databaseAt: (path: string) => DatabaseConfig | undefined;
   readonly exec: string | undefined;
@@ -33,7 +37,16 @@ export interface Config {
   };
   /** For the last uploads of all databases together. */
   readonly shutdownSyncTimeoutMs: number | undefined;
+  /** The keys that count once, when the process starts. */
+  readonly atStart: Readonly<Record<string, unknown>>;
   readonly warnings: readonly Remark[];
+}
+
+/** A directory whose databases come and go. */
+export interface WatchedDirectory {
+  readonly directory: string;
+  /** The databases that are in it now. */
+  readonly find: (options: FindOptions) => readonly DatabaseConfig[];
 }
 
 export interface ReadConfigOptions {
@@ -42,7 +55,11 @@ export interface ReadConfigOptions {
   readonly expandEnv?: boolean | undefined;
   /** An unknown key is a warning. */
   readonly lenient?: boolean | undefined;
+  /** Files that this process has open as databases; see `FindOptions`. */
+  readonly isOpen?: ((path: string) => boolean) | undefined;
 }
+
+const keysAtStart = ["exec", "logging", "shutdown-sync-timeout"] as const;
 
 /** Reads and checks the file. Throws `config/invalid` with all its mistakes, each with line and column. */
 export function readConfig(path: string, options: ReadConfigOptions): Config {
@@ -56,18 +73,30 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     (entry, index) => toEntry(entry, { remarks, at: ["dbs", index], environment, file }) ?? [],
   );
   remarks.throwMistakes();
-  const found = entries.flatMap((entry) => databasesOf(entry));
+  const found = entries.flatMap((entry) =>
+    databasesOf(entry, options).map((database) => ({
+      at: entry.at,
+      isFixed: entry.kind === "database" || !entry.isWatched,
+      database: Object.freeze(database),
+    })),
+  );
   checkDistinct(found, remarks);
   remarks.throwMistakes();
   const filled = new Set(found.map(({ at }) => at));
   return Object.freeze({
     path,
-    databases: Object.freeze(found.map(({ database }) => Object.freeze(database))),
+    databases: Object.freeze(found.map(({ database }) => database)),
+    fixedDatabases: Object.freeze(
+      found.flatMap(({ isFixed, database }) => (isFixed ? [database] : [])),
+    ),
     emptyDirectories: Object.freeze(
       entries.flatMap((entry) =>
-        entry.kind === "directory" && !filled.has(entry.at) ? [entry.directory] : [],
+        entry.kind === "directory" && !entry.isWatched && !filled.has(entry.at)
+          ? [entry.directory]
+          : [],
       ),
     ),
+    watchedDirectories: Object.freeze(entries.flatMap((entry) => toWatched(entry))),
     databaseAt: (wanted: string) => databaseAt(entries, wanted),
     exec: file.exec,
     logging: Object.freeze({
@@ -76,6 +105,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
       stderr: file.logging?.stderr ?? false,
     }),
     shutdownSyncTimeoutMs: file["shutdown-sync-timeout"] || undefined,
+    atStart: Object.freeze(Object.fromEntries(keysAtStart.map((key) => [key, file[key]]))),
     warnings: Object.freeze(remarks.warnings),
   });
 }
@@ -159,13 +189,17 @@ interface Found {
   readonly database: DatabaseConfig;
 }
 
-function databasesOf(entry: Entry): readonly Found[] {
-  const { at } = entry;
-  if (entry.kind === "database") return [{ at, database: entry.database }];
-  return findDatabases(entry.directory, entry).flatMap((path) => {
-    const database = entry.databaseAt(path);
-    return database === undefined ? [] : [{ at, database }];
-  });
+function databasesOf(entry: Entry, options: FindOptions): readonly DatabaseConfig[] {
+  if (entry.kind === "database") return [entry.database];
+  return findDatabases(entry.directory, entry, options).flatMap(
+    (path) => entry.databaseAt(path) ?? [],
+  );
+}
+
+function toWatched(entry: Entry): readonly WatchedDirectory[] {
+  if (entry.kind !== "directory" || !entry.isWatched) return [];
+  const { directory } = entry;
+  return [{ directory, find: (options) => databasesOf(entry, options) }];
 }
 
 /** Two engines on one database, or two databases in one replica, would be two writers of one history. */

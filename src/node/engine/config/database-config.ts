@@ -26,6 +26,7 @@ export type Entry =
       readonly directory: string;
       readonly pattern: RegExp;
       readonly recursive: boolean;
+      readonly isWatched: boolean;
       /** The database at a path; `undefined` if it does not belong to this directory. */
       readonly databaseAt: (path: string) => DatabaseConfig | undefined;
     };
@@ -125,13 +126,6 @@ function toDirectory(
     remarks.mistake(at, 'has dir and needs pattern, the names of the databases: pattern: "*.db".');
     return undefined;
   }
-  if (entry.watch === true) {
-    remarks.mistake(
-      [...at, "watch"],
-      "is not in this version: databases are found at the start. Leave it out, and restart after adding one.",
-    );
-    return undefined;
-  }
   if (entry["meta-dir"] !== undefined && entry["meta-path"] !== undefined) {
     remarks.mistake([...at, "meta-dir"], "and meta-path exclude each other.");
   }
@@ -150,7 +144,8 @@ function toDirectory(
     const subpath = relative(directory, path);
     return matchesDirectory(subpath, { pattern, recursive }) ? make(path, subpath) : undefined;
   };
-  return { kind: "directory", at, directory, pattern, recursive, databaseAt };
+  const isWatched = entry.watch === true;
+  return { kind: "directory", at, directory, pattern, recursive, isWatched, databaseAt };
 }
 
 function replicaOf(

@@ -8,6 +8,16 @@ interface Selection {
   readonly recursive: boolean;
 }
 
+export interface FindOptions {
+  /**
+   * Files that this process has open as databases. They are databases, and are not opened here: closing them again would
+   * take SQLite's locks away. Default none.
+   */
+  readonly isOpen?: ((path: string) => boolean) | undefined;
+  /** Called with each directory before it is read: whoever watches it from then on misses nothing. */
+  readonly onDirectory?: ((directory: string) => void) | undefined;
+}
+
 /** What every SQLite database begins with. */
 const magic = "SQLite format 3\0";
 
@@ -39,18 +49,22 @@ export function matchesDirectory(subpath: string, { pattern, recursive }: Select
   return isDatabaseName(basename(subpath), pattern);
 }
 
-/**
- * The databases below a directory, sorted. Files that begin as SQLite's do; state directories hold none. It opens and
- * closes them, so nothing in this process may have them open as databases.
- */
-export function findDatabases(directory: string, selection: Selection): readonly string[] {
+/** The databases below a directory, sorted. Files that begin as SQLite's do; state directories hold none. */
+export function findDatabases(
+  directory: string,
+  selection: Selection,
+  { isOpen = () => false, onDirectory = () => undefined }: FindOptions = {},
+): readonly string[] {
   const found: string[] = [];
   const search = (place: string): void => {
+    onDirectory(place);
     for (const item of entriesOf(place)) {
       const path = join(place, item.name);
       if (item.isDirectory()) {
         if (selection.recursive && !isStateName(item.name)) search(path);
-      } else if (isDatabaseName(item.name, selection.pattern) && hasMagic(path)) found.push(path);
+      } else if (isDatabaseName(item.name, selection.pattern)) {
+        if (isOpen(path) || hasMagic(path)) found.push(path);
+      }
     }
   };
   search(directory);
@@ -70,12 +84,18 @@ function readNames(directory: string): { name: string; isDirectory(): boolean }[
   return readdirSync(directory, { withFileTypes: true });
 }
 
-function isStateName(name: string): boolean {
+/** Where we or a Litestream keep the local state of a database. */
+export function isStateName(name: string): boolean {
   return /^\..*-(?:headwater|litestream)$/u.test(name);
 }
 
+/** A file that SQLite keeps beside a database. */
+export function isCompanionName(name: string): boolean {
+  return /-(?:wal|shm|journal)$/u.test(name);
+}
+
 function isDatabaseName(name: string, pattern: RegExp): boolean {
-  return pattern.test(name) && !/-(?:wal|shm|journal)$/u.test(name);
+  return pattern.test(name) && !isCompanionName(name);
 }
 
 function hasMagic(path: string): boolean {

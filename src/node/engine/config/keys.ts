@@ -133,14 +133,14 @@ const snapshot = z.strictObject({
 
 const database = z.strictObject({
   path: used(text, "The database; it may not exist yet."),
-  dir: used(text, "A directory of databases, looked through at the start; instead of `path`."),
+  dir: used(text, "A directory of databases; instead of `path`."),
   pattern: used(text, "With `dir`: names of the databases, such as `*.db`."),
   recursive: used(flag, "With `dir`: also in the directories below.", "false"),
-  watch: key(flag, {
-    effect: "used",
-    means: "Only false: databases are found at the start.",
-    fallback: "false",
-  }),
+  watch: used(
+    flag,
+    "With `dir`: databases are also taken in when they appear, and let go when they are deleted.",
+    "false",
+  ),
   "meta-path": used(
     text,
     "Where a Litestream keeps its state, to be set aside before its replica is continued.",

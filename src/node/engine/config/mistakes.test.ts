@@ -135,12 +135,6 @@ describe("mistakes are told with line, column and key", () => {
       ["3:5: dbs[0].pattern has a [ without its ]."],
     ],
     [
-      "dbs:\n  - dir: /d\n    pattern: '*'\n    watch: true\n    replica: {path: /r}\n",
-      [
-        "4:5: dbs[0].watch is not in this version: databases are found at the start. Leave it out, and restart after adding one.",
-      ],
-    ],
-    [
       "dbs:\n  - dir: /d\n    pattern: '*'\n    meta-dir: /m\n    meta-path: /n\n    replica: {path: /r}\n",
       ["4:5: dbs[0].meta-dir and meta-path exclude each other."],
     ],

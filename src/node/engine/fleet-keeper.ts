@@ -1,0 +1,206 @@
+// Keeps a fleet to what its configuration file says: databases of watched directories come and go, and the file itself
+// can be read again. What others have added to the fleet is left alone.
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { Clock } from "../../core/base/clock.ts";
+import { messageOf } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import { DirectoryWatcher } from "../file/directory-watcher.ts";
+import type { DirectoryEvent } from "../file/directory-watcher.ts";
+import { Bell } from "./bell.ts";
+import type { Config } from "./config/config.ts";
+import type { DatabaseConfig } from "./config/database-config.ts";
+import { isCompanionName, isStateName } from "./config/directory.ts";
+import type { Fleet } from "./fleet.ts";
+import type { FleetMember } from "./fleet-run.ts";
+import type { ShutdownLimit } from "./shutdown.ts";
+
+export interface FleetKeeperOptions {
+  readonly fleet: Fleet;
+  readonly toMember: (database: DatabaseConfig) => FleetMember;
+  /** Reads the configuration file again. */
+  readonly readConfig: (isOpen: (path: string) => boolean) => Config;
+  /** For the last sync of a database that is let go. */
+  readonly startLimit: () => ShutdownLimit;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** Files are made in many steps, and many at a time: one look for all of them. */
+const gatherMs = 250;
+
+/** Watched directories are looked through so often without an event, because events can be lost. */
+const lookMs = 10_000;
+
+export class FleetKeeper implements AsyncDisposable {
+  readonly #options: FleetKeeperOptions;
+  readonly #bell = new Bell();
+  readonly #ending = new AbortController();
+  /** What this keeper has put into the fleet, or would have if it had not been there. */
+  readonly #kept = new Map<string, DatabaseConfig>();
+  /** Databases that are let go and have not had their last sync yet. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #watchers = new Map<string, DirectoryWatcher>();
+  readonly #running: Promise<void>;
+  #config: Config;
+  #wantsReload = false;
+  /** What kept the last look from its end; told once. */
+  #unreadable: string | undefined;
+
+  /** Takes in the databases of `config` and follows what becomes of them until it is disposed. */
+  constructor(config: Config, options: FleetKeeperOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#bringTo(config.databases);
+    this.#bell.ring();
+    this.#running = this.#run(this.#ending.signal);
+  }
+
+  /** Has the file read again soon. One with mistakes changes nothing. */
+  reload(): void {
+    this.#wantsReload = true;
+    this.#bell.ring();
+  }
+
+  /** Stops following. The fleet goes on with what it has. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#running;
+    for (const watcher of this.#watchers.values()) watcher.close();
+    await Promise.all(this.#leaving.values());
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const isWatching = this.#config.watchedDirectories.length > 0;
+      await this.#bell.wait(isWatching ? lookMs : undefined, signal);
+      if (signal.aborted) return;
+      if (this.#wantsReload) this.#reload();
+      this.#look();
+      await this.#options.clock.sleep(gatherMs, { signal }).catch(() => undefined);
+    }
+  }
+
+  #reload(): void {
+    this.#wantsReload = false;
+    const { logger, readConfig } = this.#options;
+    try {
+      const config = readConfig((path) => this.#isOpen(path));
+      for (const { message } of config.warnings) logger.log("warn", "config.remark", { message });
+      const late = Object.keys(config.atStart).filter(
+        (key) => !isDeepStrictEqual(config.atStart[key], this.#config.atStart[key]),
+      );
+      if (late.length > 0) {
+        const message = `${late.join(", ")} changed: that takes effect when Headwater is started again.`;
+        logger.log("warn", "config.remark", { message });
+      }
+      this.#config = config;
+      logger.log("info", "config.reloaded", { path: config.path });
+    } catch (error) {
+      logger.log("error", "config.not-reloaded", { error: messageOf(error) });
+    }
+  }
+
+  #look(): void {
+    const seen = new Set<string>();
+    const isOpen = (path: string): boolean => this.#isOpen(path);
+    const onDirectory = (directory: string): void => {
+      seen.add(directory);
+      this.#watch(directory);
+    };
+    try {
+      const { fixedDatabases, watchedDirectories } = this.#config;
+      const found = watchedDirectories.flatMap(({ find }) => find({ isOpen, onDirectory }));
+      this.#bringTo([...fixedDatabases, ...found]);
+      this.#unreadable = undefined;
+    } catch (error) {
+      // A directory that cannot be read says nothing about its databases: they stay.
+      const message = messageOf(error);
+      if (message !== this.#unreadable) {
+        this.#options.logger.log("error", "directory.unreadable", { error: message });
+      }
+      this.#unreadable = message;
+      return;
+    }
+    for (const [directory, watcher] of this.#watchers) {
+      if (seen.has(directory)) continue;
+      watcher.close();
+      this.#watchers.delete(directory);
+    }
+  }
+
+  /** Makes the fleet hold exactly `databases`, of those that are this keeper's. Of two with one path the first counts. */
+  #bringTo(databases: readonly DatabaseConfig[]): void {
+    const wanted = new Map<string, DatabaseConfig>();
+    for (const database of databases) {
+      const { path } = database.options;
+      if (!wanted.has(path)) wanted.set(path, database);
+    }
+    for (const [path, kept] of this.#kept) {
+      const next = wanted.get(path);
+      if (next === undefined) this.#letGo(path, "it is gone");
+      else if (!isDeepStrictEqual(kept, next)) this.#letGo(path, "its configuration changed");
+    }
+    for (const [path, database] of wanted) {
+      if (!this.#kept.has(path) && !this.#leaving.has(path)) this.#takeIn(path, database);
+    }
+  }
+
+  #takeIn(path: string, database: DatabaseConfig): void {
+    const { fleet, toMember, logger } = this.#options;
+    if (fleet.get(path) === undefined) {
+      if (this.#isOpen(path)) return;
+      fleet.add(toMember(database));
+      logger.log("info", "database.added", { path });
+    }
+    this.#kept.set(path, database);
+  }
+
+  #letGo(path: string, why: string): void {
+    const { fleet, startLimit, logger } = this.#options;
+    this.#kept.delete(path);
+    logger.log("info", "database.removed", { path, why });
+    const leaving = (async () => {
+      const failure = await fleet.remove(path, startLimit());
+      if (failure !== undefined) {
+        logger.log("warn", "database.incomplete", { path, error: messageOf(failure.error) });
+      }
+      this.#leaving.delete(path);
+      // It may be there again.
+      this.#bell.ring();
+    })();
+    this.#leaving.set(path, leaving);
+  }
+
+  /** True if this process has the file at the path open, be it under another name. */
+  #isOpen(path: string): boolean {
+    const { fleet } = this.#options;
+    if (fleet.get(path) !== undefined) return true;
+    const file = fileAt(path);
+    return file !== undefined && fleet.databases.some((one) => fileAt(one.path) === file);
+  }
+
+  #watch(directory: string): void {
+    let watcher = this.#watchers.get(directory);
+    if (watcher === undefined) {
+      watcher = new DirectoryWatcher(directory, (name, event) => {
+        if (name === null || this.#isNews(name, join(directory, name), event)) this.#bell.ring();
+      });
+      this.#watchers.set(directory, watcher);
+    }
+    watcher.refresh();
+  }
+
+  /** Applications write to their databases all the time: only what can change the list of databases counts. */
+  #isNews(name: string, path: string, event: DirectoryEvent): boolean {
+    if (isCompanionName(name) || isStateName(name)) return false;
+    return event === "rename" || !this.#kept.has(path);
+  }
+}
+
+/** What a path leads to: device and inode. */
+function fileAt(path: string): string | undefined {
+  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return status && `${status.dev}:${status.ino}`;
+}
