@@ -141,6 +141,19 @@ describe("the documents", () => {
     expect(schema).toEqual(configJsonSchema());
   });
 
+  it("name tests against every hazard that exist", () => {
+    const named = [
+      ...repositoryText("docs/hazards.md").matchAll(
+        /`(?<file>(?:src|test)\/[^`]+\.ts)` "(?<title>[^"]+)"/gu,
+      ),
+    ].map(({ groups }) => ({ file: groups?.["file"] ?? "", title: groups?.["title"] ?? "" }));
+    expect(named.length).toBeGreaterThan(80);
+    const missing = named.filter(
+      ({ file, title }) => !files.includes(file) || !repositoryText(file).includes(title),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it("describe every dependency", () => {
     const { dependencies, devDependencies } = JSON.parse(repositoryText("package.json")) as Record<
       string,
