@@ -41,3 +41,17 @@ export function parseBytes(text: string): number | undefined {
   const unit = byteUnits[(parts?.["unit"] ?? "none").toLowerCase()];
   return unit === undefined ? undefined : Math.floor(Number(parts?.["count"]) * unit);
 }
+
+const shownUnits = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+
+/** Three significant digits, decimal units: `131 MB`. */
+export function formatBytes(sizeBytes: number): string {
+  let value = sizeBytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < shownUnits.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${value.toFixed(digits)} ${shownUnits[unit] ?? "B"}`;
+}

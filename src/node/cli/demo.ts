@@ -12,6 +12,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
+import { formatBytes } from "../base/quantities.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { siblingModule } from "../base/sibling-module.ts";
@@ -19,7 +20,7 @@ import { replicate } from "../engine/replicate.ts";
 import type { Replication } from "../engine/replicate.ts";
 import { restore } from "../restore/restore.ts";
 import type { CliContext } from "./command.ts";
-import { formatBytes, formatDuration } from "./output.ts";
+import { formatDuration } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
 import { sourceHash } from "./source-image.ts";
 

@@ -49,6 +49,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
+    name: "doctor",
+    summary: "probe databases and stores, and say what to change",
+    load: async () => (await import("./doctor.ts")).doctorCommand,
+  },
+  {
     name: "demo",
     summary: "see it work in a temporary directory, in about 15 seconds",
     load: async () => (await import("./demo.ts")).demoCommand,

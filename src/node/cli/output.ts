@@ -22,20 +22,6 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-const units = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
-
-/** Three significant digits, decimal units: `131 MB`. */
-export function formatBytes(sizeBytes: number): string {
-  let value = sizeBytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${value.toFixed(digits)} ${units[unit] ?? "B"}`;
-}
-
 /** `0.41 s`, `12 s`, `3 min 5 s`. */
 export function formatDuration(ms: number): string {
   const seconds = ms / 1000;

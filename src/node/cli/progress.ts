@@ -1,8 +1,8 @@
 // Progress of long work: a bar that redraws itself on a terminal, a line now and then elsewhere. Work that is over at
 // once shows nothing.
+import { formatBytes } from "../base/quantities.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import type { CliContext } from "./command.ts";
-import { formatBytes } from "./output.ts";
 
 const redrawEveryMs = 100;
 const lineEveryMs = 5000;

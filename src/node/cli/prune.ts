@@ -14,12 +14,13 @@ import {
   retentionDefaults,
 } from "../../core/replica/retention.ts";
 import { systemClock } from "../base/clock.ts";
+import { formatBytes } from "../base/quantities.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
-import { formatBytes, formatJson, formatTable, formatTime } from "./output.ts";
+import { formatJson, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
 import { replicaKind, resolveSource } from "./sources.ts";
 import { parseDurationFlag } from "./values.ts";

@@ -1,11 +1,12 @@
 // What `headwater restore` prints: the result, or with -dry-run the plan, for people and as JSON.
+import { formatBytes } from "../base/quantities.ts";
 import { must } from "../../core/base/assert.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import { type GenerationFile, formatIndex } from "../../core/replica/generations.ts";
 import type { RestoreResult } from "../restore/restore.ts";
 import type { ChosenPoint, RestorePlan } from "../restore/target.ts";
-import { formatBytes, formatDuration, formatLocalTime, formatTable, formatTime } from "./output.ts";
+import { formatDuration, formatLocalTime, formatTable, formatTime } from "./output.ts";
 
 type Fields = Readonly<Record<string, string | number>>;
 

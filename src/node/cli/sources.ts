@@ -60,7 +60,8 @@ export async function resolveSource(
   return { url, secrets: undefined, databasePath: path };
 }
 
-async function listedDatabase(
+/** What the configuration file says of the database at an absolute path. Throws `usage/invalid` if a named file lists no such. */
+export async function listedDatabase(
   path: string,
   flags: ConfigFlags,
   context: CliContext,
@@ -87,11 +88,11 @@ export function replicaKind(url: string): string {
   return /^[a-z0-9+.-]+/iu.exec(url)?.[0].toLowerCase() ?? "";
 }
 
-function isReplicaUrl(text: string): boolean {
+export function isReplicaUrl(text: string): boolean {
   return /^\w+:\/\//u.test(text) && !/^sqlite3?:\/\//u.test(text);
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+export async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch {
@@ -100,7 +101,7 @@ async function isDirectory(path: string): Promise<boolean> {
 }
 
 /** The URLs in the state directory beside the database's real path; the database itself may be gone. */
-async function replicasOf(path: string): Promise<readonly string[]> {
+export async function replicasOf(path: string): Promise<readonly string[]> {
   const directory = join(stateDirectoryOf(path), "replicas");
   try {
     const names = (await readdir(directory)).filter((name) => name.endsWith(".json")).toSorted();

@@ -19,13 +19,14 @@ import { layoutForUrl } from "../../core/replica/layout.ts";
 import { withAllHeaders } from "../../core/replica/timeline.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { systemClock } from "../base/clock.ts";
+import { formatBytes } from "../base/quantities.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
 import { parseMoment } from "./moments.ts";
-import { formatBytes, formatJson, formatLocalTime, formatTable, formatTime } from "./output.ts";
+import { formatJson, formatLocalTime, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, replicaKind, resolveSource } from "./sources.ts";
 

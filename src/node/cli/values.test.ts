@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { formatBytes } from "../base/quantities.ts";
 import { hasCode } from "../../core/base/errors.ts";
-import { formatBytes, formatDuration, formatTable } from "./output.ts";
+import { formatDuration, formatTable } from "./output.ts";
 import { formatBar, formatLine } from "./progress.ts";
 import { parseCountFlag, parseTxidFlag } from "./values.ts";
 

@@ -1,0 +1,103 @@
+// What `headwater doctor` is to examine: from its argument to databases and replicas.
+import { pathToFileURL } from "node:url";
+import { hasCode } from "../../core/base/errors.ts";
+import { localPath } from "../base/local-path.ts";
+import type { Patient, ReportOn } from "../doctor/examine.ts";
+import { failedCheck } from "../doctor/report.ts";
+import { defaultConfigPath } from "../engine/config/config-places.ts";
+import { resolveOptions } from "../engine/engine-options.ts";
+import type { ReplicateOptions } from "../engine/engine-options.ts";
+import type { CliContext } from "./command.ts";
+import { needConfig, refuseConfig } from "./config-flags.ts";
+import type { ConfigFlags } from "./config-flags.ts";
+import { isDirectory, isReplicaUrl, listedDatabase, replicasOf } from "./sources.ts";
+
+interface PatientOptions {
+  readonly flags: ConfigFlags;
+  readonly context: CliContext;
+  readonly reportOn: ReportOn;
+}
+
+/** A configuration file with a mistake is reported as a problem, and nothing of it examined. Throws `usage/invalid`. */
+export async function findPatients(
+  source: string | undefined,
+  options: PatientOptions,
+): Promise<readonly Patient[]> {
+  const { flags } = options;
+  if (source === undefined) return patientsOfConfig(options);
+  if (isReplicaUrl(source)) {
+    refuseConfig(flags, "the URL of a replica");
+    return [{ replica: { url: source } }];
+  }
+  const path = localPath(source);
+  if (/\.ya?ml$/iu.test(source)) {
+    refuseConfig(flags, "a configuration file as argument");
+    return patientsOfConfig({ ...options, flags: { ...flags, config: path } });
+  }
+  if (flags.config === undefined && (await isDirectory(path)))
+    return [{ replica: { url: pathToFileURL(path).href } }];
+  return patientsOfDatabase(path, options);
+}
+
+async function patientsOfConfig(options: PatientOptions): Promise<readonly Patient[]> {
+  const { flags, context, reportOn } = options;
+  try {
+    const config = await needConfig(
+      flags,
+      context,
+      "doctor needs a URL, a path or a configuration file.",
+    );
+    const report = reportOn({ kind: "configuration", name: config.path });
+    const name = "configuration";
+    for (const { message } of config.warnings) {
+      const change = "Change the key, or take it out.";
+      report({ name, result: "warning", found: message, change });
+    }
+    for (const directory of config.emptyDirectories) {
+      const change = "Check dir and pattern.";
+      report({ name, result: "warning", found: `no database in ${directory}`, change });
+    }
+    report({ name, result: "ok", found: `lists ${config.databases.length} databases` });
+    return config.databases.map((database) => toPatient(database.options, true));
+  } catch (error) {
+    if (!hasCode(error, "config/invalid")) throw error;
+    const subject = {
+      kind: "configuration",
+      name: flags.config ?? defaultConfigPath(context.environment) ?? "",
+    } as const;
+    reportOn(subject)(failedCheck("configuration", error));
+    return [];
+  }
+}
+
+/** The database with the replica that the configuration file or its state directory names; there may be none. */
+async function patientsOfDatabase(
+  path: string,
+  { flags, context }: PatientOptions,
+): Promise<readonly Patient[]> {
+  const listed = await listedDatabase(path, flags, context);
+  if (listed !== undefined) return [toPatient(listed.options, false)];
+  const [replica, ...others] = await knownReplicas(path);
+  const { database } = toPatient({ path, replica: replica ?? "unknown" }, false);
+  if (replica === undefined) return [{ database }];
+  return [{ database, replica: { url: replica } }, ...others.map((url) => ({ replica: { url } }))];
+}
+
+async function knownReplicas(path: string): Promise<readonly string[]> {
+  try {
+    return await replicasOf(path);
+  } catch (error) {
+    // The check of the state directory reports it.
+    if (hasCode(error, "engine/state")) return [];
+    throw error;
+  }
+}
+
+function toPatient(options: ReplicateOptions, mayBeMissing: boolean): Required<Patient> {
+  const { path, stateDir, metaPath, maxWalSizeBytes, maxStagingBytes, replica, secrets } =
+    resolveOptions(options);
+  return {
+    database: { path, stateDir, metaPath, maxWalSizeBytes, maxStagingBytes, mayBeMissing },
+    replica: { url: replica, secrets },
+  };
+}

@@ -1,0 +1,87 @@
+// Examines databases and their replicas, one after the other.
+import type { Waiting } from "../../core/base/async.ts";
+import { layoutForUrl } from "../../core/replica/layout.ts";
+import { openStore } from "../store/open-store.ts";
+import type { OpenStoreOptions } from "../store/open-store.ts";
+import type { StoreSecrets } from "../store/store-secrets.ts";
+import { checkDatabase } from "./database-checks.ts";
+import type { DatabaseFound } from "./database-checks.ts";
+import type { DatabaseCheckOptions } from "./database-context.ts";
+import { withoutNewDirectories } from "./new-directories.ts";
+import { checkAgreement, checkReplica } from "./replica-checks.ts";
+import { failedCheck } from "./report.ts";
+import type { Report, Subject } from "./report.ts";
+import { checkStore } from "./store-checks.ts";
+
+type PatientDatabase = Omit<DatabaseCheckOptions, "clock" | "signal"> & { readonly path: string };
+
+/** What is examined together: a database, a replica, or both. */
+export interface Patient {
+  readonly database?: PatientDatabase;
+  readonly replica?: { readonly url: string; readonly secrets?: StoreSecrets | undefined };
+}
+
+export interface ExamineOptions extends Waiting, OpenStoreOptions {
+  /** Ends the removal of what was made in a store, which goes on after an abort. */
+  readonly removalSignal: () => AbortSignal;
+}
+
+/** Gives what takes the checks of one subject. Called once per subject, when its first check is about to be made. */
+export type ReportOn = (subject: Subject) => Report;
+
+/**
+ * Reports on each patient. A store that several replicas share is probed once, where the first of them lies. Must run in a
+ * process that has no SQLite open on the databases.
+ */
+export async function examine(
+  patients: readonly Patient[],
+  options: ExamineOptions,
+  reportOn: ReportOn,
+): Promise<void> {
+  const probed = new Set<string>();
+  for (const { database, replica } of patients) {
+    let found: DatabaseFound | undefined;
+    if (database !== undefined) {
+      const { path, ...limits } = database;
+      const report = reportOn({ kind: "database", name: path });
+      found = await checkDatabase(path, { ...options, ...limits }, report);
+    }
+    if (replica !== undefined) {
+      const place = sharedPlace(replica.url, replica.secrets);
+      await examineReplica(replica, { ...options, found, probes: !probed.has(place) }, reportOn);
+      probed.add(place);
+    }
+  }
+}
+
+async function examineReplica(
+  { url, secrets }: NonNullable<Patient["replica"]>,
+  options: ExamineOptions & {
+    readonly found: DatabaseFound | undefined;
+    readonly probes: boolean;
+  },
+  reportOn: ReportOn,
+): Promise<void> {
+  await using store = await openStore(url, { ...options, secrets });
+  if (options.probes) {
+    const report = reportOn({ kind: "store", name: store.url });
+    const isReadable = await withoutNewDirectories(
+      url,
+      () => checkStore(store, options, report),
+      (error) => report(failedCheck("left-over", error)),
+    );
+    if (!isReadable) return;
+  }
+  const report = reportOn({ kind: "replica", name: store.url });
+  const newest = await checkReplica(store, { ...options, layout: layoutForUrl(url) }, report);
+  const { found } = options;
+  if (newest !== undefined && found !== undefined) report(checkAgreement(newest, found));
+}
+
+/** The same text for replicas whose stores keep the same promises: one bucket, or one directory of replicas. */
+function sharedPlace(url: string, secrets: StoreSecrets | undefined): string {
+  const [address = "", query = ""] = url.split("?", 2);
+  const isS3 = /^s3:/iu.test(url);
+  const place = isS3 ? /^s3:\/\/[^/]*/iu.exec(address)?.[0] : address.replace(/\/+[^/]*\/*$/u, "");
+  return JSON.stringify([place, isS3 ? query : "", secrets]);
+}
