@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { hasCode } from "../../core/base/errors.ts";
 import { localPath } from "../base/local-path.ts";
 import type { Patient, ReportOn } from "../doctor/examine.ts";
-import { failedCheck } from "../doctor/report.ts";
+import { counted, failedCheck } from "../doctor/report.ts";
 import { defaultConfigPath } from "../engine/config/config-places.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
 import type { ReplicateOptions } from "../engine/engine-options.ts";
@@ -57,7 +57,7 @@ async function patientsOfConfig(options: PatientOptions): Promise<readonly Patie
       const change = "Check dir and pattern.";
       report({ name, result: "warning", found: `no database in ${directory}`, change });
     }
-    report({ name, result: "ok", found: `lists ${config.databases.length} databases` });
+    report({ name, result: "ok", found: `lists ${counted(config.databases.length, "database")}` });
     return config.databases.map((database) => toPatient(database.options, true));
   } catch (error) {
     if (!hasCode(error, "config/invalid")) throw error;

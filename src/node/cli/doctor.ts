@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { examine } from "../doctor/examine.ts";
-import { worstOf } from "../doctor/report.ts";
+import { counted, worstOf } from "../doctor/report.ts";
 import type { Check, Report, Subject } from "../doctor/report.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import type { CliContext } from "./command.ts";
@@ -107,8 +107,7 @@ function resultOf(sections: readonly Section[]): Check["result"] {
 function summaryOf(sections: readonly Section[]): string {
   const all = sections.flatMap(({ checks }) => checks);
   const count = (wanted: Check["result"], noun: string): string => {
-    const found = all.filter(({ result }) => result === wanted).length;
-    return `${found} ${noun}${found === 1 ? "" : "s"}`;
+    return counted(all.filter(({ result }) => result === wanted).length, noun);
   };
-  return `${all.length} checks: ${count("problem", "problem")}, ${count("warning", "warning")}, ${count("note", "note")}.`;
+  return `${counted(all.length, "check")}: ${count("problem", "problem")}, ${count("warning", "warning")}, ${count("note", "note")}.`;
 }

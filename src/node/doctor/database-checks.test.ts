@@ -12,7 +12,7 @@ import type { DatabaseFound } from "./database-checks.ts";
 import type { DatabaseCheckOptions } from "./database-context.ts";
 import { findMount } from "./file-systems.ts";
 import { parseLocks } from "./file-locks.ts";
-import { judgeFileSystem } from "./database-surroundings.ts";
+import { judgeDiskSpace, judgeFileSystem } from "./database-surroundings.ts";
 import type { Check, CheckName } from "./report.ts";
 
 const limits = {
@@ -65,8 +65,8 @@ it("a database in use is in order before its first replication, and is not touch
   const result = await examined(scene.path);
   expect(result.ills).toEqual(["state: note"]);
   expect(result.of("page-size")).toBe("ok: 4096 bytes");
-  expect(result.of("locks")).toMatch(/^ok: 1 process has the database open: process \d+ \(node\)/u);
-  expect(result.found).toEqual({ pageSize: 4096, acknowledgedTxid: undefined });
+  expect(result.of("locks")).toMatch(/^ok: the database is open in process \d+ \(node\)/u);
+  expect(result.found).toEqual({ pageSize: 4096, acknowledged: undefined });
   expect(await sha256OfFile(scene.path)).toBe(before);
   expect(readdirSync(scene.directory.path)).toEqual(names);
 });
@@ -82,7 +82,8 @@ it("a database that is being replicated is in order, and its guard is no long re
   expect(result.ills).toEqual([]);
   expect(result.of("replicator")).toContain(`process ${engine.pid}, since 2`);
   expect(result.of("state")).toContain("is acknowledged");
-  expect(result.found.acknowledgedTxid).toBeGreaterThanOrEqual(BigInt(`0x${txid}`));
+  expect(result.found.acknowledged?.replica).toBe(scene.replica);
+  expect(result.found.acknowledged?.txid).toBeGreaterThanOrEqual(BigInt(`0x${txid}`));
   await engine.end("SIGKILL");
   const after = await examined(scene.path);
   expect(after.of("replicator")).toContain("note: no Headwater is running");
@@ -136,20 +137,24 @@ it("a large WAL is a warning, and a problem above the limit", async () => {
   expect(await at(1_000_000)).toMatch(/^problem: 2/u);
 });
 
+async function kindOf(path: string, mayBeMissing = false): Promise<string> {
+  return (await examined(path, { mayBeMissing })).of("database");
+}
+
 it("what is no database is told apart", async () => {
   await using scene = await Scene.open();
-  const of = async (path: string, mayBeMissing = false): Promise<string> =>
-    (await examined(path, { mayBeMissing })).of("database");
   const file = (name: string, text: string): string => {
     writeFileSync(scene.directory.file(name), text);
     return scene.directory.file(name);
   };
-  expect(await of(file("notes.db", "not a database\n".repeat(500)))).toMatch(/^problem: .*SQLite/u);
-  expect(await of(file("short.db", "SQLite format 3\0"))).toMatch(/^problem: /u);
-  expect(await of(file("empty.db", ""))).toMatch(/^note: /u);
-  expect(await of(scene.directory.path)).toBe("problem: it is a directory");
-  expect(await of(scene.directory.file("absent.db"))).toBe("problem: there is no file");
-  expect(await of(scene.directory.file("absent.db"), true)).toBe("warning: there is no file");
+  expect(await kindOf(file("notes.db", "not a database\n".repeat(500)))).toMatch(
+    /^problem: .*SQLite/u,
+  );
+  expect(await kindOf(file("short.db", "SQLite format 3\0"))).toMatch(/^problem: /u);
+  expect(await kindOf(file("empty.db", ""))).toMatch(/^note: /u);
+  expect(await kindOf(scene.directory.path)).toBe("problem: it is a directory");
+  expect(await kindOf(scene.directory.file("absent.db"))).toBe("problem: there is no file");
+  expect(await kindOf(scene.directory.file("absent.db"), true)).toBe("warning: there is no file");
 });
 
 it("an old SQLite in the header is a warning with the version to update to", async () => {
@@ -180,12 +185,19 @@ it("a damaged state directory and a Litestream beside it are found", async () =>
   expect((await examined(scene.path)).of("litestream")).toMatch(/^ok: /u);
 });
 
-it("too little space for what may be staged is told, by how little it is", async () => {
-  await using scene = await Scene.open();
-  const at = async (maxStagingBytes: number): Promise<string> =>
-    (await examined(scene.path, { maxStagingBytes })).of("disk-space");
-  expect(await at(1)).toMatch(/^ok: /u);
-  expect(await at(2 ** 60)).toMatch(/^note: /u);
+it("judges free space by what may have to fit", () => {
+  const mib = 1024 ** 2;
+  const space = {
+    databaseBytes: 1000 * mib,
+    maxWalSizeBytes: 500 * mib,
+    maxStagingBytes: 2000 * mib,
+  };
+  const judged = [2000, 1999, 1500, 1499, 100, 99].map(
+    (free) => judgeDiskSpace({ ...space, freeBytes: free * mib }).result,
+  );
+  expect(judged).toEqual(["ok", "note", "note", "warning", "warning", "problem"]);
+  const small = { ...space, databaseBytes: mib, freeBytes: 15 * mib };
+  expect(judgeDiskSpace(small).result).toBe("problem");
 });
 
 it("reads /proc/locks and mountinfo as the kernel writes them", () => {

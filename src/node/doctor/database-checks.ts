@@ -16,6 +16,7 @@ import { userText } from "./database-context.ts";
 import type { DatabaseCheckOptions } from "./database-context.ts";
 import { checkConnections } from "./database-connections.ts";
 import { checkLocalState } from "./database-state.ts";
+import type { Acknowledged } from "./database-state.ts";
 import { checkDiskSpace, checkFileSystem, checkStateDirectory } from "./database-surroundings.ts";
 import { failedCheck } from "./report.ts";
 import type { Check, Report } from "./report.ts";
@@ -23,8 +24,7 @@ import type { Check, Report } from "./report.ts";
 /** What the replica of the database has to fit. */
 export interface DatabaseFound {
   readonly pageSize: number | undefined;
-  /** The newest TXID that a replica has acknowledged, as recorded locally. */
-  readonly acknowledgedTxid: bigint | undefined;
+  readonly acknowledged: Acknowledged | undefined;
 }
 
 /** Above this part of the size that turns health red a WAL is worth a word. */
@@ -38,7 +38,7 @@ export async function checkDatabase(
 ): Promise<DatabaseFound> {
   const real = realPathOf(path);
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
-  let found: DatabaseFound = { pageSize: undefined, acknowledgedTxid: undefined };
+  let found: DatabaseFound = { pageSize: undefined, acknowledged: undefined };
   const guarded = async (name: Check["name"], work: () => Promise<void>): Promise<void> => {
     try {
       await work();
@@ -58,7 +58,7 @@ export async function checkDatabase(
     await guarded("locks", () => checkConnections(context, report));
   });
   await guarded("state", async () => {
-    found = { ...found, acknowledgedTxid: await checkLocalState(context, report) };
+    found = { ...found, acknowledged: await checkLocalState(context, report) };
   });
   await guarded("state-directory", async () => report(await checkStateDirectory(context)));
   await guarded("disk-space", async () => report(await checkDiskSpace(context)));

@@ -1,4 +1,5 @@
-// Who is at work on a database: looked at several times over a second, because only what stays is worth a word.
+// Who is at work on a database: looked at several times over a second, because only what stays is worth a word. Where
+// nothing stays one look is enough, so many quiet databases take no time.
 import { open } from "node:fs/promises";
 import { decodeWalIndex, walIndexHeaderSizeBytes } from "../../core/sqlite/wal-index.ts";
 import type { WalIndex } from "../../core/sqlite/wal-index.ts";
@@ -21,24 +22,48 @@ interface Look {
   readonly index: WalIndex | undefined;
 }
 
+/** Processes that were in the way at every look. */
+interface InTheWay {
+  readonly readers: ReadonlySet<number>;
+  /** With the whole database locked. */
+  readonly exclusive: ReadonlySet<number>;
+  readonly writing: ReadonlySet<number>;
+}
+
 /** Reports `long-readers` and `locks`. */
 export async function checkConnections(context: DatabaseContext, report: Report): Promise<void> {
   const all: Look[] = [];
-  for (let look = 1; look <= looks; look++) {
-    if (look > 1) await context.clock.sleep(pauseMs, context);
-    const locks = await locksOn(context.path);
-    if (locks === undefined) {
-      const change =
-        "Run the doctor on Linux, on the machine and in the container of the application.";
-      const found = "the locks of processes cannot be seen on this system";
-      report({ name: "locks", result: "note", found, change });
+  for (;;) {
+    const look = await lookAt(context.path);
+    if (look === undefined) break;
+    all.push(look);
+    const replicators = await replicatorsOf(context, all);
+    const found = inTheWay(all, replicators);
+    const isQuiet = Object.values(found).every((pids) => pids.size === 0);
+    if (isQuiet || all.length === looks) {
+      report(await describeReaders(found));
+      report(await describeLocks(found, usersOf(all).difference(replicators)));
       return;
     }
-    all.push({ locks, index: await readIndex(`${context.path}-shm`) });
+    await context.clock.sleep(pauseMs, context);
   }
-  const replicators = await replicatorsOf(context, all);
-  report(await checkReaders(all, replicators));
-  report(await checkLocks(all, replicators));
+  const change = "Run the doctor on Linux, on the machine and in the container of the application.";
+  const found = "the locks of processes cannot be seen on this system";
+  report({ name: "locks", result: "note", found, change });
+}
+
+/** `undefined` where the system does not tell. */
+async function lookAt(path: string): Promise<Look | undefined> {
+  const locks = await locksOn(path);
+  return locks && { locks, index: await readIndex(`${path}-shm`) };
+}
+
+function inTheWay(all: readonly Look[], replicators: ReadonlySet<number>): InTheWay {
+  return {
+    readers: lastingReaders(all).difference(replicators),
+    exclusive: lasting(all, ({ exclusive }) => exclusive),
+    writing: lasting(all, ({ writing }) => writing).difference(replicators),
+  };
 }
 
 /** A Headwater or Litestream, whose long read transaction is its work. */
@@ -57,12 +82,8 @@ function usersOf(all: readonly Look[]): ReadonlySet<number> {
   return new Set(all.flatMap(({ locks }) => [...locks.users]));
 }
 
-async function checkReaders(
-  all: readonly Look[],
-  replicators: ReadonlySet<number>,
-): Promise<Check> {
+async function describeReaders({ readers }: InTheWay): Promise<Check> {
   const name = "long-readers";
-  const readers = lastingReaders(all).difference(replicators);
   if (readers.size === 0) {
     return { name, result: "ok", found: "no reader holds on to an old state of the database" };
   }
@@ -97,11 +118,12 @@ function isBehind(all: readonly Look[], mark: number): boolean {
   });
 }
 
-async function checkLocks(all: readonly Look[], replicators: ReadonlySet<number>): Promise<Check> {
+async function describeLocks(
+  { exclusive, writing }: InTheWay,
+  users: ReadonlySet<number>,
+): Promise<Check> {
   const name = "locks";
-  const users = usersOf(all).difference(replicators);
   const values = { processes: users.size };
-  const exclusive = lasting(all, ({ exclusive: pids }) => pids);
   if (exclusive.size > 0) {
     return {
       name,
@@ -113,7 +135,6 @@ async function checkLocks(all: readonly Look[], replicators: ReadonlySet<number>
       values,
     };
   }
-  const writing = lasting(all, ({ writing: pids }) => pids).difference(replicators);
   if (writing.size > 0) {
     return {
       name,
@@ -128,7 +149,7 @@ async function checkLocks(all: readonly Look[], replicators: ReadonlySet<number>
   const found =
     users.size === 0
       ? "no application has the database open"
-      : `${users.size} ${users.size === 1 ? "process has" : "processes have"} the database open: ${await describe(users)}`;
+      : `the database is open in ${await describe(users)}`;
   return { name, result: "ok", found, values };
 }
 

@@ -9,7 +9,7 @@ import type { StateSummary } from "../engine/state-summary.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import type { DatabaseContext } from "./database-context.ts";
 import { locksOn, processName, writersOf } from "./file-locks.ts";
-import { failedCheck } from "./report.ts";
+import { counted, failedCheck } from "./report.ts";
 import type { Check, Report } from "./report.ts";
 
 /** A Litestream that has put nothing for as long is taken for one that has ended, as when replicating begins. */
@@ -20,16 +20,24 @@ export function lockFileOf(stateDirectory: string): string {
   return join(stateDirectory, "lock");
 }
 
-/** Reports `state`, `replicator` and `litestream`. Resolves to the newest TXID recorded as acknowledged. */
+/** What is recorded locally of a replica. */
+export interface Acknowledged {
+  /** Its URL without secrets. */
+  readonly replica: string;
+  readonly txid: bigint;
+}
+
+/** Reports `state`, `replicator` and `litestream`. Resolves to what a replica has acknowledged, if anything. */
 export async function checkLocalState(
   context: DatabaseContext,
   report: Report,
-): Promise<bigint | undefined> {
+): Promise<Acknowledged | undefined> {
   const summary = await readSummary(context, report);
   report(await checkReplicator(context, summary));
   report(await checkLitestream(context));
-  const { replicatedTxid } = summary ?? {};
-  return replicatedTxid === undefined ? undefined : parseTxid(replicatedTxid);
+  const { replicatedTxid = "", replica } = summary ?? {};
+  const txid = parseTxid(replicatedTxid);
+  return replica === undefined || txid === undefined ? undefined : { replica, txid };
 }
 
 async function readSummary(
@@ -67,7 +75,7 @@ function describeState(summary: StateSummary | undefined): Check {
   return {
     name,
     result: "note",
-    found: `${behind} TXIDs up to ${localTxid} wait for their upload; TXID ${replicatedTxid} is acknowledged`,
+    found: `${counted(Number(behind), "TXID")} up to ${localTxid} wait for the upload; TXID ${replicatedTxid} is acknowledged`,
     change:
       "Nothing while headwater replicate runs and the store answers; otherwise start it. What is staged is on this disk only.",
     values,

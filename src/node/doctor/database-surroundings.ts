@@ -32,13 +32,26 @@ export async function checkStateDirectory({ stateDirectory }: DatabaseContext): 
 /** Is there room for a full image, and for what piles up while the store is away? */
 export async function checkDiskSpace(context: DatabaseContext): Promise<Check> {
   const { path, stateDirectory, maxWalSizeBytes, maxStagingBytes } = context;
-  const name = "disk-space";
   const databaseBytes = (await stat(path).catch(() => undefined))?.size ?? 0;
   const frees = await Promise.all(
     [dirname(path), stateDirectory].map(async (one) => freeBytesAt(await nearestDirectory(one))),
   );
   const freeBytes = Math.min(...frees);
-  const values = { freeBytes, databaseBytes, maxWalSizeBytes, maxStagingBytes };
+  return judgeDiskSpace({ freeBytes, databaseBytes, maxWalSizeBytes, maxStagingBytes });
+}
+
+export interface DiskSpace {
+  readonly freeBytes: number;
+  readonly databaseBytes: number;
+  readonly maxWalSizeBytes: number;
+  readonly maxStagingBytes: number;
+}
+
+/** The thresholds are in docs/doctor.md. */
+export function judgeDiskSpace(space: DiskSpace): Check {
+  const { freeBytes, databaseBytes, maxWalSizeBytes, maxStagingBytes } = space;
+  const name = "disk-space";
+  const values = { ...space };
   const found = `${formatBytes(freeBytes)} free; the database has ${formatBytes(databaseBytes)}`;
   if (freeBytes < Math.max(minFreeBytes, databaseBytes / 10)) {
     const change = "Free space now: the application and Headwater are about to stop writing.";

@@ -1,7 +1,7 @@
 // Examines databases and their replicas, one after the other.
 import type { Waiting } from "../../core/base/async.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
-import { openStore } from "../store/open-store.ts";
+import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import type { OpenStoreOptions } from "../store/open-store.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import { checkDatabase } from "./database-checks.ts";
@@ -74,8 +74,12 @@ async function examineReplica(
   }
   const report = reportOn({ kind: "replica", name: store.url });
   const newest = await checkReplica(store, { ...options, layout: layoutForUrl(url) }, report);
-  const { found } = options;
-  if (newest !== undefined && found !== undefined) report(checkAgreement(newest, found));
+  if (newest === undefined || options.found === undefined) return;
+  const { pageSize, acknowledged } = options.found;
+  // The record of another replica, from before the URL was changed, says nothing about this one.
+  const isOfThis = acknowledged?.replica === urlWithoutSecrets(url);
+  const acknowledgedTxid = isOfThis ? acknowledged.txid : undefined;
+  report(checkAgreement(newest, { pageSize, acknowledgedTxid }));
 }
 
 /** The same text for replicas whose stores keep the same promises: one bucket, or one directory of replicas. */

@@ -14,7 +14,7 @@ import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { formatBytes } from "../base/quantities.ts";
 import { readAll } from "./probe-objects.ts";
-import { failedCheck } from "./report.ts";
+import { counted, failedCheck } from "./report.ts";
 import type { Check, Report } from "./report.ts";
 
 /** The newest file of a replica. */
@@ -56,7 +56,9 @@ function countOf(files: readonly ReplicaFile[], generationFiles: number): Check 
   const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const values = { files: files.length, sizeBytes, generationFiles };
   const older =
-    generationFiles === 0 ? "" : ` and ${generationFiles} files of a Litestream 0.3 backup`;
+    generationFiles === 0
+      ? ""
+      : ` and ${counted(generationFiles, "file")} of a Litestream 0.3 backup`;
   if (files.length === 0) {
     return {
       name,
@@ -72,7 +74,7 @@ function countOf(files: readonly ReplicaFile[], generationFiles: number): Check 
   const counts = [...Map.groupBy(files, ({ level }) => level)]
     .toSorted(([a], [b]) => a - b)
     .map(([level, some]) => `${some.length} at level ${level}`);
-  const found = `${files.length} files (${counts.join(", ")}), ${formatBytes(sizeBytes)}${older}`;
+  const found = `${counted(files.length, "file")} (${counts.join(", ")}), ${formatBytes(sizeBytes)}${older}`;
   return { name, result: "ok", found, values };
 }
 
@@ -125,7 +127,7 @@ function checkGaps(files: readonly ReplicaFile[]): Check {
   const values = { restorePoints: points.length, holes: holes.length };
   const [hole] = holes;
   if (hole === undefined) {
-    const found = `${points.length} restore points, no files missing`;
+    const found = `${counted(points.length, "restore point")}, no files missing`;
     return { name: "gaps", result: "ok", found, values };
   }
   return {
@@ -155,7 +157,7 @@ export function checkAgreement(
 ): Check {
   const name = "agreement";
   const { pageSize, acknowledgedTxid } = local;
-  const txid = newest.txid.toString(16).padStart(16, "0");
+  const txid = toHex64(newest.txid);
   if (pageSize !== undefined && pageSize !== newest.pageSize) {
     return {
       name,

@@ -75,6 +75,11 @@ export function worstOf(results: Iterable<CheckResult>): CheckResult {
   return checkResults[Math.max(0, ...ranks)] ?? "ok";
 }
 
+/** `1 file`, `2 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** The check for an error: its message, what its code says to do, and what this check adds. */
 export function failedCheck(name: CheckName, error: unknown, advice?: string): Check {
   const message = messageOf(error);

@@ -35,6 +35,8 @@ function altered(store: ObjectStore, changes: Partial<ObjectStore>): ObjectStore
   };
 }
 
+const removalSignal = (): AbortSignal => new AbortController().signal;
+
 async function checksOf(
   store: ObjectStore,
   {
@@ -43,7 +45,6 @@ async function checksOf(
   }: { clock?: Clock; signal?: AbortSignal } = {},
 ): Promise<readonly Check[]> {
   const checks: Check[] = [];
-  const removalSignal = (): AbortSignal => new AbortController().signal;
   await checkStore(store, { clock, random, removalSignal, signal }, (check) => checks.push(check));
   return checks;
 }
