@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { checkNames } from "../../src/node/doctor/report.ts";
 import type { CheckName } from "../../src/node/doctor/report.ts";
 import { Child } from "../support/children.ts";
+import { engineReady, syncEngine } from "../support/engine.ts";
 import { repositoryText } from "../support/repository.ts";
 import { startS3Stub } from "../support/s3-stub.ts";
 import { Scene } from "../support/scene.ts";
@@ -85,19 +86,35 @@ describe("a healthy setup", () => {
     expect(byUrl.code).toBe(0);
     expect((await doctor(scene.replicaPath)).text).toContain(`"kind": "store"`);
     const byConfig = await doctor(config);
-    // Both replicas lie in one directory: their store is probed once.
-    expect(byConfig.kinds).toEqual([
-      "configuration",
-      "database",
-      "store",
-      "replica",
-      "database",
-      "replica",
-    ]);
+    const each = ["database", "store", "replica"];
+    expect(byConfig.kinds).toEqual(["configuration", ...each, ...each]);
+    // Both replicas lie in one directory: only permissions may differ.
+    expect(byConfig.text.match(/"name": "write"/gu)).toHaveLength(2);
+    expect(byConfig.text.match(/"name": "latency"/gu)).toHaveLength(1);
     expect(byConfig.text).toContain("there is no file");
     expect(byConfig.code).toBe(0);
     expect(names()).toEqual(before);
     expect((await scene.prove()).length).toBeGreaterThan(0);
+  });
+
+  test("is not disturbed while it is written to and replicated", async () => {
+    await using scene = await Scene.open();
+    const engine = scene.engine({ syncIntervalMs: 0 });
+    await engineReady(engine);
+    const done = new AbortController();
+    const writing = (async () => {
+      while (!done.signal.aborted) await scene.app.ledger(10);
+    })();
+    for (let run = 0; run < 3; run++) {
+      const { code, of } = await doctor(scene.path);
+      expect(of("replicator")).toContain(`process ${engine.pid}`);
+      expect(of("locks")).not.toMatch(/^problem/u);
+      expect(code).toBe(0);
+    }
+    done.abort();
+    await writing;
+    await syncEngine(engine);
+    await scene.prove();
   });
 
   test("is printed for people with one line per check and what to change below", async () => {
@@ -210,6 +227,13 @@ describe("ill replicas and configurations", () => {
     const mistaken = await doctor("-config", config);
     expect(mistaken.of("configuration")).toMatch(/^problem: .*no-such-key/su);
     expect([mistaken.code, mistaken.kinds]).toEqual([1, ["configuration"]]);
+    const directory = `dbs:\n  - dir: ${scene.directory.file("none")}\n    pattern: "*.db"\n`;
+    writeFileSync(config, `${directory}    replica: { path: ${scene.replicaPath} }\n`);
+    expect((await doctor(config)).of("configuration")).toMatch(
+      /^problem: there is no database in/u,
+    );
+    writeFileSync(config, "dbs: []\n");
+    expect((await doctor(config)).of("configuration")).toBe("problem: lists 0 databases");
   });
 });
 

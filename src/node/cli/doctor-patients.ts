@@ -4,7 +4,9 @@ import { hasCode } from "../../core/base/errors.ts";
 import { localPath } from "../base/local-path.ts";
 import type { Patient, ReportOn } from "../doctor/examine.ts";
 import { counted, failedCheck } from "../doctor/report.ts";
+import type { Report } from "../doctor/report.ts";
 import { defaultConfigPath } from "../engine/config/config-places.ts";
+import type { Config } from "../engine/config/config.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
 import type { ReplicateOptions } from "../engine/engine-options.ts";
 import type { CliContext } from "./command.ts";
@@ -47,17 +49,7 @@ async function patientsOfConfig(options: PatientOptions): Promise<readonly Patie
       context,
       "doctor needs a URL, a path or a configuration file.",
     );
-    const report = reportOn({ kind: "configuration", name: config.path });
-    const name = "configuration";
-    for (const { message } of config.warnings) {
-      const change = "Change the key, or take it out.";
-      report({ name, result: "warning", found: message, change });
-    }
-    for (const directory of config.emptyDirectories) {
-      const change = "Check dir and pattern.";
-      report({ name, result: "warning", found: `no database in ${directory}`, change });
-    }
-    report({ name, result: "ok", found: `lists ${counted(config.databases.length, "database")}` });
+    reportConfig(config, reportOn({ kind: "configuration", name: config.path }));
     return config.databases.map((database) => toPatient(database.options, true));
   } catch (error) {
     if (!hasCode(error, "config/invalid")) throw error;
@@ -68,6 +60,28 @@ async function patientsOfConfig(options: PatientOptions): Promise<readonly Patie
     reportOn(subject)(failedCheck("configuration", error));
     return [];
   }
+}
+
+function reportConfig(config: Config, report: Report): void {
+  const name = "configuration";
+  for (const { message } of config.warnings) {
+    const change = "Change the key, or take it out.";
+    report({ name, result: "warning", found: message, change });
+  }
+  for (const directory of config.emptyDirectories) {
+    const found = `there is no database in ${directory} that fits the pattern`;
+    const change =
+      "Check dir and pattern, or have the directory watched: watch: true. As it is headwater replicate refuses to start.";
+    report({ name, result: "problem", found, change });
+  }
+  const { databases, emptyDirectories, watchedDirectories } = config;
+  const found = `lists ${counted(databases.length, "database")}`;
+  if (databases.length + emptyDirectories.length + watchedDirectories.length > 0) {
+    report({ name, result: "ok", found });
+    return;
+  }
+  const change = "List databases under dbs; as it is headwater replicate refuses to start.";
+  report({ name, result: "problem", found, change });
 }
 
 /** The database with the replica that the configuration file or its state directory names; there may be none. */

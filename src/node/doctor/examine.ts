@@ -30,7 +30,7 @@ export interface ExamineOptions extends Waiting, OpenStoreOptions {
 export type ReportOn = (subject: Subject) => Report;
 
 /**
- * Reports on each patient. A store that several replicas share is probed once, where the first of them lies. Must run in a
+ * Reports on each patient. Of replicas that share a store the first has it probed, the others only their permissions. Must run in a
  * process that has no SQLite open on the databases.
  */
 export async function examine(
@@ -48,38 +48,39 @@ export async function examine(
     }
     if (replica !== undefined) {
       const place = sharedPlace(replica.url, replica.secrets);
-      await examineReplica(replica, { ...options, found, probes: !probed.has(place) }, reportOn);
-      probed.add(place);
+      const isKnown = probed.has(place);
+      if (await examineReplica(replica, { ...options, found, isKnown }, reportOn))
+        probed.add(place);
     }
   }
 }
 
+/** Resolves to whether the store could be probed. */
 async function examineReplica(
   { url, secrets }: NonNullable<Patient["replica"]>,
   options: ExamineOptions & {
     readonly found: DatabaseFound | undefined;
-    readonly probes: boolean;
+    readonly isKnown: boolean;
   },
   reportOn: ReportOn,
-): Promise<void> {
+): Promise<boolean> {
   await using store = await openStore(url, { ...options, secrets });
-  if (options.probes) {
-    const report = reportOn({ kind: "store", name: store.url });
-    const isReadable = await withoutNewDirectories(
-      url,
-      () => checkStore(store, options, report),
-      (error) => report(failedCheck("left-over", error)),
-    );
-    if (!isReadable) return;
-  }
+  const reportStore = reportOn({ kind: "store", name: store.url });
+  const isReadable = await withoutNewDirectories(
+    url,
+    () => checkStore(store, options, reportStore),
+    (error) => reportStore(failedCheck("left-over", error)),
+  );
+  if (!isReadable) return false;
   const report = reportOn({ kind: "replica", name: store.url });
   const newest = await checkReplica(store, { ...options, layout: layoutForUrl(url) }, report);
-  if (newest === undefined || options.found === undefined) return;
+  if (newest === undefined || options.found === undefined) return true;
   const { pageSize, acknowledged } = options.found;
   // The record of another replica, from before the URL was changed, says nothing about this one.
   const isOfThis = acknowledged?.replica === urlWithoutSecrets(url);
   const acknowledgedTxid = isOfThis ? acknowledged.txid : undefined;
   report(checkAgreement(newest, { pageSize, acknowledgedTxid }));
+  return true;
 }
 
 /** The same text for replicas whose stores keep the same promises: one bucket, or one directory of replicas. */

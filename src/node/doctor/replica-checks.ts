@@ -142,7 +142,7 @@ function checkGaps(files: readonly ReplicaFile[]): Check {
 }
 
 /** `12 s`, `5 min`, `3 h`, `2 days`. */
-export function ageOf(ms: number): string {
+function ageOf(ms: number): string {
   const seconds = ms / 1000;
   if (seconds < 120) return `${seconds.toFixed(0)} s`;
   if (seconds < 7200) return `${(seconds / 60).toFixed(0)} min`;

@@ -4,15 +4,12 @@ import type { Waiting } from "../../core/base/async.ts";
 import { bytesEqual } from "../../core/base/bytes.ts";
 import type { ObjectStore, StoreFeatures } from "../../core/store/object-store.ts";
 import { checkCopy, checkCreateOnly, checkReplaceIfUnchanged } from "./store-conditions.ts";
+import { checkListAfterDelete, checkListAfterWrite } from "./store-listings.ts";
 import { checkClockSkew, checkLatency, checkObjectTime } from "./store-times.ts";
 import { ProbeObjects } from "./probe-objects.ts";
 import type { ProbeOptions } from "./probe-objects.ts";
 import { failedCheck } from "./report.ts";
 import type { Check, CheckName, Report } from "./report.ts";
-
-/** How long a listing may take to show what was written or deleted before it is said not to. */
-const listingBudgetMs = 10_000;
-const listingPauseMs = 250;
 
 const objectBytes = 10_000;
 
@@ -23,21 +20,22 @@ const deleteAdvice =
   "Allow the account to delete objects. Otherwise retention deletes nothing and the replica grows for ever; if that is " +
   "what you want, set retention: enabled: false.";
 
+export interface StoreCheckOptions extends ProbeOptions {
+  /** A store of the same kind has been probed: only what depends on the place, permissions, is tried. */
+  readonly isKnown?: boolean | undefined;
+}
+
 /**
  * Probes `store` and reports each check as it is made. Resolves to whether the store can be read. Everything that was
  * made is removed, also after an abort or an error; what could not be is reported.
  */
 export async function checkStore(
   store: ObjectStore,
-  options: ProbeOptions,
+  options: StoreCheckOptions,
   report: Report,
 ): Promise<boolean> {
   const objects = new ProbeObjects(store, options);
-  const run = async (
-    name: CheckName,
-    work: () => Promise<Check>,
-    advice?: string,
-  ): Promise<boolean> => {
+  const run: Run = async (name, work, advice) => {
     const check = await attempt(name, work, { ...options, advice });
     report(check);
     return check.result !== "problem";
@@ -46,29 +44,8 @@ export async function checkStore(
     if (!(await run("reachable", () => checkReachable(objects)))) return false;
     const bytes = options.random.bytes(objectBytes);
     if (!(await run("write", () => checkWrite(objects, bytes)))) return true;
-    let features: StoreFeatures | undefined;
-    await run("features", async () => {
-      features = await store.features(options);
-      return describeFeatures(features);
-    });
-    await run("list-after-write", () => checkListAfterWrite(objects, options));
-    await run("read-range", () => checkRanges(objects, bytes), rangeAdvice);
-    if (features !== undefined) {
-      const claims = features;
-      await run("create-only", () => checkCreateOnly(objects, claims, bytes));
-      await run("replace-if-unchanged", () => checkReplaceIfUnchanged(objects, claims, bytes));
-      await run("copy", () => checkCopy(objects, claims, bytes));
-    }
-    await run("object-time", () => checkObjectTime(objects, options));
-    await run("clock-skew", () => checkClockSkew(objects, options));
-    await run("latency", () => checkLatency(objects, bytes, options));
+    if (options.isKnown !== true) await checkPromises(objects, { options, bytes, run });
     await run("delete", () => checkDelete(objects, ["object"], "delete"), deleteAdvice);
-    await run(
-      "delete-many",
-      async () => checkDelete(objects, await manyObjects(objects), "delete-many"),
-      deleteAdvice,
-    );
-    await run("list-after-delete", () => checkListAfterDelete(objects, options));
     return true;
   } finally {
     const remaining = await objects.remove();
@@ -76,8 +53,44 @@ export async function checkStore(
   }
 }
 
+/** Makes one check, reports it, and resolves to whether it found no problem. */
+type Run = (name: CheckName, work: () => Promise<Check>, advice?: string) => Promise<boolean>;
+
+/** What holds for the whole store. */
+async function checkPromises(
+  objects: ProbeObjects,
+  {
+    options,
+    bytes,
+    run,
+  }: { readonly options: ProbeOptions; readonly bytes: Uint8Array; readonly run: Run },
+): Promise<void> {
+  let features: StoreFeatures | undefined;
+  await run("features", async () => {
+    features = await objects.store.features(options);
+    return describeFeatures(features);
+  });
+  await run("list-after-write", () => checkListAfterWrite(objects, options));
+  await run("read-range", () => checkRanges(objects, bytes), rangeAdvice);
+  if (features !== undefined) {
+    const claims = features;
+    await run("create-only", () => checkCreateOnly(objects, claims, bytes));
+    await run("replace-if-unchanged", () => checkReplaceIfUnchanged(objects, claims, bytes));
+    await run("copy", () => checkCopy(objects, claims, bytes));
+  }
+  await run("object-time", () => checkObjectTime(objects, options));
+  await run("clock-skew", () => checkClockSkew(objects, options));
+  await run("latency", () => checkLatency(objects, bytes, options));
+  await run(
+    "delete-many",
+    async () => checkDelete(objects, await manyObjects(objects), "delete-many"),
+    deleteAdvice,
+  );
+  await run("list-after-delete", () => checkListAfterDelete(objects, options));
+}
+
 /** The check, or what it failed with, followed by `advice`. Only an abort is thrown. */
-export async function attempt(
+async function attempt(
   name: CheckName,
   work: () => Promise<Check>,
   { signal, advice }: Waiting & { readonly advice?: string | undefined },
@@ -126,65 +139,6 @@ function describeFeatures(features: StoreFeatures): Check {
     found: `taken for a store with ${list.join(", ")}`,
     values: { ...features },
   };
-}
-
-async function checkListAfterWrite(objects: ProbeObjects, options: ProbeOptions): Promise<Check> {
-  const { sizeBytes } = await objects.put("listed", new Uint8Array(10));
-  const lateMs = await untilListed(objects, options, (names) => names.has("listed"));
-  const listed = (await objects.list()).get("listed");
-  if (lateMs === 0 && listed?.sizeBytes === sizeBytes) {
-    return { name: "list-after-write", result: "ok", found: "a new object is listed at once" };
-  }
-  const found =
-    lateMs === undefined
-      ? `a new object is not listed within ${listingBudgetMs / 1000} s`
-      : lateMs === 0
-        ? "a new object is listed with a wrong size"
-        : `a new object is listed ${(lateMs / 1000).toFixed(1)} s late`;
-  return {
-    name: "list-after-write",
-    result: "problem",
-    found,
-    change:
-      "Use a store whose listings are consistent: here a restore can miss the newest files, and a second writer is " +
-      "noticed late. If a cache or proxy stands before it, go around it.",
-    values: { lateMs: lateMs ?? -1 },
-  };
-}
-
-async function checkListAfterDelete(objects: ProbeObjects, options: ProbeOptions): Promise<Check> {
-  await objects.delete(["listed"]);
-  const lateMs = await untilListed(objects, options, (names) => !names.has("listed"));
-  if (lateMs === 0) {
-    return { name: "list-after-delete", result: "ok", found: "a deleted object is not listed" };
-  }
-  const late =
-    lateMs === undefined ? "still listed" : `listed ${(lateMs / 1000).toFixed(1)} s more`;
-  return {
-    name: "list-after-delete",
-    result: (await objects.head("listed")) === undefined ? "warning" : "problem",
-    found: `an object that was deleted is ${late}`,
-    change:
-      "A restore while old files are being deleted can fail and must be tried again. Use a store whose listings are " +
-      "consistent.",
-    values: { lateMs: lateMs ?? -1 },
-  };
-}
-
-/** Milliseconds until the listing is as wanted, 0 if it is at once, `undefined` if it never is. */
-async function untilListed(
-  objects: ProbeObjects,
-  { clock, signal }: ProbeOptions,
-  isWanted: (names: ReadonlySet<string>) => boolean,
-): Promise<number | undefined> {
-  const startMs = clock.monotonicMs();
-  for (let attempts = 1; ; attempts++) {
-    if (isWanted(new Set((await objects.list()).keys()))) {
-      return attempts === 1 ? 0 : clock.monotonicMs() - startMs;
-    }
-    if (clock.monotonicMs() - startMs >= listingBudgetMs) return undefined;
-    await clock.sleep(listingPauseMs, { signal });
-  }
 }
 
 async function checkRanges(objects: ProbeObjects, bytes: Uint8Array): Promise<Check> {
