@@ -1,7 +1,8 @@
 // What is wrong with a database is found by name, without touching it. The applications are processes of their own.
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { Child } from "../../../test/support/children.ts";
 import { engineReady, syncEngine } from "../../../test/support/engine.ts";
 import { Scene } from "../../../test/support/scene.ts";
 import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
@@ -102,6 +103,25 @@ it("a reader that stays while others commit is named with its process", async ()
   );
   await reader.exec("COMMIT");
   expect((await examined(scene.path)).of("long-readers")).toMatch(/^ok/u);
+});
+
+it("a program named litestream is taken for one, and its guard for no long reader", async () => {
+  await using scene = await Scene.open();
+  const program = scene.directory.file("litestream");
+  symlinkSync(process.execPath, program);
+  const script = `
+    const { DatabaseSync } = require("node:sqlite");
+    const database = new DatabaseSync(process.argv[1]);
+    database.exec("BEGIN");
+    database.prepare("SELECT * FROM sqlite_schema").all();
+    console.log("reading");
+    setInterval(() => database.isOpen, 1000);`;
+  await using litestream = new Child(program, ["-e", script, scene.path]);
+  await litestream.line((line) => line === "reading");
+  await scene.app.ledger(1);
+  const result = await examined(scene.path);
+  expect(result.of("litestream")).toContain(`warning: Litestream, process ${litestream.pid}, is`);
+  expect(result.of("long-readers")).toMatch(/^ok/u);
 });
 
 it("a write transaction that stays open is named", async () => {
