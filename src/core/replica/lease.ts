@@ -4,7 +4,7 @@
 import { Mutex } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
 import { toHex } from "../base/bytes.ts";
-import { type HeadwaterError, hasCode, messageOf } from "../base/errors.ts";
+import { HeadwaterError, hasCode, messageOf } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { leaseError, leaseKey, putLease, readLease } from "./lease-object.ts";
 import type { FoundLease, LeaseRecord } from "./lease-object.ts";
@@ -27,6 +27,9 @@ export interface LeaseOptions extends WatchOptions {
   readonly takeOver: boolean;
   readonly memory: LeaseMemory;
 }
+
+/** So often the lease may change hands, or come and go, while we try to get it; then the caller waits and tries again. */
+const acquireRounds = 8;
 
 /** More than one, because a put whose answer was lost may still have worked. */
 const rememberedNonces = 4;
@@ -182,7 +185,7 @@ export class Lease {
     const { store, clock } = this.#options;
     const { createOnly } = await store.features(waiting);
     const record = this.#newRecord();
-    for (;;) {
+    for (let round = 0; round < acquireRounds; round++) {
       const startMs = clock.monotonicMs();
       let found: FoundLease | undefined;
       if (createOnly) {
@@ -197,6 +200,10 @@ export class Lease {
       }
       if (await this.#replace(found, startMs, waiting)) return;
     }
+    throw new HeadwaterError(
+      "store/unavailable",
+      `${leaseKey} in ${store.url} changes while it is looked at. Headwater tries again; see: headwater lease ${store.url}`,
+    );
   }
 
   /** Puts ours in the place of `found`, which was read after `startMs`. False: something came in between, look again. */

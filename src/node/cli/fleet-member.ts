@@ -13,7 +13,8 @@ export function toFleetMember(
   logger: Logger,
 ): FleetMember {
   const takeOver = flags.takeOver ?? options.takeOver;
-  const resolved = resolveOptions({ ...options, takeOver });
+  const leaseTtlMs = flags.lease === false ? 0 : options.leaseTtlMs;
+  const resolved = resolveOptions({ ...options, takeOver, leaseTtlMs });
   const restores = restoreIfDbNotExists || flags.restoreIfDbNotExists === true;
   let isPrepared = !restores;
   const prepare = async (waiting: { readonly signal: AbortSignal }): Promise<void> => {

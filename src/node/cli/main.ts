@@ -44,6 +44,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./prune.ts")).pruneCommand,
   },
   {
+    name: "lease",
+    summary: "show who writes a replica, or remove a dead writer's lease",
+    load: async () => (await import("./lease.ts")).leaseCommand,
+  },
+  {
     name: "status",
     summary: "show the local state of a database",
     load: async () => (await import("./status.ts")).statusCommand,

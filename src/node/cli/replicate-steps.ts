@@ -20,6 +20,8 @@ export interface ReplicateFlags extends ConfigFlags {
   readonly syncInterval?: string;
   readonly stateDir?: string;
   readonly takeOver?: boolean;
+  /** False with `-no-lease`. */
+  readonly lease?: boolean;
   readonly maxWalSize?: string;
   readonly maxStaging?: string;
   readonly enforceRetention?: boolean;

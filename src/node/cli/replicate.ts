@@ -43,6 +43,7 @@ export function replicateCommand(context: CliContext): Command {
         "--take-over",
         "continue another program's replica without waiting for it to fall silent",
       )
+      .option("--no-lease", "hold no lease in the replica; a second writer is found only later")
       .option(
         "--max-wal-size <size>",
         "size of the WAL above which something is wrong; default: 1GiB",
@@ -100,6 +101,7 @@ function optionsOf(
     replica,
     stateDir: flags.stateDir === undefined ? undefined : localPath(flags.stateDir),
     takeOver: flags.takeOver,
+    leaseTtlMs: flags.lease === false ? 0 : undefined,
     syncIntervalMs: parseDurationFlag("sync-interval", flags.syncInterval ?? "1s"),
     maxWalSizeBytes: parseBytesFlag("max-wal-size", flags.maxWalSize ?? "1GiB"),
     maxStagingBytes: parseBytesFlag("max-staging", flags.maxStaging ?? "10GiB"),

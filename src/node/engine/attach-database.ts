@@ -63,14 +63,18 @@ export async function joinHistory(
   await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));
 }
 
-/** Lists the replica and decides anew; waits for a store that does not answer. */
+/** Takes the lease, lists the replica and decides anew; waits for a store that does not answer. */
 export async function settleAgain(
   parts: EngineParts,
   capture: Capture,
   waiting: Waiting,
 ): Promise<void> {
+  // A first image can take hours, in which nothing else would show that we are at work.
   await retryStore(parts, waiting, () =>
-    afterGaps(parts, capture, waiting, () => settle(parts, capture, waiting)),
+    parts.link.lease.during(
+      (leased) => afterGaps(parts, capture, leased, () => settle(parts, capture, leased)),
+      waiting,
+    ),
   );
 }
 

@@ -19,6 +19,11 @@ export interface ReplicateOptions {
   readonly metaPath?: string | undefined;
   /** Continue a replica that another program wrote without waiting until it has been quiet for two minutes. */
   readonly takeOver?: boolean | undefined;
+  /**
+   * A lease in the replica keeps a second writer from starting. One whose holder is silent, or dead, passes to another
+   * writer after this long, ms; 0 = no lease. Default 30 s.
+   */
+  readonly leaseTtlMs?: number | undefined;
   /** WAL size above which health turns red and a first image is finished locally. Default 1 GiB. */
   readonly maxWalSizeBytes?: number | undefined;
   /** Staged files above this size are merged into one. Default 10 GiB. */
@@ -39,6 +44,7 @@ export interface ReplicateOptions {
 
 const replicateDefaults = Object.freeze({
   syncIntervalMs: 1_000,
+  leaseTtlMs: 30_000,
   maxWalSizeBytes: 1024 ** 3,
   maxStagingBytes: 10 * 1024 ** 3,
   snapshotIntervalMs: 24 * 60 * 60 * 1000,
@@ -57,6 +63,7 @@ export interface ResolvedOptions {
   readonly stateDir: string | undefined;
   readonly metaPath: string | undefined;
   readonly takeOver: boolean;
+  readonly leaseTtlMs: number;
   readonly syncIntervalMs: number;
   readonly maxWalSizeBytes: number;
   readonly maxStagingBytes: number;
@@ -91,6 +98,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     stateDir: options.stateDir,
     metaPath: options.metaPath,
     takeOver: options.takeOver ?? false,
+    leaseTtlMs: options.leaseTtlMs === 0 ? 0 : number("leaseTtlMs", 3_000),
     syncIntervalMs: number("syncIntervalMs", 0),
     maxWalSizeBytes: number("maxWalSizeBytes", 1024 ** 2),
     maxStagingBytes: number("maxStagingBytes", 1024 ** 2),

@@ -175,6 +175,7 @@ export class Levels {
   async #make(plan: CompactionPlan, { signal }: Waiting): Promise<ReplicaFile> {
     const { link, codec, state, clock, logger } = this.#parts;
     const startedMs = clock.monotonicMs();
+    await link.lease.hold({ signal });
     warnOfGap(this.#parts, plan);
     const { file, how, inputBytes } = await compact(plan, {
       store: link.store,
@@ -285,6 +286,7 @@ export class Levels {
     const { link, logger } = this.#parts;
     const { gone } = plan;
     if (gone.length === 0) return;
+    await link.lease.hold({ signal });
     const isVerified = ({ key }: ReplicaFile): boolean => this.#verified.has(key);
     await applyRetention(plan, { store: link.store, layout: link.layout, isVerified, signal });
     link.known.remove(gone);

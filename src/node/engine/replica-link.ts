@@ -15,6 +15,7 @@ import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
 import { KnownFiles } from "./known-files.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -51,6 +52,7 @@ export interface ReplicaLinkOptions {
   readonly store: ObjectStore;
   readonly layout: ReplicaLayout;
   readonly records: ReplicaRecordFile;
+  readonly lease: LeaseKeeper;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -61,6 +63,8 @@ const trustMs = 60_000;
 export class ReplicaLink {
   readonly store: ObjectStore;
   readonly layout: ReplicaLayout;
+  /** Whether it is ours to write. */
+  readonly lease: LeaseKeeper;
   /** The files of the replica, once they have been listed for the levels. */
   readonly known = new KnownFiles();
   readonly #options: ReplicaLinkOptions;
@@ -74,6 +78,7 @@ export class ReplicaLink {
     this.#options = options;
     this.store = options.store;
     this.layout = options.layout;
+    this.lease = options.lease;
   }
 
   /** Bytes put by this process. */
@@ -166,11 +171,12 @@ export class ReplicaLink {
 
   /**
    * Creates one file and records it. A file of that name with the same bytes counts as done. Throws
-   * `engine/another-writer` for other bytes under that name.
+   * `engine/another-writer` for other bytes under that name, or if the lease is somebody else's.
    */
   async create(request: PutRequest, { signal }: Waiting): Promise<void> {
     const { clock, logger } = this.#options;
     const key = this.keyOf(request);
+    await this.lease.hold({ signal });
     const startedMs = clock.monotonicMs();
     const info = await this.#putOnce(key, request, { signal });
     await this.#acknowledge(request, info);

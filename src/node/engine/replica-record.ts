@@ -25,6 +25,15 @@ export interface ReplicaRecordFileOptions {
   readonly url: string;
 }
 
+/** The path of a replica's files in a state directory, without their ending. */
+export function replicaFileStem({
+  stateDirectory,
+  url,
+}: Pick<ReplicaRecordFileOptions, "stateDirectory" | "url">): string {
+  const hash = createHash("sha256").update(url).digest("hex").slice(0, 16);
+  return join(stateDirectory, "replicas", hash);
+}
+
 /** Reads and writes one replica's record. */
 export class ReplicaRecordFile {
   readonly #options: ReplicaRecordFileOptions;
@@ -33,8 +42,7 @@ export class ReplicaRecordFile {
 
   private constructor(options: ReplicaRecordFileOptions) {
     this.#options = options;
-    const hash = createHash("sha256").update(options.url).digest("hex").slice(0, 16);
-    this.#path = join(options.stateDirectory, "replicas", `${hash}.json`);
+    this.#path = `${replicaFileStem(options)}.json`;
   }
 
   static async open(options: ReplicaRecordFileOptions): Promise<ReplicaRecordFile> {

@@ -18,6 +18,7 @@ import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { History } from "./history.ts";
+import { openLease } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
@@ -174,21 +175,31 @@ async function openParts(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
   );
   const staging = await Staging.open(fileSystem, state.path, ownership);
-  const records = await ReplicaRecordFile.open({
-    fileSystem,
-    stateDirectory,
-    ownership,
-    url: urlWithoutSecrets(options.replica),
-  });
+  const url = urlWithoutSecrets(options.replica);
+  const records = await ReplicaRecordFile.open({ fileSystem, stateDirectory, ownership, url });
   if (records.record === undefined) await records.clear();
   const codec = openCodec();
+  const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const layout = layoutForUrl(options.replica);
-  const link = new ReplicaLink({ store, layout, records, clock, logger });
+  const lease = stack.use(
+    openLease({
+      ...tools,
+      store,
+      layout,
+      stateDirectory,
+      ownership,
+      url,
+      nodeId: state.nodeId,
+      ttlMs: options.leaseTtlMs,
+      takeOver: options.takeOver,
+      once,
+    }),
+  );
+  const link = new ReplicaLink({ store, layout, records, lease, clock, logger });
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
-  const tools = { codec, fileSystem, clock, random, logger };
   const litestreamDirectory = join(options.metaPath ?? litestreamStateOf(path), "ltx");
   return {
     path,

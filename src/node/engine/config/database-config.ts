@@ -71,6 +71,7 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
         stateDir: placeOf(entry["state-dir"], subpath, "headwater"),
         metaPath: metaPathOf(entry, subpath),
         takeOver: entry["take-over"],
+        leaseTtlMs: entry.lease === false ? 0 : entry["lease-ttl"],
         maxWalSizeBytes: entry["max-wal-size"],
         maxStagingBytes: entry["max-staging"],
         ...retentionOf(entry, context.file),

@@ -154,6 +154,16 @@ const database = z.strictObject({
   ),
   "restore-if-db-not-exists": used(flag, "Restore a missing database before the start.", "false"),
   "take-over": used(flag, "Do not wait for another writer to fall silent.", "false"),
+  lease: used(
+    flag,
+    "Hold a lease in the replica, so that a second writer does not start. False: do without.",
+    "true",
+  ),
+  "lease-ttl": used(
+    duration({ atLeastMs: 3_000 }),
+    "How long the holder of the lease must be silent before another writer may take it.",
+    "30s",
+  ),
   "max-wal-size": used(
     bytes({ atLeast: "1MiB" }),
     "Size of the WAL above which something is wrong.",

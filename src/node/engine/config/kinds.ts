@@ -40,8 +40,13 @@ export const flag = kind({ type: "boolean" }, "true or false", (given) => {
 
 /** In ms. A bare number is nanoseconds, as Go has it. */
 export function duration({ atLeastMs }: { readonly atLeastMs: number }): Kind<number> {
-  const least =
-    atLeastMs === 0 ? "" : ` of at least ${atLeastMs < 1 ? "1ns" : `${atLeastMs / 60_000}m`}`;
+  const shown =
+    atLeastMs % 60_000 === 0
+      ? `${atLeastMs / 60_000}m`
+      : atLeastMs < 1
+        ? "1ns"
+        : `${atLeastMs / 1_000}s`;
+  const least = atLeastMs === 0 ? "" : ` of at least ${shown}`;
   return kind(
     { type: ["string", "integer"] },
     `a duration such as 250ms, 1s or 1m30s${least}`,
