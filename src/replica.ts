@@ -24,6 +24,9 @@ export {
   litestreamS3Layout,
   maxLevel,
 } from "./core/replica/layout.ts";
+export { Lease, type LeaseMemory, type LeaseOptions } from "./core/replica/lease.ts";
+export { type FoundLease, type LeaseRecord, readLease } from "./core/replica/lease-object.ts";
+export { type LeaseWatchOptions } from "./core/replica/lease-watch.ts";
 export {
   type RestoreTarget,
   type TxidRange,

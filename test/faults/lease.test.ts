@@ -46,7 +46,7 @@ test("a second engine on the replica of one at work stops at its start, and says
   });
   const failure = await engineFailure(second);
   expect(failure).toMatch(/^failed engine\/another-writer .*is held by/u);
-  expect(failure).toContain(`at ${String(acquiredAt)} (${String(owner)})`);
+  expect(failure).toContain(`since ${String(acquiredAt)} (${String(owner)})`);
   expect(eventsOf(second)).not.toContain("ltx.uploaded");
   expect(await stopEngine(engine)).toBe(0);
   expectKept(before, await scene.prove());

@@ -186,8 +186,8 @@ const table = {
   },
   "engine/another-writer": {
     recovery: "fatal",
-    means: "Another writer puts files into the same replica.",
-    next: "Stop the other writer, or give each its own URL. The message says which object and since when.",
+    means: "Another writer puts files into the same replica, or holds its lease.",
+    next: "Stop the other writer, or give each its own URL. The message says who it is and since when; `headwater lease URL` shows it.",
   },
   "engine/disk-full": {
     recovery: "retry",

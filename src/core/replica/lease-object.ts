@@ -112,11 +112,12 @@ export function leaseError(
   { record }: FoundLease,
   url: string,
 ): HeadwaterError {
+  const holder = describeHolder(record, verb === "is held by" ? "since" : "at");
   return new HeadwaterError(
     "engine/another-writer",
-    `The lease of ${url} ${verb} ${describeHolder(record)}. Two writers on one replica destroy its history: stop one ` +
-      "of them, or give each its own URL. If the other can no longer be running, start with --take-over, or remove " +
-      `its lease: headwater lease ${url} --break`,
+    `The lease of ${url} ${verb} ${holder}. Two writers on one replica destroy its history: stop one of them, or give ` +
+      "each its own URL. If the other can no longer be running, start with --take-over, or remove its lease with " +
+      "headwater lease URL --break.",
     {
       data: {
         key: leaseKey,
@@ -129,11 +130,12 @@ export function leaseError(
   );
 }
 
-/** In words: who has it and since when. */
-export function describeHolder(record: LeaseRecord | undefined): string {
+/** In words: who has it, since when or when it took it. */
+export function describeHolder(record: LeaseRecord | undefined, word: "since" | "at"): string {
   if (record === undefined) return "a program that this Headwater does not know";
-  const since = new Date(record.acquiredAtMs).toISOString();
-  return `a Headwater with node id ${toHex64(record.nodeId)} at ${since} (${record.owner})`;
+  const { nodeId, owner, acquiredAtMs } = record;
+  const time = new Date(acquiredAtMs).toISOString();
+  return `a Headwater with node id ${toHex64(nodeId)} ${word} ${time} (${owner})`;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

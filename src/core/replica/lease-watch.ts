@@ -6,7 +6,7 @@ import type { ObjectStore } from "../store/object-store.ts";
 import { describeHolder, leaseError, readLease } from "./lease-object.ts";
 import type { FoundLease } from "./lease-object.ts";
 
-export interface WatchOptions {
+export interface LeaseWatchOptions {
   readonly store: ObjectStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -35,13 +35,13 @@ export const leaseShares = Object.freeze({
  */
 export async function isSilent(
   found: FoundLease,
-  { store, clock, logger, ttlMs, mayWait, activity }: WatchOptions,
+  { store, clock, logger, ttlMs, mayWait, activity }: LeaseWatchOptions,
   waiting: Waiting,
 ): Promise<boolean> {
   if (!mayWait) throw leaseError("is held by", found, store.url);
   const longestMs = Math.max(ttlMs, found.record?.ttlMs ?? 0);
   logger.log("warn", "lease.watched", {
-    holder: describeHolder(found.record),
+    holder: describeHolder(found.record, "since"),
     waitMs: Math.round(longestMs * (leaseShares.watch + leaseShares.settle)),
     hint: "another writer may be at work; --take-over does not wait",
   });

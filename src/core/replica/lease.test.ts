@@ -144,7 +144,7 @@ describe.each(Object.entries(kinds))("a lease in a store %s", (_kind, conditions
     world.files++;
     await expect(passing(world.clock, challenge)).rejects.toMatchObject({
       code: "engine/another-writer",
-      message: expect.stringMatching(/is held by .* at 20\d\d-.* \(db-1:42\)/u),
+      message: expect.stringMatching(/is held by .* since 20\d\d-.* \(db-1:42\)/u),
     });
   });
 

@@ -9,7 +9,7 @@ import type { Random } from "../base/random.ts";
 import { leaseError, leaseKey, putLease, readLease } from "./lease-object.ts";
 import type { FoundLease, LeaseRecord } from "./lease-object.ts";
 import { isSilent, leaseShares as shares } from "./lease-watch.ts";
-import type { WatchOptions } from "./lease-watch.ts";
+import type { LeaseWatchOptions } from "./lease-watch.ts";
 
 /** Where a holder keeps what it needs to go on at once after a crash. */
 export interface LeaseMemory {
@@ -18,7 +18,7 @@ export interface LeaseMemory {
   remember(nonces: readonly string[]): Promise<void>;
 }
 
-export interface LeaseOptions extends WatchOptions {
+export interface LeaseOptions extends LeaseWatchOptions {
   readonly random: Random;
   readonly nodeId: bigint;
   /** Where we run, for people. */
@@ -202,7 +202,7 @@ export class Lease {
     }
     throw new HeadwaterError(
       "store/unavailable",
-      `${leaseKey} in ${store.url} changes while it is looked at. Headwater tries again; see: headwater lease ${store.url}`,
+      `${leaseKey} in ${store.url} changes while it is looked at. Headwater tries again; headwater lease shows it.`,
     );
   }
 
