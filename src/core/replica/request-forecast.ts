@@ -1,0 +1,80 @@
+// How many requests a replica costs while its database is written without pause: an upper bound, from the configuration
+// alone. An idle database costs none. What each job asks of the store is told by compact.ts, prune.ts and catalog.ts.
+import { type RequestCounts, type RequestKind, countsOf } from "../store/request-prices.ts";
+import { maxLevel } from "./layout.ts";
+
+/** The longest month, so that no month costs more. */
+export const monthMs = 31 * 24 * 60 * 60 * 1000;
+
+/** What decides how often the store is asked, ms. */
+export interface ReplicaCadence {
+  /** 0 = each commit, which is taken for ten in a second. */
+  readonly syncIntervalMs: number;
+  /** Of level 1, 2, ... */
+  readonly levels: readonly number[];
+  readonly snapshotIntervalMs: number;
+  /** How often what is old is looked for at most; `undefined` = never. */
+  readonly retentionCheckMs: number | undefined;
+  /** Requests that put one full image. */
+  readonly putsPerImage: number;
+}
+
+/** Requests in a month, by who causes them. */
+export interface RequestForecast {
+  /** Level-0 files, and looking whether the last one is still there. */
+  readonly sync: RequestCounts;
+  /** Levels 1 to 8, full images and retention. */
+  readonly upkeep: RequestCounts;
+}
+
+/** The two last files are looked at again after this long. */
+const confirmMs = 60_000;
+const shortestSyncMs = 100;
+
+/** Headers read for one merged file: of its first and last input, its own, and that of the file before it. */
+const headersPerMerge = 4;
+
+/** Inputs of one merged file at most. */
+const maxInputs = 256;
+
+/** What a month of writing without pause asks of the store. */
+export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
+  const syncMs = Math.max(cadence.syncIntervalMs, shortestSyncMs);
+  const sync = counts({
+    put: monthMs / syncMs,
+    get: (2 * monthMs) / Math.max(syncMs, confirmMs),
+  });
+  const jobs: RequestCounts[] = [];
+  let belowMs = syncMs;
+  for (const [index, levelMs] of cadence.levels.entries()) {
+    const intervalMs = Math.max(levelMs, belowMs);
+    const inputs = intervalMs / belowMs;
+    const merges = (monthMs / intervalMs) * Math.ceil(inputs / maxInputs);
+    // The inputs of level 1 are read from local disk.
+    const reads = index === 0 ? 2 : headersPerMerge + inputs;
+    jobs.push(counts({ put: merges, list: merges, get: merges * reads }));
+    belowMs = intervalMs;
+  }
+  jobs.push(counts({ put: (monthMs / cadence.snapshotIntervalMs) * cadence.putsPerImage }));
+  if (cadence.retentionCheckMs !== undefined) {
+    // Something becomes old as often as something is merged; all levels are listed before it goes.
+    const afterMs = cadence.levels[0] ?? cadence.snapshotIntervalMs;
+    const checks = monthMs / Math.max(cadence.retentionCheckMs, afterMs, syncMs);
+    jobs.push(counts({ list: checks * (maxLevel + 1), delete: checks }));
+  }
+  return { sync, upkeep: jobs.reduce(addCounts) };
+}
+
+/** Both together. */
+export function addCounts(a: RequestCounts, b: RequestCounts): RequestCounts {
+  return countsOf((kind) => a[kind] + b[kind]);
+}
+
+/** `counts`, `factor` times. */
+export function scaleCounts(all: RequestCounts, factor: number): RequestCounts {
+  return countsOf((kind) => all[kind] * factor);
+}
+
+function counts(given: Partial<Record<RequestKind, number>>): RequestCounts {
+  return countsOf((kind) => given[kind] ?? 0);
+}
