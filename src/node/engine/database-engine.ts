@@ -7,6 +7,7 @@ import type { Txid } from "../../core/ltx/txid.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
 import { joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
 import { Bell } from "./bell.ts";
+import { Cadence } from "./cadence.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
@@ -47,15 +48,17 @@ export class DatabaseEngine {
   readonly #uploadBell = new Bell();
   readonly #syncs = new SyncRequests();
   readonly #checkpoints: CheckpointPolicy;
+  readonly #cadence: Cadence;
   #state: EngineStatus["state"] = "starting";
   #hadLitestream = false;
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
-  #flushedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
-    const { clock, logger, limits } = parts;
+    const { clock, logger, limits, budget } = parts;
+    const { syncIntervalMs } = limits;
+    this.#cadence = new Cadence({ clock, logger, syncIntervalMs, budget });
     this.#checkpoints = new CheckpointPolicy(clock, logger, limits.maxWalSizeBytes);
     this.#stager = new Stager(parts, this.#checkpoints, () => this.#uploadBell.ring());
     this.#levels =
@@ -67,6 +70,7 @@ export class DatabaseEngine {
     this.#uploader = new Uploader(parts, () => {
       this.#acknowledged();
       this.#levels?.noteUpload();
+      this.#cadence.noteUpload();
     });
     parts.history.whenFull(() => this.#keeper.makeRoom(this.#uploader.ackedThrough));
   }
@@ -167,6 +171,7 @@ export class DatabaseEngine {
       uploadedAtMs: uploader.uploadedAtMs,
       failingSinceMs: uploader.failingSinceMs,
       lastError: uploader.lastError,
+      budget: this.#cadence.status,
       levels: this.#levels?.status ?? noLevels,
     };
   }
@@ -288,24 +293,19 @@ export class DatabaseEngine {
   /** Called at every sign of a commit and once a second: notes new frames, wakes the loop if there is work. */
   #check(): boolean {
     const { isNews, isMuch } = this.#stager.look();
-    if (isMuch) this.#flushedAtMs = Number.NEGATIVE_INFINITY;
+    if (isMuch) this.#cadence.noteMuch();
     if (isNews || this.#isInspectionDue()) this.#bell.ring();
     return isNews;
   }
 
   #isFlushDue(): boolean {
     if (this.#syncs.isWaiting) return true;
-    if (this.#stager.pending === 0) return false;
-    const elapsedMs = this.#parts.clock.monotonicMs() - this.#flushedAtMs;
-    return elapsedMs >= this.#parts.limits.syncIntervalMs;
+    return this.#stager.pending > 0 && this.#cadence.msUntilFlush() <= 0;
   }
 
   #msUntilDue(): number | undefined {
-    const now = this.#parts.clock.monotonicMs();
     const flushMs =
-      this.#stager.pending === 0
-        ? Number.POSITIVE_INFINITY
-        : this.#flushedAtMs + this.#parts.limits.syncIntervalMs - now;
+      this.#stager.pending === 0 ? Number.POSITIVE_INFINITY : this.#cadence.msUntilFlush();
     const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#stager.capture));
     return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
   }
@@ -341,7 +341,7 @@ export class DatabaseEngine {
   /** Stages everything committed so far and wakes the uploader. */
   async #flush({ signal }: Waiting): Promise<void> {
     this.#syncs.take();
-    this.#flushedAtMs = this.#parts.clock.monotonicMs();
+    this.#cadence.noteFlush();
     await this.#stager.stageAll({ signal });
     this.#syncs.aimAt(this.#head());
     this.#uploadBell.ring();
@@ -352,20 +352,31 @@ export class DatabaseEngine {
   async #runUploads({ signal }: Waiting): Promise<void> {
     this.#uploadBell.ring();
     while (!signal.aborted) {
-      await this.#uploadBell.wait(undefined, signal);
+      await this.#uploadBell.wait(this.#msUntilUpload(), signal);
       if (signal.aborted) return;
-      const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-      if (outcome === "damaged") {
-        await this.#stager.exclusively(() => setStagedAside(this.#parts));
-      }
-      if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
-      if (outcome !== "done") this.#uploadBell.ring();
-      this.#acknowledged();
+      if ((this.#msUntilUpload() ?? 0) === 0) await this.#upload({ signal });
       await this.#stager.exclusively(() => {
         const acked = this.#uploader.ackedThrough;
         return this.#keeper.tidy(acked, this.#levels?.compactedThrough ?? acked);
       });
     }
+  }
+
+  async #upload({ signal }: Waiting): Promise<void> {
+    const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
+    if (outcome === "damaged") {
+      await this.#stager.exclusively(() => setStagedAside(this.#parts));
+    }
+    if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
+    if (outcome !== "done") this.#uploadBell.ring();
+    this.#acknowledged();
+  }
+
+  /** `undefined`: nothing is staged. What somebody waits for does not wait for the budget. */
+  #msUntilUpload(): number | undefined {
+    if (!this.#uploader.isWaiting) return undefined;
+    const isUrgent = this.#syncs.isAimed || this.#parts.staging.snapshot !== undefined;
+    return isUrgent ? 0 : this.#cadence.msUntilUpload();
   }
 
   #acknowledged(): void {

@@ -13,6 +13,13 @@ export interface ReplicateOptions {
   readonly secrets?: StoreSecrets | undefined;
   /** Changes are uploaded at most once in this time, ms; 0 = each commit at once. Default 1000. */
   readonly syncIntervalMs?: number | undefined;
+  /**
+   * Most requests in a month that stores charge for as PUT or LIST. A database that is written without pause is then
+   * uploaded less often, one with pauses as often as before. Default: no limit.
+   */
+  readonly maxPutsPerMonth?: number | undefined;
+  /** As `maxPutsPerMonth`, in US dollars for requests of all kinds; for stores whose prices are known. */
+  readonly maxCostPerMonth?: number | undefined;
   /** Local state; default `.<file name>-headwater` beside the database. */
   readonly stateDir?: string | undefined;
   /** Where a Litestream keeps its own state of this database; default `.<file name>-litestream` beside it. */
@@ -65,6 +72,8 @@ export interface ResolvedOptions {
   readonly takeOver: boolean;
   readonly leaseTtlMs: number;
   readonly syncIntervalMs: number;
+  readonly maxPutsPerMonth: number | undefined;
+  readonly maxCostPerMonth: number | undefined;
   readonly maxWalSizeBytes: number;
   readonly maxStagingBytes: number;
   readonly levels: readonly number[];
@@ -100,6 +109,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     takeOver: options.takeOver ?? false,
     leaseTtlMs: options.leaseTtlMs === 0 ? 0 : number("leaseTtlMs", 3_000),
     syncIntervalMs: number("syncIntervalMs", 0),
+    ...checkedBudget(options),
     maxWalSizeBytes: number("maxWalSizeBytes", 1024 ** 2),
     maxStagingBytes: number("maxStagingBytes", 1024 ** 2),
     levels: checkedLevels(options.levels ?? defaultLevels),
@@ -109,6 +119,25 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     retentionGraceMs: number("retentionGraceMs", 0),
     retentionEnabled: options.retentionEnabled ?? true,
   };
+}
+
+/** Below this many requests a month, levels and retention would be made less than once a week. */
+const leastPutsPerMonth = 1_000;
+
+function checkedBudget({
+  maxPutsPerMonth,
+  maxCostPerMonth,
+}: ReplicateOptions): Pick<ResolvedOptions, "maxPutsPerMonth" | "maxCostPerMonth"> {
+  const problem =
+    maxPutsPerMonth !== undefined && maxCostPerMonth !== undefined
+      ? "maxPutsPerMonth and maxCostPerMonth exclude each other. Leave one of them out."
+      : maxPutsPerMonth !== undefined && !(maxPutsPerMonth >= leastPutsPerMonth)
+        ? `maxPutsPerMonth is ${maxPutsPerMonth}; it must be a number of at least ${leastPutsPerMonth}.`
+        : maxCostPerMonth !== undefined && !(maxCostPerMonth > 0)
+          ? `maxCostPerMonth is ${maxCostPerMonth}; it must be more than 0 US dollars.`
+          : undefined;
+  if (problem !== undefined) throw new HeadwaterError("usage/invalid", problem);
+  return { maxPutsPerMonth, maxCostPerMonth };
 }
 
 function checkedLevels(levels: readonly number[]): readonly number[] {

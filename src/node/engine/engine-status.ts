@@ -24,8 +24,20 @@ export interface EngineStatus {
   readonly uploadedAtMs: number | undefined;
   readonly failingSinceMs: number | undefined;
   readonly lastError: string | undefined;
+  /** `undefined`: there is no limit. */
+  readonly budget: BudgetStatus | undefined;
   /** Level 1 and what became of the levels, as this process knows. */
   readonly levels: LevelsStatus;
+}
+
+/** What is left of what the replica may cost. */
+export interface BudgetStatus {
+  /** Level-0 files that can go now at full speed; below 0: it is overdrawn by what could not wait. */
+  readonly putsLeft: number;
+  /** How far apart uploads of a database are that is written without pause from now on, ms. */
+  readonly intervalMs: number;
+  /** That is further than `syncIntervalMs`. */
+  readonly isStretched: boolean;
 }
 
 export interface LevelsStatus {

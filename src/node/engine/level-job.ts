@@ -5,6 +5,14 @@ import type { Random } from "../../core/base/random.ts";
 
 const backoff = { firstMs: 1_000, maxMs: 300_000 };
 
+/** Looking for what is old more often than this finds too little. */
+const retentionCheckMs = 15_000;
+
+/** How often retention looks. Each look that finds something lists the whole replica, so not for every file of level 0. */
+export function retentionIntervalMs(levels: readonly number[], l0RetentionMs: number): number {
+  return Math.max(Math.min(retentionCheckMs, ...levels), l0RetentionMs / 2);
+}
+
 /** One kind of work that comes back. Nothing is due while nothing is pending. */
 export class LevelJob {
   /** In logs. */

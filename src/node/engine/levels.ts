@@ -13,7 +13,7 @@ import type { ObjectBody } from "../../core/store/object-store.ts";
 import { Bell } from "./bell.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
-import { LevelJob } from "./level-job.ts";
+import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -23,9 +23,6 @@ export interface LevelHooks {
   /** Level 1 holds more than before: staged files may go. */
   readonly onCompacted: () => void;
 }
-
-/** How often level 0 is looked at for files that have become old enough. */
-const retentionCheckMs = 15_000;
 
 /** A timer longer than this overflows; the loop just looks again. */
 const longestWaitMs = 24 * 60 * 60 * 1000;
@@ -61,7 +58,7 @@ export class Levels {
     this.#snapshotJob = new LevelJob("snapshot", schedule.snapshotIntervalMs, (waiting) =>
       this.#snapshot(waiting),
     );
-    const checkMs = Math.min(retentionCheckMs, ...schedule.levels);
+    const checkMs = retentionIntervalMs(schedule.levels, schedule.retention.l0RetentionMs);
     this.#retentionJob = new LevelJob("retention", checkMs, (waiting) => this.#retain(waiting));
   }
 
@@ -100,16 +97,24 @@ export class Levels {
     }
     const jobs = this.#jobs;
     while (!signal.aborted) {
-      const dueMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
+      const jobMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
+      const dueMs = Math.max(jobMs, this.#msUntilPaid());
       await this.#bell.wait(
         Number.isFinite(dueMs) ? Math.min(dueMs, longestWaitMs) : undefined,
         signal,
       );
+      // Whatever is due is done together, on credit: one after the other, the first would always be first.
+      if (this.#msUntilPaid() > 0) continue;
       for (const job of jobs) {
         if (signal.aborted) return;
         if (job.msUntilDue(clock.nowMs()) === 0) await this.#attempt(job, { signal });
       }
     }
+  }
+
+  /** The budget has not earned yet what was done last, so nothing more is done. */
+  #msUntilPaid(): number {
+    return this.#parts.budget?.msUntilUpkeep() ?? 0;
   }
 
   get #jobs(): readonly LevelJob[] {
@@ -142,7 +147,7 @@ export class Levels {
   async #files({ signal }: Waiting): Promise<readonly ReplicaFile[]> {
     const { link } = this.#parts;
     if (!link.known.isLoaded) {
-      await link.known.load(() => listReplica(link.store, link.layout, { signal }));
+      await link.known.load(() => listReplica(link.upkeepStore, link.layout, { signal }));
       for (const job of this.#levelJobs) job.isPending = true;
       this.#retentionJob.isPending = this.#schedule.retentionEnabled;
     }
@@ -178,7 +183,7 @@ export class Levels {
     await link.lease.hold({ signal });
     warnOfGap(this.#parts, plan);
     const { file, how, inputBytes } = await compact(plan, {
-      store: link.store,
+      store: link.upkeepStore,
       layout: link.layout,
       codec,
       nodeId: state.nodeId,
@@ -268,7 +273,7 @@ export class Levels {
     let plan = this.#planRetention();
     if (plan.gone.length > 0) {
       // Deleting is decided on what the store lists now, not on what we remember of it.
-      await link.known.load(() => listReplica(link.store, link.layout, waiting));
+      await link.known.load(() => listReplica(link.upkeepStore, link.layout, waiting));
       plan = this.#planRetention();
       await this.#delete(plan, waiting);
     }
@@ -288,7 +293,12 @@ export class Levels {
     if (gone.length === 0) return;
     await link.lease.hold({ signal });
     const isVerified = ({ key }: ReplicaFile): boolean => this.#verified.has(key);
-    await applyRetention(plan, { store: link.store, layout: link.layout, isVerified, signal });
+    await applyRetention(plan, {
+      store: link.upkeepStore,
+      layout: link.layout,
+      isVerified,
+      signal,
+    });
     link.known.remove(gone);
     for (const { key } of gone) this.#verified.delete(key);
     this.#deletedFiles += gone.length;

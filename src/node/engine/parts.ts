@@ -5,6 +5,7 @@ import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { RetentionPolicy } from "../../core/replica/retention.ts";
+import type { BudgetKeeper } from "./budget-keeper.ts";
 import type { History } from "./history.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import type { Staging } from "./staging.ts";
@@ -41,6 +42,8 @@ export interface EngineParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits: EngineLimits;
+  /** What the replica may cost; `undefined`: no limit. */
+  readonly budget: BudgetKeeper | undefined;
   /** `undefined`: levels and retention are left to others. */
   readonly schedule: LevelSchedule | undefined;
   /** Do not wait for another writer to fall silent. */

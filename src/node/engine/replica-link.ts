@@ -50,6 +50,8 @@ export interface PreviousObject {
 
 export interface ReplicaLinkOptions {
   readonly store: ObjectStore;
+  /** The same store where levels, images and retention pay from a budget of their own. */
+  readonly upkeepStore?: ObjectStore | undefined;
   readonly layout: ReplicaLayout;
   readonly records: ReplicaRecordFile;
   readonly lease: LeaseKeeper;
@@ -62,6 +64,8 @@ const trustMs = 60_000;
 
 export class ReplicaLink {
   readonly store: ObjectStore;
+  /** For levels, images and retention. */
+  readonly upkeepStore: ObjectStore;
   readonly layout: ReplicaLayout;
   /** Whether it is ours to write. */
   readonly lease: LeaseKeeper;
@@ -77,6 +81,7 @@ export class ReplicaLink {
   constructor(options: ReplicaLinkOptions) {
     this.#options = options;
     this.store = options.store;
+    this.upkeepStore = options.upkeepStore ?? options.store;
     this.layout = options.layout;
     this.lease = options.lease;
   }
@@ -191,15 +196,16 @@ export class ReplicaLink {
   }
 
   async #putOnce(key: string, request: PutRequest, { signal }: Waiting): Promise<ObjectInfo> {
-    const { body, timestampMs } = request;
-    const { createOnly } = await this.store.features({ signal });
+    const { level, body, timestampMs } = request;
+    const store = level === 0 ? this.store : this.upkeepStore;
+    const { createOnly } = await store.features({ signal });
     if (!createOnly) {
-      const existing = await this.store.head(key, { signal });
+      const existing = await store.head(key, { signal });
       if (existing !== undefined) return this.#sameOrConflict(key, body, { signal });
-      return this.store.put(key, body, { timestampMs, signal });
+      return store.put(key, body, { timestampMs, signal });
     }
     try {
-      return await this.store.put(key, body, { condition: "absent", timestampMs, signal });
+      return await store.put(key, body, { condition: "absent", timestampMs, signal });
     } catch (error) {
       if (!hasCode(error, "store/exists")) throw error;
       return this.#sameOrConflict(key, body, { signal });

@@ -25,13 +25,17 @@ export interface ReplicaRecordFileOptions {
   readonly url: string;
 }
 
+/** Names the files of the state directory that are about one replica. `url` is without secrets. */
+export function replicaHash(url: string): string {
+  return createHash("sha256").update(url).digest("hex").slice(0, 16);
+}
+
 /** The path of a replica's files in a state directory, without their ending. */
 export function replicaFileStem({
   stateDirectory,
   url,
 }: Pick<ReplicaRecordFileOptions, "stateDirectory" | "url">): string {
-  const hash = createHash("sha256").update(url).digest("hex").slice(0, 16);
-  return join(stateDirectory, "replicas", hash);
+  return join(stateDirectory, "replicas", replicaHash(url));
 }
 
 /** Reads and writes one replica's record. */

@@ -14,9 +14,11 @@ import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
+import { meteredStores, openBudget } from "./budget-keeper.ts";
 import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
+import { costFields, expectedCost } from "./expected-cost.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
@@ -169,7 +171,7 @@ async function openParts(
   const { secrets } = options;
   const environmentOptions = { environment: process.env, secrets };
   const opened = await openStore(options.replica, { ...storeOptions, ...environmentOptions });
-  const store = stack.use(createLoggedStore(wrapStore(opened), { clock, logger }));
+  const logged = stack.use(createLoggedStore(wrapStore(opened), { clock, logger }));
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
   const state = stack.use(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
@@ -182,10 +184,19 @@ async function openParts(
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const layout = layoutForUrl(options.replica);
+  const cost = expectedCost(options, process.env);
+  logger.log("info", "budget.expected", {
+    replica: logged.url,
+    intervalMs: Math.round(cost.intervalMs),
+    ...costFields(cost),
+  });
+  const keeperOptions = { fileSystem, clock, logger, stateDirectory, ownership, url };
+  const budget = await openBudget(cost, keeperOptions);
+  const stores = meteredStores(logged, budget);
   const lease = stack.use(
     openLease({
       ...tools,
-      store,
+      store: stores.store,
       layout,
       stateDirectory,
       ownership,
@@ -196,7 +207,7 @@ async function openParts(
       once,
     }),
   );
-  const link = new ReplicaLink({ store, layout, records, lease, clock, logger });
+  const link = new ReplicaLink({ ...stores, layout, records, lease, clock, logger });
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
@@ -210,6 +221,7 @@ async function openParts(
     link,
     ...tools,
     limits,
+    budget,
     schedule,
     takeOver,
     once,

@@ -19,6 +19,11 @@ export class SyncRequests {
     return this.#waiting.length + this.#taken.length > 0;
   }
 
+  /** Somebody waits for the upload of what is staged. */
+  get isAimed(): boolean {
+    return this.#aimed.length > 0;
+  }
+
   add(): Promise<Txid> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });

@@ -15,6 +15,9 @@ const onceAttempts = 6;
 /** Neighbours merged into one wide file at a time: each is open meanwhile. */
 const filesPerMerge = 64;
 
+/** What a wide file, the look at level 0 before it, and the newest file cost together. */
+const requestsWhenMerged = 3;
+
 /**
  * `more`: so many files were put that staging should be tidied. `settle`: the replica is not what we left; list it.
  * `damaged`: a staged file is not what was staged; what is committed has to be captured anew.
@@ -42,6 +45,15 @@ export class Uploader {
     const { record } = this.#parts.link;
     if (record === undefined) return 0n;
     return record.level === 0 ? record.maxTxid : record.maxTxid - 1n;
+  }
+
+  /** Something is staged that the replica has not. */
+  get isWaiting(): boolean {
+    return this.#parts.staging.snapshot !== undefined || this.#waiting.length > 0;
+  }
+
+  get #waiting(): readonly StagedFile[] {
+    return this.#parts.staging.files.filter((file) => file.txid > this.ackedThrough);
   }
 
   get failingSinceMs(): number | undefined {
@@ -73,6 +85,7 @@ export class Uploader {
     const { clock, random, logger } = this.#parts;
     for (let attempt = 1; ; attempt++) {
       try {
+        await this.#mergeIfTooMany({ signal });
         const outcome = await this.#drainOnce({ signal });
         if (this.#failingSinceMs !== undefined) logger.log("info", "replica.recovered", {});
         this.#failingSinceMs = undefined;
@@ -134,17 +147,28 @@ export class Uploader {
     );
   }
 
-  /**
-   * While the store cannot be reached and too much waits, neighbours become wide files; the newest stays single. Not
-   * being able to merge is no reason not to upload.
-   */
+  /** While the store cannot be reached and too much waits, neighbours become wide files. */
   async #mergeIfTooLarge({ signal }: Waiting): Promise<void> {
-    const { staging, limits, codec, state, logger } = this.#parts;
-    const waiting = staging.files.filter((file) => file.txid > this.ackedThrough);
-    const waitingBytes = waiting.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (waitingBytes <= limits.maxStagingBytes) return;
-    const files = neighboursToMerge(waiting.slice(0, -1));
-    if (files.length < 2) return;
+    const waitingBytes = this.#waiting.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (waitingBytes > this.#parts.limits.maxStagingBytes) await this.#mergeWaiting({ signal });
+  }
+
+  /** More waits than the budget can pay file by file. */
+  async #mergeIfTooMany({ signal }: Waiting): Promise<void> {
+    const putsLeft = this.#parts.budget?.putsLeft() ?? Number.POSITIVE_INFINITY;
+    while (this.#waiting.length > Math.max(requestsWhenMerged, putsLeft)) {
+      if (!(await this.#mergeWaiting({ signal }))) return;
+    }
+  }
+
+  /**
+   * Neighbours among what waits become one wide file; the newest stays single. `false` if nothing was merged: not being
+   * able to is no reason not to upload.
+   */
+  async #mergeWaiting({ signal }: Waiting): Promise<boolean> {
+    const { staging, codec, state, logger } = this.#parts;
+    const files = neighboursToMerge(this.#waiting.slice(0, -1));
+    if (files.length < 2) return false;
     try {
       const inputs = files.map((file) => ({
         name: file.path,
@@ -152,10 +176,12 @@ export class Uploader {
       }));
       const chunks = mergeLtx(codec, inputs, { ...levelZeroFields(state.nodeId), signal });
       const { sizeBytes } = await staging.replaceByMerged(files, chunks);
-      logger.log("warn", "staging.merged", { files: files.length, sizeBytes, waitingBytes });
+      logger.log("info", "staging.merged", { files: files.length, sizeBytes });
+      return true;
     } catch (error) {
       signal.throwIfAborted();
       logger.log("warn", "staging.not-merged", { files: files.length, error: messageOf(error) });
+      return false;
     }
   }
 
