@@ -7,6 +7,7 @@ import { systemClock, systemRandom } from "../base/clock.ts";
 import { readConfig } from "../engine/config/config.ts";
 import type { Config } from "../engine/config/config.ts";
 import type { DatabaseConfig } from "../engine/config/database-config.ts";
+import { costFields, expectedCost, totalCost } from "../engine/expected-cost.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { FleetKeeper } from "../engine/fleet-keeper.ts";
 import type { FleetFailure } from "../engine/fleet-database.ts";
@@ -28,12 +29,22 @@ import { usage } from "./values.ts";
 /** Databases that are restored, or replicated by `-once`, at the same time. */
 const atOnce = 4;
 
+/** What a configuration file says for each database. */
+const flagsOfOne = [
+  "syncInterval",
+  "maxCost",
+  "maxPutsPerMonth",
+  "stateDir",
+  "maxWalSize",
+  "maxStaging",
+] as const;
+
 /** Replicates until SIGINT or SIGTERM, until the command ends, or once. Returns the exit code. */
 export async function replicateFromConfig(
   context: CliContext,
   flags: ReplicateFlags,
 ): Promise<number> {
-  for (const name of ["syncInterval", "stateDir", "maxWalSize", "maxStaging"] as const) {
+  for (const name of flagsOfOne) {
     if (flags[name] === undefined) continue;
     const key = name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
     throw usage(`-${key} goes with one database. In a configuration file, set the key ${key}.`);
@@ -56,6 +67,7 @@ export async function replicateFromConfig(
   const members = new Map(
     config.databases.map((database) => [database, toFleetMember(database, flags, logger)]),
   );
+  logTotal([...members.values()], { logger, environment: context.environment });
   using signals = new StopSignals();
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
@@ -90,6 +102,16 @@ function checkDatabases({ path, databases, emptyDirectories, watchedDirectories 
   }
   if (databases.length === 0 && watchedDirectories.length === 0)
     throw usage(`${path} lists no database: there is nothing under dbs.`);
+}
+
+/** What all of them are expected to cost together. Each tells its own part when it starts. */
+function logTotal(
+  members: readonly FleetMember[],
+  { logger, environment }: Pick<CliContext, "environment"> & { readonly logger: Logger },
+): void {
+  if (members.length < 2) return;
+  const total = totalCost(members.map(({ options }) => expectedCost(options, environment)));
+  logger.log("info", "budget.total", { databases: members.length, ...costFields(total) });
 }
 
 async function run(

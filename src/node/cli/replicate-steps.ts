@@ -18,6 +18,8 @@ export interface ReplicateFlags extends ConfigFlags {
   readonly logLevel?: string;
   readonly restoreIfDbNotExists?: boolean;
   readonly syncInterval?: string;
+  readonly maxCost?: string;
+  readonly maxPutsPerMonth?: string;
   readonly stateDir?: string;
   readonly takeOver?: boolean;
   /** False with `-no-lease`. */

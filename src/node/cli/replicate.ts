@@ -15,7 +15,13 @@ import { finishOnce, logLevelOf, logLevels, restoreIfMissing } from "./replicate
 import type { ReplicateFlags } from "./replicate-steps.ts";
 import { StopSignals } from "./signals.ts";
 import { startCommand } from "./supervise.ts";
-import { parseBytesFlag, parseDurationFlag, usage } from "./values.ts";
+import {
+  parseBytesFlag,
+  parseCostFlag,
+  parseCountFlag,
+  parseDurationFlag,
+  usage,
+} from "./values.ts";
 
 /** Replicates until SIGINT or SIGTERM, until the command given by `-exec` ends, or once. */
 export function replicateCommand(context: CliContext): Command {
@@ -38,6 +44,11 @@ export function replicateCommand(context: CliContext): Command {
         "--sync-interval <duration>",
         "upload changes at most this often; 0 = each commit at once; default: 1s",
       )
+      .option(
+        "--max-cost <price>",
+        "most that requests may cost, such as '$1/month': writing without a pause is uploaded less often",
+      )
+      .option("--max-puts-per-month <count>", "the same as a number of PUT and LIST requests")
       .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
       .option(
         "--take-over",
@@ -103,6 +114,12 @@ function optionsOf(
     takeOver: flags.takeOver,
     leaseTtlMs: flags.lease === false ? 0 : undefined,
     syncIntervalMs: parseDurationFlag("sync-interval", flags.syncInterval ?? "1s"),
+    maxCostPerMonth:
+      flags.maxCost === undefined ? undefined : parseCostFlag("max-cost", flags.maxCost),
+    maxPutsPerMonth:
+      flags.maxPutsPerMonth === undefined
+        ? undefined
+        : parseCountFlag("max-puts-per-month", flags.maxPutsPerMonth),
     maxWalSizeBytes: parseBytesFlag("max-wal-size", flags.maxWalSize ?? "1GiB"),
     maxStagingBytes: parseBytesFlag("max-staging", flags.maxStaging ?? "10GiB"),
   });

@@ -1,6 +1,7 @@
 // Values of flags: from text to what the library takes. Each throws `usage/invalid` and says what it wants.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { type Txid, parseTxid } from "../../core/ltx/txid.ts";
+import { parseMonthlyCost } from "../base/money.ts";
 import { parseBytes, parseDuration } from "../base/quantities.ts";
 
 /** Exactly 16 hexadecimal digits. */
@@ -47,6 +48,15 @@ export function parseBytesFlag(name: string, text: string): number {
   const sizeBytes = parseBytes(text);
   if (sizeBytes !== undefined) return sizeBytes;
   throw usage(`-${name} must be a size such as 500MB or 1GiB, not ${quote(text)}.`);
+}
+
+/** US dollars a month. */
+export function parseCostFlag(name: string, text: string): number {
+  const usd = parseMonthlyCost(text);
+  if (usd !== undefined) return usd;
+  throw usage(
+    `-${name} must be a price such as '$1/month', '1 USD/month' or '$12/year', not ${quote(text)}.`,
+  );
 }
 
 /** One of `choices`. */

@@ -249,6 +249,21 @@ describe("settings at the top of the file", () => {
     );
   });
 
+  test("limit what each replica may cost, in dollars or in requests: its own way wins", () => {
+    const replicas = ["{path: /r}", "{url: s3://b/p}", "{url: s3://b/q, max-puts-per-month: 5000}"];
+    const entries = replicas.map(
+      (replica, index) => `  - path: /${index}.db\n    replica: ${replica}\n`,
+    );
+    const config = readConfigText(`max-cost: $12/year\ndbs:\n${entries.join("")}`);
+    expect(
+      config.databases.map(({ options }) => [options.maxCostPerMonth, options.maxPutsPerMonth]),
+    ).toEqual([
+      [1, undefined],
+      [1, undefined],
+      [undefined, 5000],
+    ]);
+  });
+
   test("do not touch a replica in a directory", () => {
     expect(url(`bucket: b\nendpoint: http://localhost:1\n${oneDatabase}`)).toBe(
       "file:///backups/a",

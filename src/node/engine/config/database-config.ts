@@ -8,6 +8,7 @@ import type { ConfigFile, DatabaseEntry, ReplicaEntry } from "./keys.ts";
 import type { KeyPath, Remarks } from "./mistakes.ts";
 import { toReplicaPlace } from "./replica-url.ts";
 import type { Environment } from "../../store/s3-settings.ts";
+import { storePrices } from "../../store/store-prices.ts";
 
 /** A database to replicate. */
 export interface DatabaseConfig {
@@ -62,12 +63,15 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
     const place = toReplicaPlace(replica, subpath, { ...context, at: found.at });
     if (place === undefined) return undefined;
     const { url, secrets, identity } = place;
+    const budget = budgetOf(replica, url, { ...context, at: found.at });
+    if (budget === undefined) return undefined;
     return {
       options: Object.freeze({
         path,
         replica: url,
         secrets: secrets === undefined ? undefined : Object.freeze(secrets),
         syncIntervalMs: replica["sync-interval"],
+        ...budget,
         stateDir: placeOf(entry["state-dir"], subpath, "headwater"),
         metaPath: metaPathOf(entry, subpath),
         takeOver: entry["take-over"],
@@ -83,6 +87,27 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
   return entry.path === undefined
     ? toDirectory(entry, context, make)
     : toDatabase(entry, localPath(entry.path), context, make);
+}
+
+/** What the replica may cost. After a mistake, which is in the remarks, `undefined`. */
+function budgetOf(
+  replica: ReplicaEntry,
+  url: string,
+  { remarks, at, environment }: Pick<EntryContext, "remarks" | "at" | "environment">,
+): Pick<ReplicateOptions, "maxCostPerMonth" | "maxPutsPerMonth"> | undefined {
+  const { "max-cost": maxCostPerMonth, "max-puts-per-month": maxPutsPerMonth } = replica;
+  if (maxCostPerMonth !== undefined && maxPutsPerMonth !== undefined) {
+    remarks.mistake([...at, "max-cost"], "and max-puts-per-month exclude each other.");
+    return undefined;
+  }
+  if (maxCostPerMonth !== undefined && storePrices(url, environment).prices === undefined) {
+    remarks.mistake(
+      [...at, "max-cost"],
+      "cannot be kept: the prices of this store are not known. Set max-puts-per-month instead.",
+    );
+    return undefined;
+  }
+  return { maxCostPerMonth, maxPutsPerMonth };
 }
 
 /** How long the history of a database is kept, and in which steps. */
@@ -181,6 +206,8 @@ function withDefaults(replica: ReplicaEntry, file: ConfigFile): ReplicaEntry {
   for (const [one, other] of [
     ["sse-customer-key", "sse-customer-key-path"],
     ["sse-customer-key-path", "sse-customer-key"],
+    ["max-cost", "max-puts-per-month"],
+    ["max-puts-per-month", "max-cost"],
   ] as const) {
     if (replica[one] !== undefined) inUrl.add(other);
   }

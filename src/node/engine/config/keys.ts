@@ -1,7 +1,16 @@
 // Every key of the configuration file: those of Litestream 0.5, those that Litestream 0.3 read, and our own. This one
 // table reads the file, and is the source of docs/configuration.md and of the JSON Schema for editors.
 import { z } from "zod";
-import { bytes, choice, duration, flag, integer, positiveDuration, text } from "./kinds.ts";
+import {
+  bytes,
+  choice,
+  duration,
+  flag,
+  integer,
+  monthlyCost,
+  positiveDuration,
+  text,
+} from "./kinds.ts";
 
 export interface KeyNote {
   /** `none`: known, and without effect here; a file that has it gets a warning. `refused`: an error. */
@@ -63,6 +72,16 @@ const replicaSettings = {
     duration({ atLeastMs: 0 }),
     "Upload at most this often; 0 = each commit.",
     "1s",
+  ),
+  "max-cost": used(
+    monthlyCost,
+    "Most that requests may cost, such as `$1/month`: without a pause in writing, uploads come less often (docs/cost.md).",
+    "no limit",
+  ),
+  "max-puts-per-month": used(
+    integer({ atLeast: 1_000 }),
+    "The same as a number of PUT and LIST requests, for stores whose prices are not known.",
+    "no limit",
   ),
   "max-sync-ltx-files": none(integer({ atLeast: 0 }), "Uploads are not limited by number."),
   "auto-recover": none(flag, "Always on: a gap is compared and sent."),

@@ -1,5 +1,6 @@
 // The kinds of values in a configuration file, each read from text. The type an editor shall offer is kept beside.
 import { z } from "zod";
+import { parseMonthlyCost } from "../../base/money.ts";
 import { parseBytes, parseDuration } from "../../base/quantities.ts";
 
 /** What JSON Schema says of a kind. */
@@ -79,6 +80,13 @@ export function integer({ atLeast }: { readonly atLeast: number }): Kind<number>
       : undefined;
   });
 }
+
+/** US dollars a month. */
+export const monthlyCost = kind(
+  { type: "string" },
+  "a price such as $1/month, 1 USD/month or $12/year",
+  parseMonthlyCost,
+);
 
 /** One of the words, in any case; read as written in the list. */
 export function choice<const T extends string>(choices: readonly T[]): Kind<T> {

@@ -87,6 +87,32 @@ describe("mistakes are told with line, column and key", () => {
         '1:1: heartbeat-interval must be a duration such as 250ms, 1s or 1m30s of at least 1m, not "5s".',
       ],
     ],
+    [
+      "max-cost: 1 EUR/month\n",
+      [
+        '1:1: max-cost must be a price such as $1/month, 1 USD/month or $12/year, not "1 EUR/month".',
+      ],
+    ],
+    [
+      "max-puts-per-month: 999\n",
+      ['1:1: max-puts-per-month must be a whole number of at least 1000, not "999".'],
+    ],
+    [
+      db("replica: {path: /r, max-cost: $1/month, max-puts-per-month: 5000}"),
+      ["3:25: dbs[0].replica.max-cost and max-puts-per-month exclude each other."],
+    ],
+    [
+      db("replica: {url: 's3://b/p?endpoint=http://localhost:9000', max-cost: $1/month}"),
+      [
+        "3:63: dbs[0].replica.max-cost cannot be kept: the prices of this store are not known. Set max-puts-per-month instead.",
+      ],
+    ],
+    [
+      `max-cost: $1/month\n${db("replica: {url: s3://b/p, storage-class: GLACIER_IR}")}`,
+      [
+        "4:5: dbs[0].replica.max-cost cannot be kept: the prices of this store are not known. Set max-puts-per-month instead.",
+      ],
+    ],
     ["dbs: {path: /a.db}\n", ["1:1: dbs must be a list."]],
     ["dbs:\n  -\n", ["2:4: dbs[0] must be a section of keys."]],
     [db("replica: /r"), ["3:5: dbs[0].replica must be a section of keys."]],
