@@ -51,6 +51,8 @@ export class DatabaseEngine {
   readonly #cadence: Cadence;
   #state: EngineStatus["state"] = "starting";
   #hadLitestream = false;
+  /** Full images that are being put. */
+  #images = 0;
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: EngineParts) {
@@ -113,8 +115,13 @@ export class DatabaseEngine {
   }
 
   /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
-  snapshot(waiting: Waiting): Promise<void> {
-    return this.#stager.putImage(waiting);
+  async snapshot(waiting: Waiting): Promise<void> {
+    this.#images++;
+    try {
+      await this.#stager.putImage(waiting);
+    } finally {
+      this.#images--;
+    }
   }
 
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
@@ -372,10 +379,15 @@ export class DatabaseEngine {
     this.#acknowledged();
   }
 
-  /** `undefined`: nothing is staged. What somebody waits for does not wait for the budget. */
+  /**
+   * `undefined`: nothing is staged. What somebody waits for does not wait for the budget, nor does the level-0 file of a
+   * full image: a replica that ends in an image alone says less to a later writer.
+   */
   #msUntilUpload(): number | undefined {
     if (!this.#uploader.isWaiting) return undefined;
-    const isUrgent = this.#syncs.isAimed || this.#parts.staging.snapshot !== undefined;
+    const { staging, link } = this.#parts;
+    const isImage = this.#images > 0 || staging.snapshot !== undefined || link.record?.level !== 0;
+    const isUrgent = isImage || this.#syncs.isAimed;
     return isUrgent ? 0 : this.#cadence.msUntilUpload();
   }
 
