@@ -15,15 +15,18 @@ import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import { meteredStores, openBudget } from "./budget-keeper.ts";
+import type { BudgetKeeper } from "./budget-keeper.ts";
 import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { costFields, expectedCost } from "./expected-cost.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
+import type { LeaseKeeper, LeaseKeeperOptions } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
+import type { ReplicaLinkOptions } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
 import { Staging } from "./staging.ts";
 import {
@@ -184,30 +187,17 @@ async function openParts(
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const layout = layoutForUrl(options.replica);
-  const cost = expectedCost(options, process.env);
-  logger.log("info", "budget.expected", {
-    replica: logged.url,
-    intervalMs: Math.round(cost.intervalMs),
-    ...costFields(cost),
+  const { link, budget, lease } = await openLink(options, logged, {
+    ...tools,
+    layout,
+    records,
+    stateDirectory,
+    ownership,
+    url,
+    nodeId: state.nodeId,
+    once,
   });
-  const keeperOptions = { fileSystem, clock, logger, stateDirectory, ownership, url };
-  const budget = await openBudget(cost, keeperOptions);
-  const stores = meteredStores(logged, budget);
-  const lease = stack.use(
-    openLease({
-      ...tools,
-      store: stores.store,
-      layout,
-      stateDirectory,
-      ownership,
-      url,
-      nodeId: state.nodeId,
-      ttlMs: options.leaseTtlMs,
-      takeOver: options.takeOver,
-      once,
-    }),
-  );
-  const link = new ReplicaLink({ ...stores, layout, records, lease, clock, logger });
+  stack.use(lease);
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
@@ -226,6 +216,30 @@ async function openParts(
     takeOver,
     once,
   };
+}
+
+type LinkTools = Omit<
+  LeaseKeeperOptions & ReplicaLinkOptions,
+  "store" | "upkeepStore" | "lease" | "ttlMs" | "takeOver"
+>;
+
+/** The replica with what guards it: a budget, and a lease that whoever opens it gives up. */
+async function openLink(
+  options: ResolvedOptions,
+  store: ObjectStore,
+  tools: LinkTools,
+): Promise<{ link: ReplicaLink; budget: BudgetKeeper | undefined; lease: LeaseKeeper }> {
+  const cost = expectedCost(options, process.env);
+  tools.logger.log("info", "budget.expected", {
+    replica: store.url,
+    intervalMs: Math.round(cost.intervalMs),
+    ...costFields(cost),
+  });
+  const budget = await openBudget(cost, tools);
+  const stores = meteredStores(store, budget);
+  const { leaseTtlMs: ttlMs, takeOver } = options;
+  const lease = openLease({ ...tools, store: stores.store, ttlMs, takeOver });
+  return { link: new ReplicaLink({ ...tools, ...stores, lease }), budget, lease };
 }
 
 function scheduleOf(options: ResolvedOptions): LevelSchedule {
