@@ -203,7 +203,8 @@ test("an image on its way keeps no commit waiting, and is given up when the data
     ...fast,
     levels: [],
     snapshotIntervalMs: 500,
-    throttleBytesPerSecond: 100_000,
+    // An image takes seconds: long enough for all that is to happen meanwhile on a loaded machine.
+    throttleBytesPerSecond: 6_000,
     printCalls: true,
   });
   await engineReady(engine);
