@@ -240,6 +240,42 @@ describe("a pinned image", () => {
       await setup.expectTruth();
     },
   );
+
+  it("comes with the batch that leads to it, also if a commit was seen by nobody before", async () => {
+    using fixture = new CaptureFixture();
+    await using setup = await attached(fixture);
+    await setup.app.exec(insertBlob(9000));
+    drain(setup.capture, setup.image);
+    await setup.app.exec(insertBlob(5000));
+    setup.capture.capture();
+    await setup.app.exec(insertBlob(3000));
+    const { image, batch } = await setup.capture.pinWithBatch();
+    expect(batch?.transactions).toBe(2);
+    expect(batch?.position).toEqual(image.position);
+    if (batch !== undefined) setup.image.apply(batch);
+    batch?.release();
+    const pinned = new AppliedImage();
+    await setup.app.exec(insertBlob(100));
+    pinned.replace(image);
+    assertSameBytes(pinned.bytes, setup.image.bytes);
+    expect(
+      (await setup.capture.checkpoint({ mode: "passive", drain: noDrain }))?.complete,
+    ).not.toBe(true);
+    image.release();
+    expect(drain(setup.capture, setup.image)).toBe(1);
+    await setup.expectTruth();
+  });
+
+  it("comes without a batch if nothing was pending", async () => {
+    using fixture = new CaptureFixture();
+    await using setup = await attached(fixture);
+    await setup.app.exec(insertBlob(9000));
+    drain(setup.capture, setup.image);
+    const { image, batch } = await setup.capture.pinWithBatch();
+    expect(batch).toBeUndefined();
+    image.release();
+    await setup.expectTruth();
+  });
 });
 
 describe("closing and coming back", () => {

@@ -161,17 +161,33 @@ export class Capture implements AsyncDisposable {
    */
   async pinImage({ signal }: Waiting = {}): Promise<PageSource> {
     return this.#exclusively({ signal }, () => {
-      assert(this.#image === undefined, "an image is pinned");
-      if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
-      // R's guard lets others backfill up to R's snapshot. Noting everything puts the position at or past it.
-      if (this.#tracker.advance() !== "complete") throw this.#unreadable();
+      const image = this.#pin();
       this.#tracker.dropPending();
-      const image = new PinnedImage(this.#files, this.#tracker, () => {
-        this.#image = undefined;
-      });
-      this.#image = image;
       return image;
     });
+  }
+
+  /**
+   * Every page at the captured position, and the batch that leads there (`undefined`: nothing was pending): once that is
+   * staged, image and newest TXID are one state, however fast others write. Both must be released.
+   */
+  async pinWithBatch({ signal }: Waiting = {}): Promise<{
+    readonly image: PageSource;
+    readonly batch: CapturedBatch | undefined;
+  }> {
+    return this.#exclusively({ signal }, () => ({ image: this.#pin(), batch: this.takeBatch() }));
+  }
+
+  #pin(): PinnedImage {
+    assert(this.#image === undefined, "an image is pinned");
+    if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
+    // R's guard lets others backfill up to R's snapshot. Noting everything puts the position at or past it.
+    if (this.#tracker.advance() !== "complete") throw this.#unreadable();
+    const image = new PinnedImage(this.#files, this.#tracker, () => {
+      this.#image = undefined;
+    });
+    this.#image = image;
+    return image;
   }
 
   /**

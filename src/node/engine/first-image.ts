@@ -13,8 +13,7 @@ import type { EngineParts } from "./parts.ts";
 import type { PutRequest } from "./replica-link.ts";
 import { retryStore } from "./retry-store.ts";
 import type { Waiting } from "./waiting.ts";
-
-const walCheckMs = 1_000;
+import { unlessWalGrows } from "./wal-limit.ts";
 
 /** Level of full images. */
 const snapshotLevel = 9;
@@ -60,39 +59,15 @@ function requestOf({ minTxid, maxTxid, timestampMs }: LtxHeader, body: ObjectBod
 
 /** False if the stream was given up because of the WAL's size. */
 async function streamUnlessWalGrows(
-  { link, limits, clock }: EngineParts,
+  parts: EngineParts,
   capture: Capture,
   header: LtxHeader,
   body: ObjectBody,
-  { signal }: Waiting,
+  waiting: Waiting,
 ): Promise<boolean> {
-  const tooLarge = new AbortController();
-  const failed = new AbortController();
-  const done = new AbortController();
-  const watching = (async () => {
-    const ended = AbortSignal.any([signal, done.signal]);
-    while (!ended.aborted) {
-      await clock.sleep(walCheckMs, { signal: ended }).catch(() => undefined);
-      try {
-        capture.capture();
-      } catch (error) {
-        // The WAL does not continue: whoever captures next finds out, too, and compares everything.
-        failed.abort(error);
-        return;
-      }
-      if (capture.walSizeBytes > limits.maxWalSizeBytes)
-        tooLarge.abort(new Error("the WAL is too large"));
-    }
-  })();
-  try {
-    const signals = [signal, tooLarge.signal, failed.signal];
-    await link.create(requestOf(header, body), { signal: AbortSignal.any(signals) });
+  const create = async (limited: Waiting): Promise<true> => {
+    await parts.link.create(requestOf(header, body), limited);
     return true;
-  } catch (error) {
-    if (tooLarge.signal.aborted && !signal.aborted) return false;
-    throw error;
-  } finally {
-    done.abort();
-    await watching;
-  }
+  };
+  return (await unlessWalGrows(parts, capture, create, waiting)) ?? false;
 }

@@ -1,5 +1,6 @@
-// A full image of what we hold, put while captures and uploads go on: only pinning it keeps them waiting. Whatever has to
-// move the position of capture cancels it first, because only one image can be pinned.
+// The whole database at one position, put as a full image or read to be verified while captures and uploads go on: only
+// pinning it keeps them waiting. Whatever has to move the position of capture cancels it first, because only one image can
+// be pinned.
 import { must } from "../../core/base/assert.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
@@ -32,7 +33,7 @@ export async function pinHead(
 
 export class ImageTaker {
   readonly #parts: EngineParts;
-  #running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+  #running: { readonly abort: AbortController; readonly done: Promise<unknown> } | undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -47,12 +48,42 @@ export class ImageTaker {
     pinned: PinnedHead,
     { signal }: Waiting,
   ): { readonly done: Promise<void> } {
-    const abort = new AbortController();
     const { source, ...rest } = pinned;
-    const done = putSnapshot(this.#parts, capture, source, {
-      ...rest,
-      signal: AbortSignal.any([signal, abort.signal]),
-    });
+    return this.#run(
+      (waiting) => putSnapshot(this.#parts, capture, source, { ...rest, ...waiting }),
+      { signal },
+    );
+  }
+
+  /** True while a source is pinned: another cannot be. */
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Starts to read a pinned source, which is released in the end, as `start` puts one. */
+  read<T>(
+    source: PageSource,
+    work: (waiting: Waiting) => Promise<T>,
+    { signal }: Waiting,
+  ): { readonly done: Promise<T> } {
+    return this.#run(
+      async (waiting) => {
+        try {
+          return await work(waiting);
+        } finally {
+          source.release();
+        }
+      },
+      { signal },
+    );
+  }
+
+  #run<T>(
+    work: (waiting: Waiting) => Promise<T>,
+    { signal }: Waiting,
+  ): { readonly done: Promise<T> } {
+    const abort = new AbortController();
+    const done = work({ signal: AbortSignal.any([signal, abort.signal]) });
     const running = { abort, done };
     this.#running = running;
     const settled = (): void => {
@@ -67,7 +98,10 @@ export class ImageTaker {
     const running = this.#running;
     if (running === undefined) return;
     running.abort.abort(
-      new HeadwaterError("capture/gone", "The full image was given up: the database is compared."),
+      new HeadwaterError(
+        "capture/gone",
+        "Reading the whole database was given up: it is compared, or attached anew.",
+      ),
     );
     await running.done.catch(() => undefined);
   }

@@ -4,7 +4,7 @@ import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { PageSource } from "../capture/capture-types.ts";
 import { must } from "../../core/base/assert.ts";
-import { differingPgnos, scan } from "./image.ts";
+import { checksumsOf, differingPgnos, scan } from "./image.ts";
 import type { EngineParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -68,4 +68,23 @@ async function bringHeadTo(
     pages: pgnos.length,
     scanMs,
   });
+}
+
+/**
+ * Stages those of the pages that differ from the page-checksum table, as the TXID after the head, which the source is
+ * pinned at. Returns their numbers. `always`: the first page if none differs, for a TXID that has to be new.
+ */
+export async function stageDiffering(
+  { codec, history }: EngineParts,
+  source: PageSource,
+  pgnos: Uint32Array,
+  { always, signal }: Waiting & { readonly always: boolean },
+): Promise<Uint32Array> {
+  const table = must(history.table, "the page-checksum table");
+  const inside = pgnos.filter((pgno) => pgno <= source.commit);
+  const sums = await checksumsOf(codec, source, inside, { signal });
+  const differing = inside.filter((pgno, i) => sums[i] !== table.get(pgno));
+  const staged = differing.length === 0 && always ? Uint32Array.of(1) : differing;
+  if (staged.length > 0) await history.stageChanges(source, staged, { signal });
+  return differing;
 }

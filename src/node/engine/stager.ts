@@ -2,12 +2,16 @@
 // have the history to himself for other reasons runs under it too.
 import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import { must } from "../../core/base/assert.ts";
+import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { Capture } from "../capture/capture.ts";
+import type { CapturedBatch, PageSource } from "../capture/capture-types.ts";
 import { afterGaps } from "./attach-database.ts";
 import type { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { ImageTaker, pinHead } from "./image-taker.ts";
+import type { HistoryHead } from "./history.ts";
 import type { EngineParts } from "./parts.ts";
-import { scrub } from "./scrub.ts";
+import { scrub, stageDiffering } from "./scrub.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** Most WAL bytes in one batch; a larger single transaction is still one batch. */
@@ -25,6 +29,14 @@ export interface Notice {
   readonly isNews: boolean;
   /** More has been committed than one batch should hold. */
   readonly isMuch: boolean;
+}
+
+/** Reading the source as it is at the head. */
+export interface HeadReading<Noted, Result> {
+  /** Takes what it needs of the head and its table, right when the source is pinned: both go on with the next batch. */
+  readonly note: (head: HistoryHead, table: PageChecksums, source: PageSource) => Noted;
+  /** Reads, while captures and uploads go on. */
+  readonly read: (source: PageSource, noted: Noted, waiting: Waiting) => Promise<Result>;
 }
 
 export class Stager {
@@ -156,6 +168,52 @@ export class Stager {
     this.#onStaged();
   }
 
+  /**
+   * Reads the source pinned at the head; only pinning keeps captures waiting, and nothing keeps writers waiting.
+   * `undefined` if another image is pinned. Rejects with `capture/gone` if it had to be given up.
+   */
+  async readAtHead<Noted, Result>(
+    { note, read }: HeadReading<Noted, Result>,
+    { signal }: Waiting,
+  ): Promise<Result | undefined> {
+    const reading = await this.#lock.run(
+      async () => {
+        if (this.#images.isRunning) return undefined;
+        const source = await this.#pinAtHead({ signal });
+        const { head, table } = this.#parts.history;
+        // Nothing may fail between pinning and reading: whoever reads releases.
+        const noted = note(must(head, "the head"), must(table, "the page checksums"), source);
+        return this.#images.read(source, (waiting) => read(source, noted, waiting), { signal });
+      },
+      { signal },
+    );
+    return reading?.done;
+  }
+
+  /**
+   * Stages those of the pages that are not what was captured, as one TXID; returns their numbers. `always`: a TXID is
+   * staged even if none differs.
+   */
+  async restage(
+    pgnos: Uint32Array,
+    { signal, always = false }: Waiting & { readonly always?: boolean },
+  ): Promise<Uint32Array> {
+    const differing = await this.#lock.run(
+      async () => {
+        await this.#images.cancel();
+        const source = await this.#pinAtHead({ signal });
+        try {
+          return await stageDiffering(this.#parts, source, pgnos, { always, signal });
+        } finally {
+          source.release();
+        }
+      },
+      { signal },
+    );
+    this.#onStaged();
+    return differing;
+  }
+
   async checkpoint({ signal }: Waiting): Promise<void> {
     const { capture } = this;
     await this.#lock.run(async () => {
@@ -195,9 +253,10 @@ export class Stager {
     try {
       for (let more = true; more;) {
         ({ more } = capture.capture({ maxBytes: batchBytes }));
-        const isStaged = await this.#stageBatch(capture, waiting);
+        const batch = capture.takeBatch();
+        if (batch !== undefined) await this.#stageBatch(batch, waiting);
         // A writer is at the wal-index, or died at it: what was committed before will be seen in a moment.
-        if (more && !isStaged) await this.#parts.clock.sleep(tornIndexWaitMs, waiting);
+        if (more && batch === undefined) await this.#parts.clock.sleep(tornIndexWaitMs, waiting);
       }
       this.#pending = capture.capture({ maxBytes: batchBytes }).transactions;
     } catch (error) {
@@ -206,10 +265,20 @@ export class Stager {
     }
   }
 
-  /** `false` if nothing was pending. */
-  async #stageBatch(capture: Capture, waiting: Waiting): Promise<boolean> {
-    const batch = capture.takeBatch();
-    if (batch === undefined) return false;
+  /** Stages what is pending and pins the source at exactly that position; nothing is compared. */
+  async #pinAtHead(waiting: Waiting): Promise<PageSource> {
+    await this.#stageAll(waiting);
+    const { image, batch } = await this.capture.pinWithBatch(waiting);
+    try {
+      if (batch !== undefined) await this.#stageBatch(batch, waiting);
+      return image;
+    } catch (error) {
+      image.release();
+      throw error;
+    }
+  }
+
+  async #stageBatch(batch: CapturedBatch, waiting: Waiting): Promise<void> {
     this.#mustCompare = true;
     try {
       await this.#parts.history.stageBatch(batch, waiting);
@@ -220,7 +289,6 @@ export class Stager {
     this.#transactions += batch.transactions;
     this.#checkpoints.noteCapture();
     this.#onStaged();
-    return true;
   }
 
   /** What capture gives next does not continue the head: compare everything and stage what differs. */
