@@ -35,3 +35,23 @@ export function tearWalIndex(path: string): void {
   const child = spawnSync(process.execPath, ["-e", code, `${path}-shm`], { encoding: "utf8" });
   if (child.status !== 0) throw new Error(child.stderr);
 }
+
+/**
+ * Changes one byte of a live database's file behind SQLite's back, as a failing disk does: in the first place where
+ * `marker` stands. Returns the number of the page. In a child: closing the file here would drop locks.
+ */
+export function rotPage(path: string, marker: string, pageSize: number): number {
+  const code = `
+    const fs = require("node:fs");
+    const [, path, marker] = process.argv;
+    const descriptor = fs.openSync(path, "r+");
+    const at = fs.readFileSync(descriptor).indexOf(marker);
+    if (at < 0) throw new Error("the marker is not in the file");
+    fs.writeSync(descriptor, "#", at);
+    fs.closeSync(descriptor);
+    console.log(at);
+  `;
+  const child = spawnSync(process.execPath, ["-e", code, path, marker], { encoding: "utf8" });
+  if (child.status !== 0) throw new Error(child.stderr);
+  return Math.floor(Number(child.stdout) / pageSize) + 1;
+}

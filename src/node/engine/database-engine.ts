@@ -1,5 +1,6 @@
 // The engine of one database and one replica: attaches, settles, then captures, stages, uploads and checkpoints
-// until it is stopped. One loop decides what is next, another uploads; the levels have a third (levels.ts).
+// until it is stopped. One loop decides what is next, another uploads; the levels have a third (levels.ts), verification has
+// a fourth (verification.ts).
 import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
@@ -17,6 +18,7 @@ import { Stager } from "./stager.ts";
 import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { Uploader } from "./uploader.ts";
+import { Verification, noVerification } from "./verification.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -42,6 +44,8 @@ export class DatabaseEngine {
   readonly #stager: Stager;
   /** `undefined`: nobody here makes levels. */
   readonly #levels: Levels | undefined;
+  /** `undefined`: nothing is verified. */
+  readonly #verification: Verification | undefined;
   /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
   readonly #uploading = new Mutex();
   readonly #bell = new Bell();
@@ -69,6 +73,14 @@ export class DatabaseEngine {
         putSnapshot: (waiting) => this.snapshot(waiting),
         onCompacted: () => this.#uploadBell.ring(),
       });
+    this.#verification =
+      parts.verification &&
+      new Verification(parts, parts.verification, {
+        stager: this.#stager,
+        ackedThrough: () => this.#uploader.ackedThrough,
+        whileNotUploading: (work) => this.#uploading.run(work),
+        putSnapshot: (waiting) => this.snapshot(waiting),
+      });
     this.#uploader = new Uploader(parts, () => {
       this.#acknowledged();
       this.#levels?.noteUpload();
@@ -93,6 +105,7 @@ export class DatabaseEngine {
     const uploading = this.#runUploads({ signal: both });
     const capturing = this.#runCapture({ signal: both });
     const levelling = this.#levels?.run({ signal: both });
+    const verifying = this.#verification?.run({ signal: both });
     try {
       await Promise.all([uploading, capturing]);
     } catch (error) {
@@ -102,7 +115,7 @@ export class DatabaseEngine {
       throw error;
     } finally {
       ended.abort();
-      await levelling;
+      await Promise.all([levelling, verifying]);
     }
   }
 
@@ -180,6 +193,7 @@ export class DatabaseEngine {
       lastError: uploader.lastError,
       budget: this.#cadence.status,
       levels: this.#levels?.status ?? noLevels,
+      verification: this.#verification?.status ?? noVerification,
     };
   }
 

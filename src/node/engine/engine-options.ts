@@ -47,6 +47,13 @@ export interface ReplicateOptions {
   readonly retentionGraceMs?: number | undefined;
   /** False: nothing in the replica is ever deleted. Default true. */
   readonly retentionEnabled?: boolean | undefined;
+  /** How often the database is compared with what was captured, and new files of the replica are proved, ms; 0 = never. Default 6 h. */
+  readonly verifyIntervalMs?: number | undefined;
+  /**
+   * How often a restore is compared with the database byte for byte, ms; 0 = never. It reads about as much from the replica as
+   * the database is large. Default 7 days for `file://`, else never.
+   */
+  readonly verifyRestoreIntervalMs?: number | undefined;
 }
 
 const replicateDefaults = Object.freeze({
@@ -58,7 +65,12 @@ const replicateDefaults = Object.freeze({
   snapshotRetentionMs: retentionDefaults.snapshotRetentionMs,
   l0RetentionMs: retentionDefaults.l0RetentionMs,
   retentionGraceMs: retentionDefaults.graceMs,
+  verifyIntervalMs: 6 * 60 * 60 * 1000,
+  verifyRestoreIntervalMs: 0,
 });
+
+/** Where reading costs nothing. */
+const defaultLocalVerifyRestoreMs = 7 * 24 * 60 * 60 * 1000;
 
 /** As Litestream: 30 s, 5 min, 1 h. */
 const defaultLevels: readonly number[] = Object.freeze([30_000, 300_000, 3_600_000]);
@@ -82,12 +94,17 @@ export interface ResolvedOptions {
   readonly l0RetentionMs: number;
   readonly retentionGraceMs: number;
   readonly retentionEnabled: boolean;
+  readonly verifyIntervalMs: number;
+  readonly verifyRestoreIntervalMs: number;
 }
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
 export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
+  const defaults = options.replica.startsWith("file:")
+    ? { ...replicateDefaults, verifyRestoreIntervalMs: defaultLocalVerifyRestoreMs }
+    : replicateDefaults;
   const number = (name: keyof typeof replicateDefaults, atLeast: number): number => {
-    const value = options[name] ?? replicateDefaults[name];
+    const value = options[name] ?? defaults[name];
     if (Number.isFinite(value) && value >= atLeast) return value;
     throw new HeadwaterError(
       "usage/invalid",
@@ -118,6 +135,8 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     l0RetentionMs: number("l0RetentionMs", 0),
     retentionGraceMs: number("retentionGraceMs", 0),
     retentionEnabled: options.retentionEnabled ?? true,
+    verifyIntervalMs: number("verifyIntervalMs", 0),
+    verifyRestoreIntervalMs: number("verifyRestoreIntervalMs", 0),
   };
 }
 

@@ -28,6 +28,30 @@ export interface EngineStatus {
   readonly budget: BudgetStatus | undefined;
   /** Level 1 and what became of the levels, as this process knows. */
   readonly levels: LevelsStatus;
+  readonly verification: VerificationStatus;
+}
+
+/** What continuous verification has found. */
+export interface VerificationStatus {
+  /**
+   * Of the last verifications: `healed`: something was wrong and is right again; `failed`: something is wrong; `none`: this
+   * process has verified nothing yet.
+   */
+  readonly result: "none" | "passed" | "healed" | "failed";
+  /** When source and replica were last found, or made, right (wall clock, ms), and up to which TXID; 0 = none. */
+  readonly lastVerifiedAtMs: number | undefined;
+  readonly lastVerifiedTxid: bigint;
+  /** The same of a restore that was compared byte for byte. */
+  readonly lastRestoreVerifiedAtMs: number | undefined;
+  readonly lastRestoreVerifiedTxid: bigint;
+  /** Pages of the source, found by this process, that nobody had committed so. */
+  readonly divergedPages: number;
+  /** Files of the replica that are missing or damaged now. */
+  readonly faultyFiles: number;
+  /** Verifications that failed or could not be made, in a row, and since when (wall clock, ms). */
+  readonly failures: number;
+  readonly failingSinceMs: number | undefined;
+  readonly lastError: string | undefined;
 }
 
 /** What is left of what the replica may cost. */

@@ -6,11 +6,17 @@ export class KnownFiles {
   #fileByKey: Map<string, ReplicaFile> | undefined;
   /** When this process put a file, by its own clock: a header may carry a much earlier time. */
   readonly #putAtMsByKey = new Map<string, number>();
+  #puts = 0;
   /** Put while a listing is under way, which may or may not show them. */
   #added: ReplicaFile[] | undefined;
 
   get isLoaded(): boolean {
     return this.#fileByKey !== undefined;
+  }
+
+  /** How many files this process has put. */
+  get puts(): number {
+    return this.#puts;
   }
 
   /** All of them; empty before they are loaded. */
@@ -39,6 +45,7 @@ export class KnownFiles {
 
   /** A file that was put just now. */
   add(file: ReplicaFile, nowMs: number): void {
+    this.#puts++;
     this.#added?.push(file);
     if (this.#fileByKey === undefined) return;
     this.#fileByKey.set(file.key, file);

@@ -293,13 +293,15 @@ export class Levels {
     if (gone.length === 0) return;
     await link.lease.hold({ signal });
     const isVerified = ({ key }: ReplicaFile): boolean => this.#verified.has(key);
+    // First from what is known: whoever compares it with a listing must not miss what is on its way out. A failure forgets
+    // all that is known.
+    link.known.remove(gone);
     await applyRetention(plan, {
       store: link.upkeepStore,
       layout: link.layout,
       isVerified,
       signal,
     });
-    link.known.remove(gone);
     for (const { key } of gone) this.#verified.delete(key);
     this.#deletedFiles += gone.length;
     const sizeBytes = gone.reduce((sum, file) => sum + file.sizeBytes, 0);

@@ -27,6 +27,12 @@ export interface LevelSchedule {
   readonly retentionEnabled: boolean;
 }
 
+/** How often what is verified; 0 = never. See `ReplicateOptions`. */
+export interface VerificationSchedule {
+  readonly verifyIntervalMs: number;
+  readonly verifyRestoreIntervalMs: number;
+}
+
 export interface EngineParts {
   /** The database's path with links followed. */
   readonly path: string;
@@ -46,6 +52,8 @@ export interface EngineParts {
   readonly budget: BudgetKeeper | undefined;
   /** `undefined`: levels and retention are left to others. */
   readonly schedule: LevelSchedule | undefined;
+  /** `undefined`: nothing is verified. */
+  readonly verification: VerificationSchedule | undefined;
   /** Do not wait for another writer to fall silent. */
   readonly takeOver: boolean;
   /** One pass: whatever would have to wait for another writer fails. */

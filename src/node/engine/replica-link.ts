@@ -253,6 +253,19 @@ export class ReplicaLink {
     this.#confirmedAtMs = this.#options.clock.monotonicMs();
   }
 
+  /** An object of ours that was lost is there again, as another version: that is the one to look for now. */
+  async noteRenewed(file: ReplicaFile): Promise<void> {
+    const { key, sizeBytes, etag } = file;
+    this.known.add(file, this.#options.clock.nowMs());
+    const renewed = (one: ReplicaRecord): ReplicaRecord =>
+      this.keyOf(one) === key ? { ...one, sizeBytes, etag } : one;
+    this.#earlier = this.#earlier && renewed(this.#earlier);
+    await this.#recording.run(async () => {
+      if (this.record !== undefined && this.keyOf(this.record) === key)
+        await this.#options.records.write(renewed(this.record));
+    });
+  }
+
   async forget(): Promise<void> {
     this.known.forget();
     await this.#options.records.clear();

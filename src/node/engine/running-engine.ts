@@ -201,6 +201,8 @@ async function openParts(
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
+  const { verifyIntervalMs, verifyRestoreIntervalMs } = options;
+  const verification = once ? undefined : { verifyIntervalMs, verifyRestoreIntervalMs };
   const litestreamDirectory = join(options.metaPath ?? litestreamStateOf(path), "ltx");
   return {
     path,
@@ -213,6 +215,7 @@ async function openParts(
     limits,
     budget,
     schedule,
+    verification,
     takeOver,
     once,
   };
