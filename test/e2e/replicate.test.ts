@@ -15,6 +15,7 @@ import { Child } from "../support/children.ts";
 import { startLoad } from "../support/load.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import type { TemporaryDirectory } from "../support/temporary.ts";
+import { until } from "../support/until.ts";
 
 const program = fileURLToPath(new URL("../../bin/headwater.js", import.meta.url));
 
@@ -242,6 +243,37 @@ test("status shows Litestream's fields from local files alone", async () => {
       local_txid: "0000000000000002",
       replicated_txid: "0000000000000002",
       replica: directory.url("replica"),
+      verification: "-",
+      verified_at: "-",
     },
   ]);
+});
+
+test("status shows what verification found while it replicated", async () => {
+  using directory = temporaryDirectory();
+  const path = directory.file("app.db");
+  await databaseAt(path);
+  const often = ["-verify-interval", "50ms", "-verify-restore-interval", "50ms"];
+  await using replicating = headwater("replicate", path, directory.url("replica"), ...often);
+  const read = async (): Promise<Readonly<Record<string, unknown>>> => {
+    await using child = headwater("status", "-json", path);
+    const [record] = JSON.parse((await child.success()).join("\n"));
+    return record;
+  };
+  // The proof may come before the last upload, and then once more.
+  const wanted = "0000000000000002";
+  await until(async () => {
+    const { verified_txid: verified, restore_verified_txid: compared } = await read();
+    return verified === wanted && compared === wanted;
+  });
+  expect((await replicating.end("SIGINT")).code).toBe(0);
+  expect(await read()).toMatchObject({
+    verification: "passed",
+    verified_at: expect.stringMatching(/^20..-..-..T/u),
+    restore_verified_at: expect.stringMatching(/^20..-..-..T/u),
+  });
+  await using refused = headwater("replicate", path, "file:///r", "-verify-interval", "often");
+  const { code, stderr } = await outcome(refused);
+  expect(code).toBe(1);
+  expect(stderr).toContain("-verify-interval must be a duration");
 });

@@ -37,6 +37,8 @@ const flagsOfOne = [
   "stateDir",
   "maxWalSize",
   "maxStaging",
+  "verifyInterval",
+  "verifyRestoreInterval",
 ] as const;
 
 /** Replicates until SIGINT or SIGTERM, until the command ends, or once. Returns the exit code. */

@@ -26,6 +26,8 @@ export interface ReplicateFlags extends ConfigFlags {
   readonly lease?: boolean;
   readonly maxWalSize?: string;
   readonly maxStaging?: string;
+  readonly verifyInterval?: string;
+  readonly verifyRestoreInterval?: string;
   readonly enforceRetention?: boolean;
 }
 

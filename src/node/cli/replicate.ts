@@ -63,6 +63,14 @@ export function replicateCommand(context: CliContext): Command {
         "--max-staging <size>",
         "size of staged files above which they are merged; default: 10GiB",
       )
+      .option(
+        "--verify-interval <duration>",
+        "compare the database with what was captured this often; 0 = never; default: 6h",
+      )
+      .option(
+        "--verify-restore-interval <duration>",
+        "compare a restore with the database this often; 0 = never; default: 168h for file, 0 for others",
+      )
       .option("--log-level <level>", `one of ${logLevels.join(", ")}`),
   ).action(
     async (database: string | undefined, replicas: readonly string[], flags: ReplicateFlags) => {
@@ -122,7 +130,13 @@ function optionsOf(
         : parseCountFlag("max-puts-per-month", flags.maxPutsPerMonth),
     maxWalSizeBytes: parseBytesFlag("max-wal-size", flags.maxWalSize ?? "1GiB"),
     maxStagingBytes: parseBytesFlag("max-staging", flags.maxStaging ?? "10GiB"),
+    verifyIntervalMs: intervalOf("verify-interval", flags.verifyInterval),
+    verifyRestoreIntervalMs: intervalOf("verify-restore-interval", flags.verifyRestoreInterval),
   });
+}
+
+function intervalOf(name: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDurationFlag(name, text);
 }
 
 /** Runs to the end; returns the exit code. */

@@ -1,10 +1,12 @@
 // `headwater status`: what the local state of a database says. Reads files only: no store, no network, no SQLite.
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
+import { toHex64 } from "../../core/base/bytes.ts";
 import { localPath } from "../base/local-path.ts";
 import { readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
 import { realPathOf, stateDirectoryOf } from "../engine/state-directory.ts";
+import type { VerifiedAt } from "../engine/verification-record.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, findConfig, needConfig } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
@@ -24,6 +26,11 @@ interface StatusRecord {
   readonly replica: string;
   readonly replicated_txid: string;
   readonly staged_files: number;
+  readonly verification: "passed" | "healed" | "failed" | "-";
+  readonly verified_at: string;
+  readonly verified_txid: string;
+  readonly restore_verified_at: string;
+  readonly restore_verified_txid: string;
 }
 
 /** Prints Litestream's four fields, then ours. Always exits with 0, as Litestream does. */
@@ -90,6 +97,7 @@ async function statusOf({ path, stateDir }: Subject): Promise<StatusRecord> {
     replica: state?.replica ?? "-",
     replicated_txid: state?.replicatedTxid ?? "-",
     staged_files: state?.stagedFiles ?? 0,
+    ...verificationOf(state?.verification),
   });
   try {
     const state = await readStateFiles(stateDirectory);
@@ -98,6 +106,29 @@ async function statusOf({ path, stateDir }: Subject): Promise<StatusRecord> {
   } catch {
     return record("error");
   }
+}
+
+function verificationOf(
+  record: StateSummary["verification"],
+): Pick<
+  StatusRecord,
+  "verification" | "verified_at" | "verified_txid" | "restore_verified_at" | "restore_verified_txid"
+> {
+  return {
+    verification: record?.result ?? "-",
+    verified_at: timeOf(record?.verified),
+    verified_txid: txidOf(record?.verified),
+    restore_verified_at: timeOf(record?.restoreVerified),
+    restore_verified_txid: txidOf(record?.restoreVerified),
+  };
+}
+
+function timeOf(one: VerifiedAt | undefined): string {
+  return one === undefined ? "-" : new Date(one.atMs).toISOString();
+}
+
+function txidOf(one: VerifiedAt | undefined): string {
+  return one === undefined || one.txid === 0n ? "-" : toHex64(one.txid);
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
@@ -122,9 +153,10 @@ function formatStatus(records: readonly StatusRecord[]): string {
     one.wal_size,
     one.replica,
     one.replicated_txid,
+    one.verification,
   ]);
   return formatTable([
-    ["database", "status", "local txid", "wal size", "replica", "replicated txid"],
+    ["database", "status", "local txid", "wal size", "replica", "replicated txid", "verification"],
     ...rows,
   ]);
 }

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { platformCode } from "../../core/base/errors.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { readJson } from "./durable-file.ts";
+import { readVerification } from "./verification-record.ts";
+import type { VerificationRecord } from "./verification-record.ts";
 
 export interface StateSummary {
   /** 16 hexadecimal digits; `undefined` before the first TXID. */
@@ -11,6 +13,8 @@ export interface StateSummary {
   readonly stagedFiles: number;
   readonly replica: string | undefined;
   readonly replicatedTxid: string | undefined;
+  /** What the last verifications found; `undefined` before the first. */
+  readonly verification: VerificationRecord | undefined;
 }
 
 /** `undefined` if there is no state directory. Throws `engine/state` if it is damaged. */
@@ -34,6 +38,7 @@ export async function readStateFiles(stateDirectory: string): Promise<StateSumma
     stagedFiles: staged.length,
     replica: textOf(record?.["url"]),
     replicatedTxid: textOf(record?.["txid"]),
+    verification: await readVerification({ fileSystem: nodeFileSystem, stateDirectory }),
   };
 }
 

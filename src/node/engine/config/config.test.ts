@@ -126,7 +126,7 @@ describe("a whole file", () => {
     expect(warningsOf(config)).toEqual([
       "2:1: addr has no effect. Metrics: not in this version.",
       "6:1: socket has no effect. Control socket: not in this version.",
-      "13:1: validation has no effect. Use headwater verify.",
+      "13:1: validation has no effect. Use verify-interval.",
       "17:1: heartbeat-url has no effect. Not in this version.",
       "18:1: heartbeat-interval has no effect. Not in this version.",
       "28:5: dbs[0].monitor-interval has no effect. A commit wakes Headwater at once.",
@@ -191,6 +191,14 @@ describe("values", () => {
     expect(readConfigText(file).databases[0]?.options.secrets).toMatchObject({
       accessKeyId: "0123",
       secretAccessKey: "1e3",
+    });
+  });
+
+  test("of verification are those of the database, else those of the file", () => {
+    const file = `verify-interval: 1h\nverify-restore-interval: 24h\n${oneDatabase}    verify-interval: 0\n`;
+    expect(readConfigText(file).databases[0]?.options).toMatchObject({
+      verifyIntervalMs: 0,
+      verifyRestoreIntervalMs: 24 * 3600_000,
     });
   });
 

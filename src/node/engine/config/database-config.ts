@@ -79,6 +79,8 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
         maxWalSizeBytes: entry["max-wal-size"],
         maxStagingBytes: entry["max-staging"],
         ...retentionOf(entry, context.file),
+        verifyIntervalMs: settingOf("verify-interval", entry, context.file),
+        verifyRestoreIntervalMs: settingOf("verify-restore-interval", entry, context.file),
       }),
       restoreIfDbNotExists: subpath === "" && entry["restore-if-db-not-exists"] === true,
       replicaIdentity: identity,
@@ -108,6 +110,15 @@ function budgetOf(
     return undefined;
   }
   return { maxCostPerMonth, maxPutsPerMonth };
+}
+
+/** What a database leaves out comes from the top of the file. */
+function settingOf(
+  name: "verify-interval" | "verify-restore-interval",
+  entry: DatabaseEntry,
+  file: ConfigFile,
+): number | undefined {
+  return entry[name] ?? file[name];
 }
 
 /** How long the history of a database is kept, and in which steps. */

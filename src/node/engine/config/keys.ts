@@ -150,6 +150,8 @@ const snapshot = z.strictObject({
   ),
 });
 
+const interval = duration({ atLeastMs: 0 });
+
 const database = z.strictObject({
   path: used(text, "The database; it may not exist yet."),
   dir: used(text, "A directory of databases; instead of `path`."),
@@ -196,6 +198,8 @@ const database = z.strictObject({
   replica: used(replica, "The replica."),
   replicas: used(z.array(replica), "Old form of `replica`: a list of exactly one."),
   snapshot: used(snapshot, "Of this database alone.", "that of the file"),
+  "verify-interval": used(interval, "Of this database alone.", "that of the file"),
+  "verify-restore-interval": used(interval, "Of this database alone.", "that of the file"),
   "monitor-interval": none(duration({ atLeastMs: 0 }), "A commit wakes Headwater at once."),
   "checkpoint-interval": none(
     duration({ atLeastMs: 0 }),
@@ -247,9 +251,19 @@ export const configSchema = z.strictObject({
     "30s, 5m, 1h",
   ),
   snapshot: used(snapshot, "Full images of every database."),
+  "verify-interval": used(
+    interval,
+    "How often the database is compared with what was captured, and new files of the replica are proved; 0 = never.",
+    "6h",
+  ),
+  "verify-restore-interval": used(
+    interval,
+    "How often a restore is compared with the database byte for byte; reads about its size from the replica. 0 = never.",
+    "168h for file, 0 for others",
+  ),
   validation: none(
-    z.strictObject({ interval: none(duration({ atLeastMs: 0 }), "Use headwater verify.") }),
-    "Use headwater verify.",
+    z.strictObject({ interval: none(interval, "Use verify-interval.") }),
+    "Use verify-interval.",
   ),
   retention: used(
     z.strictObject({
