@@ -103,6 +103,7 @@ export class ReplicaVerification {
     // The same bytes again: where reading costs, the scrub alone watches an idle database.
     if (txid !== undefined && txid === comparedTxid && !isLocal(this.#link.store))
       return { result: "passed", txid };
+    await this.#hooks.stager.quiet(waiting);
     const comparison = await heavyJobs.run(
       () => compareRestore(this.#parts, this.#hooks, waiting),
       waiting,

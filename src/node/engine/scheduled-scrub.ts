@@ -84,6 +84,7 @@ async function readSlice(
 ): Promise<Slice> {
   for (let attempt = 1; ; attempt++) {
     try {
+      await stager.quiet(waiting);
       const slice = await heavyJobs.run(() => compareSlice(parts, stager, range, waiting), waiting);
       if (slice !== undefined) return slice;
       // A full image is on its way; it reads every page, too.

@@ -132,6 +132,14 @@ export class Stager {
     return this.#lock.run(work, waiting);
   }
 
+  /**
+   * Resolves when nothing is staged, compared or checkpointed. Attaching anew may wait for a store: whoever is going to take
+   * a slot that others need waits here first.
+   */
+  quiet(waiting: Waiting): Promise<void> {
+    return this.#lock.run(() => undefined, waiting);
+  }
+
   /** Runs, under the lock, what brings the head to the position of capture; left half done, it has to be done anew. */
   compare(work: (capture: Capture) => Promise<void>): Promise<void> {
     return this.#lock.run(() => this.#comparing(() => work(this.capture)));
