@@ -215,6 +215,13 @@ const table = {
     next: "Replicate on Linux; restore, ltx and verify run everywhere.",
   },
 
+  // --- control: a running Headwater, and who gives it orders -----------------------------------------
+  "control/listen": {
+    recovery: "fatal",
+    means: "The control socket, or an address of a server, cannot be listened on.",
+    next: "The message says why. Replication goes on without it; correct the place and start again.",
+  },
+
   // --- config: the configuration file ---------------------------------------------------------------
   "config/invalid": {
     recovery: "fatal",
