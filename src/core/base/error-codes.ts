@@ -221,6 +221,26 @@ const table = {
     means: "The control socket, or an address of a server, cannot be listened on.",
     next: "The message says why. Replication goes on without it; correct the place and start again.",
   },
+  "control/unreachable": {
+    recovery: "retry",
+    means: "No Headwater answers on the control socket.",
+    next: "Start `headwater replicate` with `socket: enabled: true` in its configuration file, or name its socket.",
+  },
+  "control/refused": {
+    recovery: "fatal",
+    means: "A running Headwater could not do what it was told.",
+    next: "The message says why; its log says more.",
+  },
+  "control/unknown-database": {
+    recovery: "fatal",
+    means: "A running Headwater does not know the database.",
+    next: "`headwater list` prints those it knows; `headwater register` adds one.",
+  },
+  "control/timeout": {
+    recovery: "retry",
+    means: "What was asked of a running Headwater was not done in time; it goes on.",
+    next: "Wait longer (-timeout), or look at the log for what keeps it.",
+  },
 
   // --- config: the configuration file ---------------------------------------------------------------
   "config/invalid": {

@@ -59,6 +59,46 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./doctor.ts")).doctorCommand,
   },
   {
+    name: "start",
+    summary: "go on with a database that was stopped, in a running Headwater",
+    load: async () => (await import("./start.ts")).startCommand,
+  },
+  {
+    name: "stop",
+    summary: "stop replicating a database, in a running Headwater",
+    load: async () => (await import("./stop.ts")).stopCommand,
+  },
+  {
+    name: "sync",
+    summary: "capture what is committed now, or wait until it is in the replica",
+    load: async () => (await import("./sync.ts")).syncCommand,
+  },
+  {
+    name: "register",
+    summary: "add a database to a running Headwater",
+    load: async () => (await import("./register.ts")).registerCommand,
+  },
+  {
+    name: "unregister",
+    summary: "take a database out of a running Headwater",
+    load: async () => (await import("./unregister.ts")).unregisterCommand,
+  },
+  {
+    name: "list",
+    summary: "list the databases of a running Headwater",
+    load: async () => (await import("./list.ts")).listCommand,
+  },
+  {
+    name: "info",
+    summary: "show which Headwater is running",
+    load: async () => (await import("./info.ts")).infoCommand,
+  },
+  {
+    name: "reset",
+    summary: "delete the local state of a database",
+    load: async () => (await import("./reset.ts")).resetCommand,
+  },
+  {
     name: "demo",
     summary: "see it work in a temporary directory, in about 15 seconds",
     load: async () => (await import("./demo.ts")).demoCommand,

@@ -18,6 +18,7 @@ import { startShutdownLimit } from "../engine/shutdown.ts";
 import type { ShutdownLimit } from "../engine/shutdown.ts";
 import type { CliContext } from "./command.ts";
 import { configOptionsOf, needConfig } from "./config-flags.ts";
+import { startControl } from "./control-services.ts";
 import { toFleetMember } from "./fleet-member.ts";
 import { createLineLogger } from "./line-logger.ts";
 import { finishOnce, logLevelOf } from "./replicate-steps.ts";
@@ -144,6 +145,8 @@ async function run(
     clock: systemClock,
   });
   const hangUp = onHangUp(() => keeper.reload());
+  await using services = new AsyncDisposableStack();
+  services.use(await startControl(config, { fleet, flags, logger }));
   const failure = await Promise.race([
     signals.received(),
     ...(command === undefined ? [] : [command.exited]),
@@ -152,6 +155,7 @@ async function run(
     (error: unknown) => error,
   );
   const exitCode = await command?.stop(signals.name ?? "SIGTERM").catch(() => 1);
+  await services.disposeAsync();
   hangUp[Symbol.dispose]();
   const [failures] = await Promise.all([fleet.stop(startLimit()), keeper[Symbol.asyncDispose]()]);
   if (failure instanceof Error) throw failure;

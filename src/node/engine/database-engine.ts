@@ -120,10 +120,17 @@ export class DatabaseEngine {
   }
 
   /** Resolves when everything committed before the call is in the replica. */
-  sync(): Promise<Txid> {
-    const request = this.#syncs.add();
+  sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
+    const request = this.#syncs.add("replicated", waiting);
     this.#bell.ring();
     this.#uploader.hurry();
+    return request;
+  }
+
+  /** Resolves when everything committed before the call is staged on local disk. */
+  stage(waiting: Waiting): Promise<Txid> {
+    const request = this.#syncs.add("staged", waiting);
+    this.#bell.ring();
     return request;
   }
 

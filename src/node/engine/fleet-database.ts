@@ -40,6 +40,11 @@ export class FleetDatabase {
     return this.#run?.failure;
   }
 
+  /** True after a failure that is not tried again until somebody starts it. */
+  get hasGivenUp(): boolean {
+    return this.#run?.hasGivenUp === true;
+  }
+
   /** Starts replicating it. False if that has been done already. Throws `engine/stopped` while it is being stopped. */
   start(): boolean {
     if (this.#run?.isStopping === true) {
@@ -48,7 +53,7 @@ export class FleetDatabase {
         `${this.path} is being stopped. Start it again in a moment.`,
       );
     }
-    if (this.#run !== undefined) return false;
+    if (this.#run !== undefined && !this.#run.hasGivenUp) return false;
     this.#run = new FleetRun(this.member, this.#environment);
     return true;
   }

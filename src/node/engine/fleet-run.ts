@@ -17,6 +17,8 @@ export interface FleetMember {
   readonly options: ResolvedOptions;
   /** Runs before each start of an engine, and does nothing once it has succeeded. */
   readonly prepare: (waiting: { readonly signal: AbortSignal }) => Promise<void>;
+  /** The same for two URLs that lead to the same replica; without it, the URL itself. */
+  readonly replicaIdentity?: string | undefined;
 }
 
 export interface FleetEnvironment {
@@ -49,6 +51,7 @@ export class FleetRun {
   #starting: Promise<RunningEngine> | undefined;
   #engine: RunningEngine | undefined;
   #failure: { readonly error: unknown } | undefined;
+  #hasGivenUp = false;
 
   /** Starts at once. */
   constructor(member: FleetMember, environment: FleetEnvironment) {
@@ -64,6 +67,11 @@ export class FleetRun {
   /** The engine at work. */
   get engine(): RunningEngine | undefined {
     return this.#engine;
+  }
+
+  /** True after a failure that is not tried again. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp;
   }
 
   /** What ended the last engine, or kept it from starting; `undefined` once one replicates. */
@@ -111,6 +119,7 @@ export class FleetRun {
         this.#failure = { error };
         if (signal.aborted) return;
         if (hasCode(error, ...finalCodes)) {
+          this.#hasGivenUp = true;
           logger.log("error", "database.stopped", { error: error.message });
           return;
         }

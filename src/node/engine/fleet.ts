@@ -25,7 +25,10 @@ export class Fleet {
     return this.#databases.get(path);
   }
 
-  /** Takes a database in and starts it. Throws `engine/fleet` if it is there already, or if all are being stopped. */
+  /**
+   * Takes a database in and starts it. Throws `engine/fleet` if it is there already, if another one is replicated to the
+   * same place, or if all are being stopped.
+   */
   add(member: FleetMember): FleetDatabase {
     const { path } = member.options;
     if (this.#isStopping) {
@@ -36,6 +39,15 @@ export class Fleet {
     }
     if (this.#databases.has(path)) {
       throw new HeadwaterError("engine/fleet", `${path} is replicated already.`);
+    }
+    const rival = this.databases.find(
+      ({ member: other }) => replicaIdentityOf(other) === replicaIdentityOf(member),
+    );
+    if (rival !== undefined) {
+      throw new HeadwaterError(
+        "engine/fleet",
+        `${path} was not added: its replica is that of ${rival.path}. Each database needs its own.`,
+      );
     }
     const database = new FleetDatabase(member, this.#environment);
     this.#databases.set(path, database);
@@ -57,4 +69,9 @@ export class Fleet {
     const ends = await Promise.all(this.databases.map((database) => database.stop(limit)));
     return ends.filter((failure) => failure !== undefined);
   }
+}
+
+/** The same for two members that would write the same replica. */
+export function replicaIdentityOf({ replicaIdentity, options }: FleetMember): string {
+  return replicaIdentity ?? options.replica;
 }

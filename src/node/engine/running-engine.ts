@@ -80,8 +80,13 @@ export class RunningEngine {
     }
   }
 
-  sync(): Promise<Txid> {
-    return this.#engine.sync();
+  sync(waiting: { readonly signal?: AbortSignal } = {}): Promise<Txid> {
+    return this.#engine.sync(waiting);
+  }
+
+  /** Everything committed before the call is captured and on local disk. */
+  stage(waiting: { readonly signal: AbortSignal }): Promise<Txid> {
+    return this.#engine.stage(waiting);
   }
 
   status(): EngineStatus {

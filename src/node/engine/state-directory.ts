@@ -88,7 +88,7 @@ export async function openStateDirectory(options: OpenStateOptions): Promise<Sta
       { data: { path }, cause: error },
     );
   }
-  const lock = await takeLock(path, options);
+  const lock = await lockStateDirectory(options);
   try {
     const nodeId = await loadNodeId(path, options);
     return new StateDirectory(path, nodeId, ownership, lock);
@@ -98,10 +98,12 @@ export async function openStateDirectory(options: OpenStateOptions): Promise<Sta
   }
 }
 
-async function takeLock(
-  path: string,
-  { fileSystem, ownership }: OpenStateOptions,
-): Promise<DatabaseSync> {
+/** Takes the lock of a directory that is there, until it is closed. Throws `engine/locked`. */
+export async function lockStateDirectory({
+  path,
+  fileSystem,
+  ownership,
+}: OpenStateOptions): Promise<DatabaseSync> {
   const details = join(path, "lock.json");
   let lock: DatabaseSync | undefined;
   try {

@@ -1,9 +1,15 @@
-// Callers of `sync()`: each waits for one TXID to be in the replica; those that come while a batch is being staged
-// wait for the next one, which starts at once.
+// Callers of `sync()` and `stage()`: each waits for one TXID to be in the replica, or on local disk; those that come
+// while a batch is being staged wait for the next one, which starts at once.
+import { orAborted } from "../../core/base/async.ts";
+import type { Waiting } from "../../core/base/async.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 
+/** How far a transaction has to come for its caller. */
+type SyncGoal = "staged" | "replicated";
+
 interface Request {
+  readonly goal: SyncGoal;
   readonly resolve: (txid: Txid) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -24,10 +30,17 @@ export class SyncRequests {
     return this.#aimed.length > 0;
   }
 
-  add(): Promise<Txid> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-    });
+  /** Whoever gives up, by the signal, is forgotten. */
+  async add(goal: SyncGoal = "replicated", waiting: Waiting = {}): Promise<Txid> {
+    const { promise, ...settle } = Promise.withResolvers<Txid>();
+    const request = { goal, ...settle };
+    this.#waiting.push(request);
+    try {
+      return await orAborted(promise, waiting);
+    } catch (error) {
+      this.#forget(request);
+      throw error;
+    }
   }
 
   /** A flush begins: it will cover everything those waiting have seen committed. */
@@ -38,10 +51,15 @@ export class SyncRequests {
 
   /** The flush is staged up to `txid`. */
   aimAt(txid: Txid | undefined): void {
-    if (txid !== undefined && this.#taken.length > 0)
-      this.#aimed.push({ txid, requests: this.#taken });
-    else for (const request of this.#taken) request.reject(nothingThere());
+    const taken = this.#taken;
     this.#taken = [];
+    if (txid === undefined) {
+      for (const request of taken) request.reject(nothingThere());
+      return;
+    }
+    const requests = taken.filter(({ goal }) => goal === "replicated");
+    if (requests.length > 0) this.#aimed.push({ txid, requests });
+    for (const { goal, resolve } of taken) if (goal === "staged") resolve(txid);
   }
 
   /** The history was settled anew and now ends at `txid`: what was staged before may have been set aside. */
@@ -68,6 +86,16 @@ export class SyncRequests {
     this.#taken = [];
     this.#aimed = [];
     for (const request of all) request.reject(error);
+  }
+
+  #forget(request: Request): void {
+    const others = (one: Request): boolean => one !== request;
+    this.#waiting = this.#waiting.filter(others);
+    this.#taken = this.#taken.filter(others);
+    this.#aimed = this.#aimed.flatMap(({ txid, requests }) => {
+      const left = requests.filter(others);
+      return left.length === 0 ? [] : [{ txid, requests: left }];
+    });
   }
 }
 

@@ -14,3 +14,6 @@ export function defaultConfigPath(environment: Environment): string | undefined 
 
 /** Where `defaultConfigPath` looks, for a message. */
 export const configPlaces = [...variables.map((name) => `$${name}`), ...places].join(", ");
+
+/** Where the control socket is if nobody says otherwise: where Litestream's is. */
+export const defaultSocketPath = "/var/run/litestream.sock";

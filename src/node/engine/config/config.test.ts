@@ -125,7 +125,6 @@ describe("a whole file", () => {
   test("warns of each key that has no effect, with its place", () => {
     expect(warningsOf(config)).toEqual([
       "2:1: addr has no effect. Metrics: not in this version.",
-      "6:1: socket has no effect. Control socket: not in this version.",
       "13:1: validation has no effect. Use verify-interval.",
       "17:1: heartbeat-url has no effect. Not in this version.",
       "18:1: heartbeat-interval has no effect. Not in this version.",

@@ -14,7 +14,10 @@ import { configSchema, keyNotes } from "./keys.ts";
 import type { ConfigFile } from "./keys.ts";
 import { Remarks, formatKeyPath } from "./mistakes.ts";
 import type { KeyPath, Remark } from "./mistakes.ts";
+import { toRegistered } from "./registered.ts";
 import { sectionAt, walkKeys } from "./schema-walk.ts";
+import { toMcpConfig, toSocketConfig } from "./services.ts";
+import type { McpConfig, SocketConfig } from "./services.ts";
 import { parseYaml } from "./yaml-source.ts";
 
 /** What a configuration file says. */
@@ -29,6 +32,8 @@ export interface Config {
   readonly watchedDirectories: readonly WatchedDirectory[];
   /** The database at an absolute path, also one of a directory that is not there yet. */
   readonly databaseAt: (path: string) => DatabaseConfig | undefined;
+  /** As the entry of a database that is registered while Headwater runs, with what the file says for all. */
+  readonly register: (path: string, replicaUrl: string) => DatabaseConfig;
   readonly exec: string | undefined;
   readonly logging: {
     readonly level: string | undefined;
@@ -39,6 +44,9 @@ export interface Config {
   readonly shutdownSyncTimeoutMs: number | undefined;
   /** The keys that count once, when the process starts. */
   readonly atStart: Readonly<Record<string, unknown>>;
+  readonly socket: SocketConfig;
+  /** `undefined`: no MCP server. */
+  readonly mcp: McpConfig | undefined;
   readonly warnings: readonly Remark[];
 }
 
@@ -80,6 +88,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
       database: Object.freeze(database),
     })),
   );
+  const mcp = toMcpConfig(file, remarks);
   checkDistinct(found, remarks);
   remarks.throwMistakes();
   const filled = new Set(found.map(({ at }) => at));
@@ -98,6 +107,11 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     ),
     watchedDirectories: Object.freeze(entries.flatMap((entry) => toWatched(entry))),
     databaseAt: (wanted: string) => databaseAt(entries, wanted),
+    register: (wanted: string, replicaUrl: string) => {
+      const registered = toRegistered(wanted, replicaUrl, { file, environment });
+      const listed = databaseAt(entries, wanted);
+      return listed?.replicaIdentity === registered.replicaIdentity ? listed : registered;
+    },
     exec: file.exec,
     logging: Object.freeze({
       level: file.logging?.level,
@@ -106,6 +120,8 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     }),
     shutdownSyncTimeoutMs: file["shutdown-sync-timeout"] || undefined,
     atStart: Object.freeze(Object.fromEntries(keysAtStart.map((key) => [key, file[key]]))),
+    socket: Object.freeze(toSocketConfig(file)),
+    mcp: mcp && Object.freeze(mcp),
     warnings: Object.freeze(remarks.warnings),
   });
 }

@@ -8,6 +8,7 @@ import {
   flag,
   integer,
   monthlyCost,
+  permissions,
   positiveDuration,
   text,
 } from "./kinds.ts";
@@ -282,17 +283,25 @@ export const configSchema = z.strictObject({
   ),
   "verify-compaction": none(flag, "Every merged file is verified."),
   addr: none(text, `Metrics: ${notYet.toLowerCase()}`),
-  socket: none(
+  socket: used(
     z.strictObject({
-      enabled: none(flag, notYet),
-      path: none(text, notYet),
-      permissions: none(text, notYet),
+      enabled: used(flag, "Listen on it.", "false"),
+      path: used(text, "Where it is.", "/var/run/litestream.sock"),
+      permissions: used(permissions, "Who may give orders: those who may write to it.", "0600"),
     }),
-    `Control socket: ${notYet.toLowerCase()}`,
+    "Control socket, for `headwater start`, `stop`, `sync`, `register`, `unregister`, `list` and `info`.",
   ),
   "heartbeat-url": none(text, notYet),
   "heartbeat-interval": none(duration({ atLeastMs: 60_000 }), notYet),
-  "mcp-addr": none(text, notYet),
+  "mcp-addr": used(
+    text,
+    "Where the MCP server listens, `host:port`; without a host on this machine alone.",
+  ),
+  "mcp-token": used(
+    text,
+    "What MCP clients must send, at least 16 characters: `Authorization: Bearer TOKEN`. Without it the server is for " +
+      "this machine alone, restores nothing and resets nothing.",
+  ),
   ...globalSettings,
 });
 

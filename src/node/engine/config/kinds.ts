@@ -88,6 +88,14 @@ export const monthlyCost = kind(
   parseMonthlyCost,
 );
 
+/** Permissions of a file: octal, as a number of YAML or as text. */
+export const permissions = kind(
+  { type: ["string", "integer"] },
+  "permissions in octal with a leading 0, such as 0600",
+  (given) =>
+    /^0o?[0-7]{1,3}$/u.test(given) ? Number.parseInt(given.replace("o", ""), 8) : undefined,
+);
+
 /** One of the words, in any case; read as written in the list. */
 export function choice<const T extends string>(choices: readonly T[]): Kind<T> {
   return kind({ type: "string", enum: [...choices] }, `one of ${choices.join(", ")}`, (given) =>

@@ -43,6 +43,11 @@ export class Remarks {
     return this.#warnings.toSorted(byPlace);
   }
 
+  /** In the order they were found. */
+  get mistakes(): readonly Remark[] {
+    return this.#mistakes;
+  }
+
   /** `problem` follows the name of the key: `must be a duration`. */
   mistake(path: KeyPath, problem: string): void {
     this.#mistakes.push(this.#remark(path, problem));

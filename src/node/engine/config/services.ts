@@ -1,0 +1,53 @@
+// The servers that a configuration file asks for.
+import { isLoopback, parseAddress } from "../../base/address.ts";
+import { localPath } from "../../base/local-path.ts";
+import { defaultSocketPath } from "./config-places.ts";
+import type { ConfigFile } from "./keys.ts";
+import type { Remarks } from "./mistakes.ts";
+
+/** The control socket. */
+export interface SocketConfig {
+  readonly isEnabled: boolean;
+  readonly path: string;
+  readonly mode: number;
+}
+
+/** The MCP server. */
+export interface McpConfig {
+  readonly host: string;
+  readonly port: number;
+  /** What its clients must send. */
+  readonly token: string | undefined;
+}
+
+const shortestToken = 16;
+
+export function toSocketConfig({ socket }: ConfigFile): SocketConfig {
+  return {
+    isEnabled: socket?.enabled ?? false,
+    path: localPath(socket?.path ?? defaultSocketPath),
+    mode: socket?.permissions ?? 0o600,
+  };
+}
+
+/** `undefined` if none is wanted. Who can be reached from other machines needs a token. */
+export function toMcpConfig(file: ConfigFile, remarks: Remarks): McpConfig | undefined {
+  const { "mcp-addr": text, "mcp-token": token } = file;
+  if (token !== undefined && token.length < shortestToken) {
+    remarks.mistake(["mcp-token"], `must have at least ${shortestToken} characters.`);
+  }
+  if (text === undefined) return undefined;
+  const address = parseAddress(text);
+  if (address === undefined) {
+    remarks.mistake(["mcp-addr"], "must be a host and a port, such as 127.0.0.1:3001.");
+    return undefined;
+  }
+  const { host = "127.0.0.1", port } = address;
+  if (!isLoopback(host) && token === undefined) {
+    remarks.mistake(
+      ["mcp-addr"],
+      "can be reached from other machines, and needs mcp-token. For this machine alone, write 127.0.0.1.",
+    );
+  }
+  return { host, port, token };
+}
