@@ -58,6 +58,10 @@ test("a database that is taken out gets its last commits, leaves the others alon
   await other.prove();
   const again = fleet.add(memberOf(one));
   expect(() => fleet.add(memberOf(one))).toThrow("is replicated already");
+  const rival = {
+    options: resolveOptions({ path: other.directory.file("b.db"), replica: one.replica }),
+  };
+  expect(() => fleet.add({ ...memberOf(other), ...rival })).toThrow(`is that of ${one.path}`);
   await again.started({ signal: never });
   expect(await fleet.stop(limit)).toEqual([]);
   expect(() => fleet.add(memberOf(one))).toThrow("is being stopped");

@@ -18,13 +18,25 @@ export function databasesCommand(context: CliContext): Command {
       .option("--json", "print JSON"),
   ).action(async (flags: DatabasesFlags) => {
     const { databases } = await needConfig(flags, context, "databases needs a configuration file.");
-    const records = databases.map(({ options }) => ({
-      path: options.path,
-      replica: replicaKind(options.replica),
-    }));
-    const rows = records.map(({ path, replica }) => [path, replica]);
-    context.print(
-      flags.json === true ? formatJson(records) : formatTable([["path", "replica"], ...rows]),
-    );
+    const records = databases.map(({ options }) => toRecord(options));
+    context.print(flags.json === true ? formatJson(records) : formatDatabases(records));
   });
+}
+
+interface DatabaseRecord {
+  readonly path: string;
+  readonly replica: string;
+}
+
+function toRecord({ path, replica }: DatabaseRecord): DatabaseRecord {
+  return { path, replica: replicaKind(replica) };
+}
+
+function formatDatabases(records: readonly DatabaseRecord[]): string {
+  return formatTable([["path", "replica"], ...records.map(({ path, replica }) => [path, replica])]);
+}
+
+/** The table of paths and kinds of stores; each `replica` is a URL. */
+export function describeDatabases(databases: readonly DatabaseRecord[]): string {
+  return formatDatabases(databases.map(toRecord));
 }

@@ -75,13 +75,14 @@ export async function replicateFromConfig(
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
   }
-  if (flags.once === true) return await runOnce([...members.values()], { logger, flags, signals });
+  if (flags.once === true) return await runOnce([...members.values()], { context, logger, flags, signals });
   const again = (isOpen: (path: string) => boolean): Config =>
     readConfig(config.path, { ...configOptionsOf(flags, context), isOpen });
-  return await run(config, members, again, { logger, flags, signals });
+  return await run(config, members, again, { context, logger, flags, signals });
 }
 
 interface Run {
+  readonly context: CliContext;
   readonly logger: Logger;
   readonly flags: ReplicateFlags;
   readonly signals: StopSignals;
@@ -121,7 +122,7 @@ async function run(
   config: Config,
   members: ReadonlyMap<DatabaseConfig, FleetMember>,
   readAgain: (isOpen: (path: string) => boolean) => Config,
-  { logger, flags, signals }: Run,
+  { context, logger, flags, signals }: Run,
 ): Promise<number> {
   const { exec, shutdownSyncTimeoutMs = shutdownSyncMs } = config;
   const line = flags.exec ?? exec;
@@ -146,7 +147,7 @@ async function run(
   });
   const hangUp = onHangUp(() => keeper.reload());
   await using services = new AsyncDisposableStack();
-  services.use(await startControl(config, { fleet, flags, logger }));
+  services.use(await startControl(config, { fleet, flags, logger, context }));
   const failure = await Promise.race([
     signals.received(),
     ...(command === undefined ? [] : [command.exited]),

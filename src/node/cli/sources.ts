@@ -88,6 +88,7 @@ export function replicaKind(url: string): string {
   return /^[a-z0-9+.-]+/iu.exec(url)?.[0].toLowerCase() ?? "";
 }
 
+/** True for text with a scheme, except SQLite's own for a path. */
 export function isReplicaUrl(text: string): boolean {
   return /^\w+:\/\//u.test(text) && !/^sqlite3?:\/\//u.test(text);
 }

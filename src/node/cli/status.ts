@@ -53,6 +53,11 @@ export function statusCommand(context: CliContext): Command {
   });
 }
 
+/** The table for some databases. Does not use the network. */
+export async function describeStatus(subjects: readonly Subject[]): Promise<string> {
+  return formatStatus(await Promise.all(subjects.map(statusOf)));
+}
+
 interface Subject {
   readonly path: string;
   readonly stateDir: string | undefined;

@@ -52,3 +52,37 @@ test("ending rejects everybody", async () => {
   syncs.rejectAll(new Error("over"));
   expect((await ends).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
 });
+
+test("a request for local disk is resolved when its TXID is staged, whatever the replica does", async () => {
+  const syncs = new SyncRequests();
+  const local = syncs.add("staged");
+  const remote = syncs.add("replicated");
+  syncs.take();
+  syncs.aimAt(toTxid(3));
+  expect(await local).toBe(3n);
+  expect(await Promise.race([remote, Promise.resolve("not yet")])).toBe("not yet");
+  syncs.resolveThrough(3n, toTxid(3));
+  expect(await remote).toBe(3n);
+});
+
+test("whoever gives up is forgotten at every stage, and others are not", async () => {
+  const syncs = new SyncRequests();
+  const early = new AbortController();
+  const midway = new AbortController();
+  const late = new AbortController();
+  const gone = [early, midway, late].map(({ signal }) => syncs.add("replicated", { signal }));
+  const staying = syncs.add();
+  const reason = new Error("no patience");
+  early.abort(reason);
+  await expect(gone[0]).rejects.toBe(reason);
+  syncs.take();
+  midway.abort(reason);
+  await expect(gone[1]).rejects.toBe(reason);
+  syncs.aimAt(toTxid(3));
+  late.abort(reason);
+  await expect(gone[2]).rejects.toBe(reason);
+  await expect(syncs.add("staged", { signal: early.signal })).rejects.toBe(reason);
+  expect(syncs.isWaiting).toBe(false);
+  syncs.resolveThrough(3n, toTxid(3));
+  expect(await staying).toBe(3n);
+});

@@ -1,0 +1,451 @@
+// The control socket as a user meets it: bin/headwater.js with a configuration file, its commands, and plain HTTP.
+import { createServer } from "node:net";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { Daemon, runCommand } from "../support/daemon.ts";
+import { startModule } from "../support/children.ts";
+import { Scene } from "../support/scene.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+function daemonOf(scene: Scene, keys = ""): Daemon {
+  return new Daemon(scene.directory, { keys, databases: [scene] });
+}
+
+async function fails(pattern: RegExp, ...args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await runCommand(...args);
+  expect([args, code, stdout]).toEqual([args, 1, ""]);
+  expect(stderr).toMatch(pattern);
+}
+
+describe("the control socket", () => {
+  test("what is written while a database is stopped, its WAL gone, is whole after each of six starts", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path } = scene;
+    for (let trial = 0; trial < 6; trial++) {
+      expect(await daemon.ask("POST", "/stop", { path })).toMatchObject({
+        status: 200,
+        answer: { status: "stopped", path },
+      });
+      const seq = await scene.app.ledger(5);
+      await scene.app.close();
+      expect(existsSync(`${path}-wal`)).toBe(false);
+      expect(await daemon.ask("POST", "/start", { path })).toMatchObject({
+        status: 200,
+        answer: { status: "started", path },
+      });
+      const { status, answer } = await daemon.ask("POST", "/sync", { path, wait: true });
+      expect(status).toBe(200);
+      expect(answer["replicated_txid"]).toBe(answer["txid"]);
+      expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+    }
+    expect((await daemon.child.end("SIGTERM")).code).toBe(0);
+    expect(daemon.hasSocket()).toBe(false);
+  });
+
+  test("tells how far each database is, and who answers", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path } = scene;
+    expect(statSync(daemon.socket).mode & 0o777).toBe(0o600);
+    const synced = await daemon.ask("POST", "/sync", { path, wait: true });
+    expect(synced.status).toBe(200);
+    const txid = synced.answer["txid"];
+    expect(txid).toEqual(expect.any(Number));
+    expect(await daemon.ask("GET", `/txid?path=${encodeURIComponent(path)}`)).toEqual({
+      status: 200,
+      answer: { txid },
+    });
+    const { answer: list } = await daemon.ask("GET", "/list");
+    expect(list).toEqual({ databases: [expect.objectContaining({ path, status: "replicating" })] });
+    const { answer: info } = await daemon.ask("GET", "/info");
+    expect(info).toEqual({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/u),
+      pid: daemon.child.pid,
+      uptime_seconds: expect.any(Number),
+      started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/u),
+      database_count: 1,
+    });
+    const { answer: syncStatus } = await daemon.ask("GET", "/debug/sync-status");
+    expect(syncStatus).toEqual({
+      databases: [
+        expect.objectContaining({
+          path,
+          active: false,
+          txid,
+          replicated_txid: txid,
+          state: "replicating",
+        }),
+      ],
+    });
+  });
+
+  test("sync says whether there was anything new, alone and when two ask at once", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene, "sync-interval: 1h\n").ready();
+    const { path } = scene;
+    const before = await daemon.ask("POST", "/sync", { path, wait: true });
+    await scene.app.ledger(1);
+    const local = await daemon.ask("POST", "/sync", { path });
+    expect(local).toMatchObject({ status: 200, answer: { status: "synced_local", path } });
+    expect(Number(local.answer["txid"])).toBe(Number(before.answer["txid"]) + 1);
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    expect(await daemon.ask("POST", "/sync", { path, wait: true })).toMatchObject({
+      answer: { status: "no_change", txid: local.answer["txid"] },
+    });
+    expect(await daemon.ask("POST", "/sync", { path })).toMatchObject({
+      answer: { status: "no_change" },
+    });
+    const seq = await scene.app.ledger(3);
+    const both = await Promise.all(
+      [true, true, false].map((wait) => daemon.ask("POST", "/sync", { path, wait })),
+    );
+    expect(both.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+  });
+
+  test("sync does not wait longer than it was told for a replica that cannot be written", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    const { path, replicaPath } = scene;
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    renameSync(replicaPath, `${replicaPath}.away`);
+    writeFileSync(replicaPath, "in the way");
+    const seq = await scene.app.ledger(1);
+    expect(await daemon.ask("POST", "/sync", { path, wait: true, timeout: 1 })).toMatchObject({
+      status: 504,
+      answer: { error: expect.stringContaining("after 1 s"), details: { code: "control/timeout" } },
+    });
+    expect(await daemon.ask("POST", "/sync", { path })).toMatchObject({ status: 200 });
+    const stopped = await daemon.ask("POST", "/stop", { path, timeout: 1 });
+    expect(stopped).toMatchObject({
+      status: 500,
+      answer: {
+        error: expect.stringContaining("is stopped, and not everything is in its replica"),
+      },
+    });
+    rmSync(replicaPath);
+    renameSync(`${replicaPath}.away`, replicaPath);
+    expect(await daemon.ask("POST", "/start", { path })).toMatchObject({ status: 200 });
+    expect(await daemon.ask("POST", "/sync", { path, wait: true })).toMatchObject({ status: 200 });
+    expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+  });
+
+  test("whoever waits when Headwater is told to end learns so", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    const { path, replicaPath } = scene;
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    renameSync(replicaPath, `${replicaPath}.away`);
+    writeFileSync(replicaPath, "in the way");
+    await scene.app.ledger(1);
+    const waiting = daemon.ask("POST", "/sync", { path, wait: true, timeout: 600 });
+    await daemon.event("replica.failed");
+    const ended = daemon.child.end("SIGTERM");
+    expect(await waiting).toMatchObject({
+      status: 409,
+      answer: { error: expect.stringContaining("is being stopped") },
+    });
+    expect((await ended).code).toBe(1);
+    expect(daemon.hasSocket()).toBe(false);
+  });
+
+  test("refuses what it cannot do, and says why", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path } = scene;
+    const unknown = { path: `${path}.other` };
+    const other = scene.directory.file("other.db");
+    await daemon.ask("POST", "/stop", { path });
+    const cases: readonly [string, string, unknown, number, RegExp][] = [
+      ["POST", "/start", unknown, 404, /not among the databases/u],
+      ["POST", "/stop", unknown, 404, /not among the databases/u],
+      ["POST", "/sync", unknown, 404, /not among the databases/u],
+      ["GET", "/txid?path=/nowhere.db", undefined, 404, /not among the databases/u],
+      ["GET", "/debug/sync-status?path=/nowhere.db", undefined, 404, /not among the databases/u],
+      ["GET", "/txid", undefined, 400, /path required/u],
+      ["POST", "/sync", { path }, 409, /is stopped/u],
+      ["POST", "/sync", { path, wait: "yes" }, 400, /wait must be true or false/u],
+      ["POST", "/stop", { path, timeout: 1.5 }, 400, /whole number of seconds/u],
+      ["POST", "/stop", { path: 3 }, 400, /path required/u],
+      ["POST", "/stop", {}, 400, /path required/u],
+      ["POST", "/stop", "", 400, /invalid request body/u],
+      ["POST", "/stop", '{"path":', 400, /invalid request body/u],
+      ["POST", "/stop", "[1]", 400, /./u],
+      ["POST", "/stop", { path: "x".repeat(70_000) }, 413, /too large/u],
+      ["POST", "/register", { path: other }, 400, /replica_url required/u],
+      ["POST", "/register", { path: other, replica_url: "backups" }, 400, /must begin with file/u],
+      ["POST", "/register", { path: other, replica_url: "sftp://a/b" }, 400, /cannot write/u],
+      ["POST", "/register", { path: other, replica_url: scene.replica }, 409, /is that of/u],
+      ["POST", "/register", { path, replica_url: "file:///x" }, 409, /another replica/u],
+      ["GET", "/stop", undefined, 405, /takes POST/u],
+      ["POST", "/list", {}, 405, /takes GET/u],
+      ["GET", "/metrics", undefined, 404, /there is no/u],
+    ];
+    for (const [method, url, body, status, message] of cases) {
+      const got = await daemon.ask(method, url, body);
+      expect([method, url, got.status]).toEqual([method, url, status]);
+      expect(got.answer["error"]).toMatch(message);
+    }
+    const { answer } = await daemon.ask("GET", "/list");
+    expect(answer).toMatchObject({ databases: [{ path, status: "stopped" }] });
+  });
+
+  test("registers and unregisters a database, once however often it is asked", async () => {
+    await using scene = await Scene.open();
+    await using other = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path, replica } = other;
+    const registered = () => daemon.ask("POST", "/register", { path, replica_url: replica });
+    expect(await registered()).toEqual({ status: 200, answer: { status: "registered", path } });
+    expect(await registered()).toEqual({
+      status: 200,
+      answer: { status: "already_registered", path },
+    });
+    const seq = await other.app.ledger(2);
+    expect(await daemon.ask("POST", "/unregister", { path })).toMatchObject({
+      status: 200,
+      answer: { status: "unregistered", path, txid: expect.any(Number) },
+    });
+    expect((await other.prove()).at(-1)?.seq).toBe(seq);
+    expect(await daemon.ask("POST", "/unregister", { path })).toMatchObject({
+      status: 200,
+      answer: { status: "already_unregistered", path },
+    });
+    expect(await daemon.ask("GET", "/list")).toMatchObject({
+      answer: { databases: [{ path: scene.path }] },
+    });
+    expect((await registered()).answer["status"]).toBe("registered");
+  });
+
+  test("does not keep a registration that fails at once", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const path = scene.directory.file("broken.db");
+    writeFileSync(path, "this is not a database\n".repeat(100));
+    const replica_url = scene.directory.url("broken");
+    expect(await daemon.ask("POST", "/register", { path, replica_url })).toMatchObject({
+      status: 500,
+      answer: { error: expect.stringMatching(/was not registered: .*not a SQLite/u) },
+    });
+    expect((await daemon.ask("GET", "/info")).answer["database_count"]).toBe(1);
+  });
+
+  test("starts again a database that had to stop for a Litestream", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path } = scene;
+    const litestream = scene.directory.file(".app.db-litestream");
+    mkdirSync(`${litestream}/ltx`, { recursive: true });
+    await scene.app.ledger(1);
+    await daemon.event("database.stopped");
+    expect(await daemon.ask("GET", "/list")).toMatchObject({
+      answer: {
+        databases: [{ path, status: "stopped", error: expect.stringContaining("Litestream") }],
+      },
+    });
+    expect((await daemon.ask("POST", "/sync", { path })).status).toBe(500);
+    rmSync(litestream, { recursive: true });
+    expect(await daemon.ask("POST", "/start", { path })).toMatchObject({
+      status: 200,
+      answer: { status: "started" },
+    });
+    const seq = await scene.app.ledger(1);
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+  });
+
+  test("a second Headwater leaves the socket of the first alone, and replicates without one", async () => {
+    await using scene = await Scene.open();
+    await using other = await Scene.open();
+    await using first = await daemonOf(scene).ready();
+    await using second = new Daemon(other.directory, { databases: [other], socket: first.socket });
+    expect(await second.event("control.unavailable")).toContain("another process listens there");
+    await second.event("database.replicating");
+    expect((await second.child.end("SIGTERM")).code).toBe(0);
+    expect((await first.ask("GET", "/info")).answer["pid"]).toBe(first.child.pid);
+  });
+
+  test("replaces a socket that a killed Headwater left behind", async () => {
+    await using scene = await Scene.open();
+    await using first = await daemonOf(scene).ready();
+    await first.child.end("SIGKILL");
+    expect(first.hasSocket()).toBe(true);
+    expect((await first.command("info")).stderr).toContain("its Headwater has ended");
+    await using second = await daemonOf(scene).ready();
+    expect((await second.ask("GET", "/info")).answer["pid"]).toBe(second.child.pid);
+  });
+});
+
+describe("the commands", () => {
+  test("print what was done, for people and as JSON", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path, directory } = scene;
+    const { socket } = daemon;
+    const text = async (...args: readonly [string, ...string[]]): Promise<string> => {
+      const { code, stdout, stderr } = await daemon.command(...args);
+      expect([args, code, stderr]).toEqual([args, 0, ""]);
+      return stdout;
+    };
+    const json = async (name: string, ...args: readonly string[]): Promise<unknown> =>
+      JSON.parse(await text(name, "-json", ...args));
+
+    expect(await text("sync", "-wait", path)).toMatch(
+      new RegExp(
+        `^status: .+\\ndb_path: ${path}\\ntxid: \\d+\\nreplica_txid: \\d+\\nduration_ms: \\d+$`,
+        "u",
+      ),
+    );
+    expect(await json("sync", path)).toEqual({
+      status: "no_change",
+      db_path: path,
+      txid: expect.any(Number),
+      duration_ms: expect.any(Number),
+    });
+    expect(await text("stop", path)).toMatch(
+      new RegExp(
+        `^status: stopped\\ndb_path: ${path}\\nstate: stopped\\ntxid: \\d+\\nsocket: ${socket}$`,
+        "u",
+      ),
+    );
+    expect(await text("list")).toMatch(
+      new RegExp(`^${path} \\[stopped\\] \\(last sync: never\\)$`, "u"),
+    );
+    expect(await json("start", path)).toEqual({
+      status: "started",
+      db_path: path,
+      state: "running",
+      txid: expect.any(Number),
+      socket,
+    });
+    const other = directory.file("other.db");
+    const replica = directory.url("other");
+    expect(await text("register", "-replica", replica, other)).toBe(
+      `status: registered\ndb_path: ${other}\nreplica: ${replica}\nsocket: ${socket}`,
+    );
+    expect(await text("register", "-replica", replica, other)).toContain(
+      "status: already registered\n",
+    );
+    expect(await json("list")).toEqual({
+      databases: [
+        expect.objectContaining({ path, status: "replicating" }),
+        { path: other, status: "open" },
+      ],
+    });
+    expect(await text("unregister", "-dry-run", other)).toContain("status: would unregister\n");
+    expect(await json("unregister", other)).toEqual({
+      status: "unregistered",
+      db_path: other,
+      final_txid: 0,
+      socket,
+    });
+    expect(await text("info")).toContain(`pid: ${daemon.child.pid}\n`);
+    expect(await json("info")).toMatchObject({ pid: daemon.child.pid, database_count: 1 });
+  });
+
+  test("say what is wrong", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { directory, path } = scene;
+    const at = ["-socket", daemon.socket];
+    await fails(/not among the databases/u, "start", ...at, "/nowhere.db");
+    await fails(/must be a whole number of at least 1/u, "list", ...at, "-timeout", "0");
+    await fails(/Say where to replicate to/u, "register", ...at, path);
+    await fails(/missing required argument/u, "stop", ...at);
+    await fails(/There is no control socket/u, "list", "-socket", directory.file("missing.sock"));
+    writeFileSync(directory.file("file"), "");
+    await fails(/is no socket/u, "info", "-socket", directory.file("file"));
+  });
+
+  test("tell that the other side is silent, or no Headwater", async () => {
+    using directory = temporaryDirectory();
+    const socket = directory.file("other.sock");
+    let answer = "";
+    const server = createServer((connection) => {
+      connection.on("error", () => undefined);
+      if (answer !== "") connection.end(answer);
+    }).listen(socket);
+    await once(server, "listening");
+    try {
+      const silent = await runCommand("info", "-socket", socket, "-timeout", "1");
+      expect(silent.stderr).toMatch(/No answer on .* within 1 s/u);
+      answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+      expect((await runCommand("info", "-socket", socket)).stderr).toContain("is no Headwater");
+      answer = "not even HTTP\r\n\r\n";
+      expect((await runCommand("info", "-socket", socket)).stderr).toContain("No answer on");
+    } finally {
+      server.close();
+    }
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("tell that the socket is not for them", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    // Everybody may go to the socket, and only its owner use it.
+    using open = temporaryDirectory();
+    chmodSync(open.path, 0o755);
+    const socket = open.file("s");
+    linkSync(daemon.socket, socket);
+    const module = fileURLToPath(new URL("../support/control-as-nobody.ts", import.meta.url));
+    await using refused = startModule(module, socket);
+    expect((await refused.success()).join()).toContain("You may not use the control socket");
+    chmodSync(socket, 0o666);
+    await using answered = startModule(module, socket);
+    expect(await answered.success()).toEqual(["answered"]);
+  });
+});
+
+describe("headwater reset", () => {
+  test("deletes the state of a stopped database and nothing else; the next start is whole", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { path, stateDirectory } = scene;
+    const seq = await scene.app.ledger(3);
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    const busy = await daemon.command("reset", path);
+    expect(busy.code).toBe(1);
+    expect(busy.stderr).toContain(`in use by another Headwater (process ${daemon.child.pid}`);
+    await daemon.ask("POST", "/stop", { path });
+    const mine = `${stateDirectory}/notes.txt`;
+    writeFileSync(mine, "mine");
+    const planned = await daemon.command("reset", "-dry-run", path);
+    expect(planned.stdout).toContain(`Would delete the local state of ${path}`);
+    expect(scene.staged).not.toEqual([]);
+    const done = await daemon.command("reset", path);
+    expect(done).toMatchObject({ code: 0, stderr: "" });
+    expect(done.stdout).toBe(planned.stdout.replace("Would delete", "Deleted"));
+    expect(scene.staged).toEqual([]);
+    expect(existsSync(`${stateDirectory}/state.json`)).toBe(false);
+    expect(existsSync(mine)).toBe(true);
+    expect((await daemon.command("reset", path)).stdout).toContain("There is no local state");
+    await daemon.ask("POST", "/start", { path });
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    expect((await scene.prove({ mayGoBack: true })).at(-1)?.seq).toBe(seq);
+  });
+
+  test("says which TXID is not in the replica yet", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    const { path, replicaPath } = scene;
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    renameSync(replicaPath, `${replicaPath}.away`);
+    writeFileSync(replicaPath, "in the way");
+    await scene.app.ledger(1);
+    await daemon.ask("POST", "/stop", { path, timeout: 1 });
+    expect((await daemon.command("reset", "-dry-run", path)).stdout).toMatch(
+      /TXID [0-9a-f]{16} is not in the replica yet/u,
+    );
+  });
+});
