@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import { once } from "node:events";
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   linkSync,
@@ -213,6 +214,9 @@ describe("the control socket", () => {
       status: 200,
       answer: { status: "already_registered", path },
     });
+    daemon.child.signal("SIGHUP");
+    await daemon.event("config.reloaded");
+    expect((await daemon.ask("GET", "/info")).answer["database_count"]).toBe(2);
     const seq = await other.app.ledger(2);
     expect(await daemon.ask("POST", "/unregister", { path })).toMatchObject({
       status: 200,
@@ -227,6 +231,43 @@ describe("the control socket", () => {
       answer: { databases: [{ path: scene.path }] },
     });
     expect((await registered()).answer["status"]).toBe("registered");
+  });
+
+  test("begins with no database at all, and one that the file lists is registered by its entry", async () => {
+    await using scene = await Scene.open();
+    const { path, replica, directory } = scene;
+    await using empty = new Daemon(directory, { databases: [] });
+    await empty.event("control.listening");
+    await empty.ask("POST", "/register", { path, replica_url: replica });
+    await empty.event("database.replicating");
+    expect((await empty.child.end("SIGTERM")).code).toBe(0);
+    await using daemon = await daemonOf(scene).ready();
+    await daemon.ask("POST", "/unregister", { path });
+    daemon.child.signal("SIGHUP");
+    await daemon.event("config.reloaded");
+    expect((await daemon.ask("GET", "/info")).answer["database_count"]).toBe(0);
+    expect(await daemon.ask("POST", "/register", { path, replica_url: replica })).toMatchObject({
+      answer: { status: "registered" },
+    });
+    const seq = await scene.app.ledger(1);
+    await daemon.ask("POST", "/sync", { path, wait: true });
+    expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+  });
+
+  test("the file does not get the replica of a registered database before that one is gone", async () => {
+    await using scene = await Scene.open();
+    await using daemon = await daemonOf(scene).ready();
+    const { directory } = scene;
+    const [registered, listed] = [directory.file("registered.db"), directory.file("listed.db")];
+    const replica = directory.url("shared");
+    await daemon.ask("POST", "/register", { path: registered, replica_url: replica });
+    appendFileSync(daemon.config, `  - path: ${listed}\n    replica:\n      url: ${replica}\n`);
+    daemon.child.signal("SIGHUP");
+    expect(await daemon.event("database.not-added")).toContain(listed);
+    expect((await daemon.ask("GET", "/info")).answer["database_count"]).toBe(2);
+    await daemon.ask("POST", "/unregister", { path: registered });
+    daemon.child.signal("SIGHUP");
+    await daemon.event("database.added", listed);
   });
 
   test("does not keep a registration that fails at once", async () => {

@@ -4,11 +4,9 @@ import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
-import { Child } from "./children.ts";
+import type { Child } from "./children.ts";
+import { headwater } from "./headwater.ts";
 import type { TemporaryDirectory } from "./temporary.ts";
-
-const program = fileURLToPath(new URL("../../bin/headwater.js", import.meta.url));
 
 export interface DaemonOptions {
   /** At the top of the file. */
@@ -27,7 +25,7 @@ export interface CommandResult {
 
 /** Runs one command line to its end. */
 export async function runCommand(...args: readonly string[]): Promise<CommandResult> {
-  await using child = new Child(process.execPath, [program, ...args]);
+  await using child = headwater(args);
   const { code } = await child.exited;
   return { code, stdout: child.lines.join("\n"), stderr: child.stderr };
 }
@@ -46,7 +44,7 @@ export class Daemon implements AsyncDisposable {
     );
     const socket = `socket:\n  enabled: true\n  path: ${this.socket}\n`;
     writeFileSync(this.config, `${keys}${socket}dbs:\n${entries.join("")}`);
-    this.child = new Child(process.execPath, [program, "replicate", "-config", this.config]);
+    this.child = headwater(["replicate", "-config", this.config]);
   }
 
   /** Waits for an event in its log. */

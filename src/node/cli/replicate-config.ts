@@ -75,7 +75,8 @@ export async function replicateFromConfig(
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
   }
-  if (flags.once === true) return await runOnce([...members.values()], { context, logger, flags, signals });
+  if (flags.once === true)
+    return await runOnce([...members.values()], { context, logger, flags, signals });
   const again = (isOpen: (path: string) => boolean): Config =>
     readConfig(config.path, { ...configOptionsOf(flags, context), isOpen });
   return await run(config, members, again, { context, logger, flags, signals });
@@ -97,14 +98,16 @@ function loggerOf({ logging }: Config, flags: ReplicateFlags, context: CliContex
   });
 }
 
-function checkDatabases({ path, databases, emptyDirectories, watchedDirectories }: Config): void {
+function checkDatabases(config: Config): void {
+  const { path, databases, emptyDirectories, watchedDirectories, socket } = config;
   if (emptyDirectories.length > 0) {
     throw usage(
       `${path}: there is no database in ${emptyDirectories.join(", ")} that fits the pattern. Make one first, or have ` +
         "the directory watched: watch: true.",
     );
   }
-  if (databases.length === 0 && watchedDirectories.length === 0)
+  const mayCome = watchedDirectories.length > 0 || socket.isEnabled;
+  if (databases.length === 0 && !mayCome)
     throw usage(`${path} lists no database: there is nothing under dbs.`);
 }
 
@@ -137,9 +140,11 @@ async function run(
   await using command = line === undefined ? undefined : startCommand(line);
   const fleet = new Fleet({ logger, clock: systemClock, random: systemRandom });
   const startLimit = (): ShutdownLimit => startShutdownLimit(shutdownSyncTimeoutMs, signals.second);
+  const toMember = (database: DatabaseConfig): FleetMember =>
+    members.get(database) ?? toFleetMember(database, flags, logger);
   const keeper = new FleetKeeper(config, {
     fleet,
-    toMember: (database) => members.get(database) ?? toFleetMember(database, flags, logger),
+    toMember,
     readConfig: readAgain,
     startLimit,
     logger,
@@ -147,7 +152,9 @@ async function run(
   });
   const hangUp = onHangUp(() => keeper.reload());
   await using services = new AsyncDisposableStack();
-  services.use(await startControl(config, { fleet, flags, logger, context }));
+  const memberFor = (path: string, url: string): FleetMember =>
+    toMember(keeper.config.register(path, url));
+  services.use(await startControl(config, { fleet, memberFor, logger, context }));
   const failure = await Promise.race([
     signals.received(),
     ...(command === undefined ? [] : [command.exited]),

@@ -41,6 +41,8 @@ export class FleetKeeper implements AsyncDisposable {
   readonly #kept = new Map<string, DatabaseConfig>();
   /** Databases that are let go and have not had their last sync yet. */
   readonly #leaving = new Map<string, Promise<void>>();
+  /** Databases that were not taken in, with the one that has their replica. */
+  readonly #refused = new Map<string, string>();
   readonly #watchers = new Map<string, DirectoryWatcher>();
   readonly #running: Promise<void>;
   #config: Config;
@@ -55,6 +57,11 @@ export class FleetKeeper implements AsyncDisposable {
     this.#bringTo(config.databases);
     this.#bell.ring();
     this.#running = this.#run(this.#ending.signal);
+  }
+
+  /** What the file said when it was read last. */
+  get config(): Config {
+    return this.#config;
   }
 
   /** Has the file read again soon. One with mistakes changes nothing. */
@@ -151,10 +158,25 @@ export class FleetKeeper implements AsyncDisposable {
     const { fleet, toMember, logger } = this.#options;
     if (fleet.get(path) === undefined) {
       if (this.#isOpen(path)) return;
-      fleet.add(toMember(database));
+      const member = toMember(database);
+      const rival = fleet.rivalOf(member);
+      if (rival !== undefined) {
+        // One that is being let go makes way, and the next look finds it gone.
+        if (!this.#leaving.has(rival.path)) this.#tellOnce(path, rival.path);
+        return;
+      }
+      fleet.add(member);
       logger.log("info", "database.added", { path });
     }
+    this.#refused.delete(path);
     this.#kept.set(path, database);
+  }
+
+  #tellOnce(path: string, rival: string): void {
+    if (this.#refused.get(path) === rival) return;
+    this.#refused.set(path, rival);
+    const error = `Its replica is that of ${rival}. Each database needs its own.`;
+    this.#options.logger.log("error", "database.not-added", { path, error });
   }
 
   #letGo(path: string, why: string): void {

@@ -25,6 +25,12 @@ export class Fleet {
     return this.#databases.get(path);
   }
 
+  /** The database that is replicated to where `member` would be. */
+  rivalOf(member: FleetMember): FleetDatabase | undefined {
+    const identity = replicaIdentityOf(member);
+    return this.databases.find(({ member: other }) => replicaIdentityOf(other) === identity);
+  }
+
   /**
    * Takes a database in and starts it. Throws `engine/fleet` if it is there already, if another one is replicated to the
    * same place, or if all are being stopped.
@@ -40,9 +46,7 @@ export class Fleet {
     if (this.#databases.has(path)) {
       throw new HeadwaterError("engine/fleet", `${path} is replicated already.`);
     }
-    const rival = this.databases.find(
-      ({ member: other }) => replicaIdentityOf(other) === replicaIdentityOf(member),
-    );
+    const rival = this.rivalOf(member);
     if (rival !== undefined) {
       throw new HeadwaterError(
         "engine/fleet",

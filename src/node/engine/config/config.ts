@@ -67,7 +67,14 @@ export interface ReadConfigOptions {
   readonly isOpen?: ((path: string) => boolean) | undefined;
 }
 
-const keysAtStart = ["exec", "logging", "shutdown-sync-timeout"] as const;
+const keysAtStart = [
+  "exec",
+  "logging",
+  "shutdown-sync-timeout",
+  "socket",
+  "mcp-addr",
+  "mcp-token",
+] as const;
 
 /** Reads and checks the file. Throws `config/invalid` with all its mistakes, each with line and column. */
 export function readConfig(path: string, options: ReadConfigOptions): Config {
