@@ -26,8 +26,8 @@ check it with [schema/headwater-config.schema.json](schema/headwater-config.sche
 - Secrets (\`access-key-id\`, \`secret-access-key\`, \`sse-customer-key\`) are neither logged nor written into the state
   directory; the rest of a replica's settings become part of its URL there.
 - \`SIGHUP\` has the file read again: databases are added and removed, those whose settings changed are started anew after a
-  last sync. A file with mistakes changes nothing. What is under "logging", \`exec\` and \`shutdown-sync-timeout\` takes
-  effect at the next start.
+  last sync. A file with mistakes changes nothing. What is under "logging" and "socket", \`exec\`,
+  \`shutdown-sync-timeout\`, \`mcp-addr\` and \`mcp-token\` take effect at the next start.
 - With \`watch: true\` a database that was deleted keeps its history in the replica. A new one at its path continues the
   numbering with a full image. Nothing in a state directory (\`.*-headwater\`, \`.*-litestream\`) is a database.
 

@@ -25,6 +25,7 @@ export async function bindSocket(
   { path, mode }: SocketPlace,
 ): Promise<AsyncDisposable> {
   let hidden: string | undefined;
+  let inode: bigint;
   try {
     hidden = await mkdtemp(join(dirname(path), ".hw-"));
     const bound = join(hidden, "s");
@@ -34,6 +35,7 @@ export async function bindSocket(
     server.listen({ path: bound });
     await once(server, "listening");
     await chmod(bound, mode);
+    ({ ino: inode } = await lstat(bound, { bigint: true }));
     await takeName(bound, path, hidden);
   } catch (error) {
     server.close();
@@ -42,11 +44,11 @@ export async function bindSocket(
   } finally {
     if (hidden !== undefined) await rm(hidden, { recursive: true, force: true });
   }
-  const { dev, ino } = await lstat(path);
   return {
     [Symbol.asyncDispose]: async () => {
-      const now = await lstat(path).catch(() => undefined);
-      if (now?.dev === dev && now.ino === ino) await rm(path, { force: true });
+      // Somebody may have put something else there.
+      const now = await lstat(path, { bigint: true }).catch(() => undefined);
+      if (now?.ino === inode) await rm(path, { force: true });
     },
   };
 }
@@ -78,7 +80,7 @@ async function removeDeadSocket(path: string, aside: string): Promise<void> {
     await rm(aside);
     return;
   }
-  await link(aside, path);
+  await rename(aside, path);
   throw inUse(path);
 }
 
