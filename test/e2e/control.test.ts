@@ -1,38 +1,13 @@
 // The control socket as a user meets it: bin/headwater.js with a configuration file, its commands, and plain HTTP.
-import { createServer } from "node:net";
-import { once } from "node:events";
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { fileURLToPath } from "node:url";
+import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { Daemon, runCommand } from "../support/daemon.ts";
-import { startModule } from "../support/children.ts";
+import { Daemon } from "../support/daemon.ts";
 import { Scene } from "../support/scene.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
-
-function daemonOf(scene: Scene, keys = ""): Daemon {
-  return new Daemon(scene.directory, { keys, databases: [scene] });
-}
-
-async function fails(pattern: RegExp, ...args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await runCommand(...args);
-  expect([args, code, stdout]).toEqual([args, 1, ""]);
-  expect(stderr).toMatch(pattern);
-}
 
 describe("the control socket", () => {
   test("what is written while a database is stopped, its WAL gone, is whole after each of six starts", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { path } = scene;
     for (let trial = 0; trial < 6; trial++) {
       expect(await daemon.ask("POST", "/stop", { path })).toMatchObject({
@@ -57,7 +32,7 @@ describe("the control socket", () => {
 
   test("tells how far each database is, and who answers", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { path } = scene;
     expect(statSync(daemon.socket).mode & 0o777).toBe(0o600);
     const synced = await daemon.ask("POST", "/sync", { path, wait: true });
@@ -94,7 +69,7 @@ describe("the control socket", () => {
 
   test("sync says whether there was anything new, alone and when two ask at once", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, "sync-interval: 1h\n").ready();
+    await using daemon = await Daemon.of(scene, "sync-interval: 1h\n").ready();
     const { path } = scene;
     const before = await daemon.ask("POST", "/sync", { path, wait: true });
     await scene.app.ledger(1);
@@ -114,15 +89,19 @@ describe("the control socket", () => {
     );
     expect(both.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect((await scene.prove()).at(-1)?.seq).toBe(seq);
+    expect((await daemon.ask("GET", "/list")).answer).toEqual({
+      databases: [
+        { path, status: "replicating", last_sync_at: expect.stringMatching(/^\d{4}-.*Z$/u) },
+      ],
+    });
   });
 
   test("sync does not wait longer than it was told for a replica that cannot be written", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
-    const { path, replicaPath } = scene;
+    await using daemon = await Daemon.of(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    const { path } = scene;
     await daemon.ask("POST", "/sync", { path, wait: true });
-    renameSync(replicaPath, `${replicaPath}.away`);
-    writeFileSync(replicaPath, "in the way");
+    const unblock = scene.blockReplica();
     const seq = await scene.app.ledger(1);
     expect(await daemon.ask("POST", "/sync", { path, wait: true, timeout: 1 })).toMatchObject({
       status: 504,
@@ -136,8 +115,7 @@ describe("the control socket", () => {
         error: expect.stringContaining("is stopped, and not everything is in its replica"),
       },
     });
-    rmSync(replicaPath);
-    renameSync(`${replicaPath}.away`, replicaPath);
+    unblock();
     expect(await daemon.ask("POST", "/start", { path })).toMatchObject({ status: 200 });
     expect(await daemon.ask("POST", "/sync", { path, wait: true })).toMatchObject({ status: 200 });
     expect((await scene.prove()).at(-1)?.seq).toBe(seq);
@@ -145,11 +123,10 @@ describe("the control socket", () => {
 
   test("whoever waits when Headwater is told to end learns so", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
-    const { path, replicaPath } = scene;
+    await using daemon = await Daemon.of(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    const { path } = scene;
     await daemon.ask("POST", "/sync", { path, wait: true });
-    renameSync(replicaPath, `${replicaPath}.away`);
-    writeFileSync(replicaPath, "in the way");
+    scene.blockReplica();
     await scene.app.ledger(1);
     const waiting = daemon.ask("POST", "/sync", { path, wait: true, timeout: 600 });
     await daemon.event("replica.failed");
@@ -164,7 +141,7 @@ describe("the control socket", () => {
 
   test("refuses what it cannot do, and says why", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { path } = scene;
     const unknown = { path: `${path}.other` };
     const other = scene.directory.file("other.db");
@@ -206,7 +183,7 @@ describe("the control socket", () => {
   test("registers and unregisters a database, once however often it is asked", async () => {
     await using scene = await Scene.open();
     await using other = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { path, replica } = other;
     const registered = () => daemon.ask("POST", "/register", { path, replica_url: replica });
     expect(await registered()).toEqual({ status: 200, answer: { status: "registered", path } });
@@ -241,7 +218,7 @@ describe("the control socket", () => {
     await empty.ask("POST", "/register", { path, replica_url: replica });
     await empty.event("database.replicating");
     expect((await empty.child.end("SIGTERM")).code).toBe(0);
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     await daemon.ask("POST", "/unregister", { path });
     daemon.child.signal("SIGHUP");
     await daemon.event("config.reloaded");
@@ -256,7 +233,7 @@ describe("the control socket", () => {
 
   test("the file does not get the replica of a registered database before that one is gone", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { directory } = scene;
     const [registered, listed] = [directory.file("registered.db"), directory.file("listed.db")];
     const replica = directory.url("shared");
@@ -272,7 +249,7 @@ describe("the control socket", () => {
 
   test("does not keep a registration that fails at once", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const path = scene.directory.file("broken.db");
     writeFileSync(path, "this is not a database\n".repeat(100));
     const replica_url = scene.directory.url("broken");
@@ -285,7 +262,7 @@ describe("the control socket", () => {
 
   test("starts again a database that had to stop for a Litestream", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
+    await using daemon = await Daemon.of(scene).ready();
     const { path } = scene;
     const litestream = scene.directory.file(".app.db-litestream");
     mkdirSync(`${litestream}/ltx`, { recursive: true });
@@ -310,7 +287,7 @@ describe("the control socket", () => {
   test("a second Headwater leaves the socket of the first alone, and replicates without one", async () => {
     await using scene = await Scene.open();
     await using other = await Scene.open();
-    await using first = await daemonOf(scene).ready();
+    await using first = await Daemon.of(scene).ready();
     await using second = new Daemon(other.directory, { databases: [other], socket: first.socket });
     expect(await second.event("control.unavailable")).toContain("another process listens there");
     await second.event("database.replicating");
@@ -320,173 +297,11 @@ describe("the control socket", () => {
 
   test("replaces a socket that a killed Headwater left behind", async () => {
     await using scene = await Scene.open();
-    await using first = await daemonOf(scene).ready();
+    await using first = await Daemon.of(scene).ready();
     await first.child.end("SIGKILL");
     expect(first.hasSocket()).toBe(true);
     expect((await first.command("info")).stderr).toContain("its Headwater has ended");
-    await using second = await daemonOf(scene).ready();
+    await using second = await Daemon.of(scene).ready();
     expect((await second.ask("GET", "/info")).answer["pid"]).toBe(second.child.pid);
-  });
-});
-
-describe("the commands", () => {
-  test("print what was done, for people and as JSON", async () => {
-    await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
-    const { path, directory } = scene;
-    const { socket } = daemon;
-    const text = async (...args: readonly [string, ...string[]]): Promise<string> => {
-      const { code, stdout, stderr } = await daemon.command(...args);
-      expect([args, code, stderr]).toEqual([args, 0, ""]);
-      return stdout;
-    };
-    const json = async (name: string, ...args: readonly string[]): Promise<unknown> =>
-      JSON.parse(await text(name, "-json", ...args));
-
-    expect(await text("sync", "-wait", path)).toMatch(
-      new RegExp(
-        `^status: .+\\ndb_path: ${path}\\ntxid: \\d+\\nreplica_txid: \\d+\\nduration_ms: \\d+$`,
-        "u",
-      ),
-    );
-    expect(await json("sync", path)).toEqual({
-      status: "no_change",
-      db_path: path,
-      txid: expect.any(Number),
-      duration_ms: expect.any(Number),
-    });
-    expect(await text("stop", path)).toMatch(
-      new RegExp(
-        `^status: stopped\\ndb_path: ${path}\\nstate: stopped\\ntxid: \\d+\\nsocket: ${socket}$`,
-        "u",
-      ),
-    );
-    expect(await text("list")).toMatch(
-      new RegExp(`^${path} \\[stopped\\] \\(last sync: never\\)$`, "u"),
-    );
-    expect(await json("start", path)).toEqual({
-      status: "started",
-      db_path: path,
-      state: "running",
-      txid: expect.any(Number),
-      socket,
-    });
-    const other = directory.file("other.db");
-    const replica = directory.url("other");
-    expect(await text("register", "-replica", replica, other)).toBe(
-      `status: registered\ndb_path: ${other}\nreplica: ${replica}\nsocket: ${socket}`,
-    );
-    expect(await text("register", "-replica", replica, other)).toContain(
-      "status: already registered\n",
-    );
-    expect(await json("list")).toEqual({
-      databases: [
-        expect.objectContaining({ path, status: "replicating" }),
-        { path: other, status: "open" },
-      ],
-    });
-    expect(await text("unregister", "-dry-run", other)).toContain("status: would unregister\n");
-    expect(await json("unregister", other)).toEqual({
-      status: "unregistered",
-      db_path: other,
-      final_txid: 0,
-      socket,
-    });
-    expect(await text("info")).toContain(`pid: ${daemon.child.pid}\n`);
-    expect(await json("info")).toMatchObject({ pid: daemon.child.pid, database_count: 1 });
-  });
-
-  test("say what is wrong", async () => {
-    await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
-    const { directory, path } = scene;
-    const at = ["-socket", daemon.socket];
-    await fails(/not among the databases/u, "start", ...at, "/nowhere.db");
-    await fails(/must be a whole number of at least 1/u, "list", ...at, "-timeout", "0");
-    await fails(/Say where to replicate to/u, "register", ...at, path);
-    await fails(/missing required argument/u, "stop", ...at);
-    await fails(/There is no control socket/u, "list", "-socket", directory.file("missing.sock"));
-    writeFileSync(directory.file("file"), "");
-    await fails(/is no socket/u, "info", "-socket", directory.file("file"));
-  });
-
-  test("tell that the other side is silent, or no Headwater", async () => {
-    using directory = temporaryDirectory();
-    const socket = directory.file("other.sock");
-    let answer = "";
-    const server = createServer((connection) => {
-      connection.on("error", () => undefined);
-      if (answer !== "") connection.end(answer);
-    }).listen(socket);
-    await once(server, "listening");
-    try {
-      const silent = await runCommand("info", "-socket", socket, "-timeout", "1");
-      expect(silent.stderr).toMatch(/No answer on .* within 1 s/u);
-      answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
-      expect((await runCommand("info", "-socket", socket)).stderr).toContain("is no Headwater");
-      answer = "not even HTTP\r\n\r\n";
-      expect((await runCommand("info", "-socket", socket)).stderr).toContain("No answer on");
-    } finally {
-      server.close();
-    }
-  });
-
-  test.skipIf(process.getuid?.() !== 0)("tell that the socket is not for them", async () => {
-    await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
-    // Everybody may go to the socket, and only its owner use it.
-    using open = temporaryDirectory();
-    chmodSync(open.path, 0o755);
-    const socket = open.file("s");
-    linkSync(daemon.socket, socket);
-    const module = fileURLToPath(new URL("../support/control-as-nobody.ts", import.meta.url));
-    await using refused = startModule(module, socket);
-    expect((await refused.success()).join()).toContain("You may not use the control socket");
-    chmodSync(socket, 0o666);
-    await using answered = startModule(module, socket);
-    expect(await answered.success()).toEqual(["answered"]);
-  });
-});
-
-describe("headwater reset", () => {
-  test("deletes the state of a stopped database and nothing else; the next start is whole", async () => {
-    await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene).ready();
-    const { path, stateDirectory } = scene;
-    const seq = await scene.app.ledger(3);
-    await daemon.ask("POST", "/sync", { path, wait: true });
-    const busy = await daemon.command("reset", path);
-    expect(busy.code).toBe(1);
-    expect(busy.stderr).toContain(`in use by another Headwater (process ${daemon.child.pid}`);
-    await daemon.ask("POST", "/stop", { path });
-    const mine = `${stateDirectory}/notes.txt`;
-    writeFileSync(mine, "mine");
-    const planned = await daemon.command("reset", "-dry-run", path);
-    expect(planned.stdout).toContain(`Would delete the local state of ${path}`);
-    expect(scene.staged).not.toEqual([]);
-    const done = await daemon.command("reset", path);
-    expect(done).toMatchObject({ code: 0, stderr: "" });
-    expect(done.stdout).toBe(planned.stdout.replace("Would delete", "Deleted"));
-    expect(scene.staged).toEqual([]);
-    expect(existsSync(`${stateDirectory}/state.json`)).toBe(false);
-    expect(existsSync(mine)).toBe(true);
-    expect((await daemon.command("reset", path)).stdout).toContain("There is no local state");
-    await daemon.ask("POST", "/start", { path });
-    await daemon.ask("POST", "/sync", { path, wait: true });
-    expect((await scene.prove({ mayGoBack: true })).at(-1)?.seq).toBe(seq);
-  });
-
-  test("says which TXID is not in the replica yet", async () => {
-    await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, "shutdown-sync-timeout: 1ms\n").ready();
-    const { path, replicaPath } = scene;
-    await daemon.ask("POST", "/sync", { path, wait: true });
-    renameSync(replicaPath, `${replicaPath}.away`);
-    writeFileSync(replicaPath, "in the way");
-    await scene.app.ledger(1);
-    await daemon.ask("POST", "/stop", { path, timeout: 1 });
-    expect((await daemon.command("reset", "-dry-run", path)).stdout).toMatch(
-      /TXID [0-9a-f]{16} is not in the replica yet/u,
-    );
   });
 });

@@ -56,10 +56,6 @@ class McpClient {
   }
 }
 
-function daemonOf(scene: Scene, keys: string): Daemon {
-  return new Daemon(scene.directory, { keys, databases: [scene] });
-}
-
 async function urlOf(daemon: Daemon): Promise<string> {
   const line = await daemon.event("mcp.listening");
   return /address=(?<url>\S+)/u.exec(line)?.groups?.["url"] ?? "";
@@ -68,7 +64,7 @@ async function urlOf(daemon: Daemon): Promise<string> {
 describe("the MCP server", () => {
   test("has Litestream's tools, and they do what they say", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, `mcp-addr: ":0"\nmcp-token: ${token}\n`).ready();
+    await using daemon = await Daemon.of(scene, `mcp-addr: ":0"\nmcp-token: ${token}\n`).ready();
     const url = await urlOf(daemon);
     const { path, directory } = scene;
     await daemon.ask("POST", "/sync", { path, wait: true });
@@ -147,7 +143,7 @@ describe("the MCP server", () => {
 
   test("answers nobody without the token, and reads no other file", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(
+    await using daemon = await Daemon.of(
       scene,
       `mcp-addr: 127.0.0.1:0\nmcp-token: ${token}\n`,
     ).ready();
@@ -172,7 +168,7 @@ describe("the MCP server", () => {
 
   test("without a token it tells about its own databases, to this machine, and changes nothing", async () => {
     await using scene = await Scene.open();
-    await using daemon = await daemonOf(scene, "mcp-addr: localhost:0\n").ready();
+    await using daemon = await Daemon.of(scene, "mcp-addr: localhost:0\n").ready();
     const url = await urlOf(daemon);
     const { path, replica } = scene;
     const client = new McpClient(url);

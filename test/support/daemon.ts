@@ -6,6 +6,7 @@ import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Child } from "./children.ts";
 import { headwater } from "./headwater.ts";
+import type { Scene } from "./scene.ts";
 import type { TemporaryDirectory } from "./temporary.ts";
 
 export interface DaemonOptions {
@@ -45,6 +46,11 @@ export class Daemon implements AsyncDisposable {
     const socket = `socket:\n  enabled: true\n  path: ${this.socket}\n`;
     writeFileSync(this.config, `${keys}${socket}dbs:\n${entries.join("")}`);
     this.child = headwater(["replicate", "-config", this.config]);
+  }
+
+  /** On the database of a scene. */
+  static of(scene: Scene, keys = ""): Daemon {
+    return new Daemon(scene.directory, { keys, databases: [scene] });
   }
 
   /** Waits for an event in its log. */

@@ -1,6 +1,6 @@
 // The stage of a test of the engine: a database, an application with a connection on it, a replica, and engines that
 // come and go. Everything that was started is ended with the scene.
-import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { restore } from "../../src/node/restore/restore.ts";
@@ -68,6 +68,17 @@ export class Scene implements AsyncDisposable {
   /** The replica's directory. */
   get replicaPath(): string {
     return this.directory.file("replica");
+  }
+
+  /** Makes every request to the replica fail, until the function that is returned is called. */
+  blockReplica(): () => void {
+    const [path, away] = [this.replicaPath, `${this.replicaPath}.away`];
+    renameSync(path, away);
+    writeFileSync(path, "in the way");
+    return () => {
+      rmSync(path);
+      renameSync(away, path);
+    };
   }
 
   /** Starts an engine on the database and the replica, unless told otherwise. */

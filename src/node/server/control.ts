@@ -32,7 +32,7 @@ export interface Outcome<Status extends string> {
 }
 
 /** How long a registration waits for the first failure of what it has started. */
-const registrationMs = 5_000;
+const registrationMs = 10_000;
 
 /** A stop that has begun goes on within its own time, also when Headwater is told to end. */
 const never = new AbortController().signal;
