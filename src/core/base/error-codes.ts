@@ -130,6 +130,12 @@ const table = {
     means: "The output cannot be written.",
     next: "Check the directory, its permissions and the free space.",
   },
+  "restore/all": {
+    recovery: "fatal",
+    means:
+      "One of the databases of `restore --all` cannot be restored, so none of them was replaced.",
+    next: "The message names it and the reason. Mend that, or pass --partial to restore the others.",
+  },
   "restore/integrity": {
     recovery: "fatal",
     means: "SQLite's own integrity check failed on the restored database.",

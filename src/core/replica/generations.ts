@@ -40,6 +40,11 @@ const prefix = "generations/";
 const keyPattern =
   /^generations\/(?<generation>[0-9a-f]{16})\/(?:snapshots\/(?<snapshot>[0-9a-f]{8})\.snapshot|wal\/(?<index>[0-9a-f]{8})_(?<offset>[0-9a-f]{8,16})\.wal)\.lz4$/u;
 
+/** Whether a key, relative to a replica's URL, is that of a snapshot or a WAL segment. */
+export function isGenerationKey(key: string): boolean {
+  return keyPattern.test(key);
+}
+
 /** 8 hexadecimal digits, as in the names of files. */
 export function formatIndex(index: number): string {
   return index.toString(16).padStart(8, "0");

@@ -30,7 +30,10 @@ import {
   usage,
 } from "./values.ts";
 
-interface RestoreFlags extends ConfigFlags {
+/** As they come from the command line. */
+export interface RestoreFlags extends ConfigFlags {
+  readonly all?: boolean;
+  readonly partial?: boolean;
   readonly output?: string;
   readonly txid?: string;
   readonly timestamp?: string;
@@ -54,8 +57,13 @@ const integrityChecks = ["none", "quick", "full"] as const;
 export function restoreCommand(context: CliContext): Command {
   const command = new Command("restore")
     .description("Restore a database from a replica.")
-    .argument("<source>", "URL of a replica, its directory, or path of a replicated database")
-    .option("-o, --output <path>", "the database to make; needed with a URL or a directory")
+    .argument("[source]", "URL of a replica, its directory, or path of a replicated database")
+    .option("--all", "every database of the configuration file, at one common time")
+    .option("--partial", "with -all: restore those that can be, and exit with 1 if others cannot")
+    .option(
+      "-o, --output <path>",
+      "the database to make; needed with a URL or a directory; with -all a directory for all",
+    )
     .option("--txid <hex>", "restore exactly this TXID, 16 hexadecimal digits")
     .option(
       "--timestamp <time>",
@@ -77,9 +85,19 @@ export function restoreCommand(context: CliContext): Command {
     .option("--json", "print the result as JSON")
     .addOption(new Option("-f, --follow").hideHelp())
     .addOption(new Option("--follow-interval <duration>").hideHelp());
-  return addConfigFlags(command).action(async (source: string, flags: RestoreFlags) => {
+  return addConfigFlags(command).action(async (source: string | undefined, flags: RestoreFlags) => {
     using interruption = abortOnSignals();
-    await run(context, source, flags, interruption.signal);
+    const { signal } = interruption;
+    if (flags.all === true) {
+      if (source !== undefined)
+        throw usage("-all takes no source: the configuration file lists them.");
+      const { restoreEverything } = await import("./restore-all.ts");
+      await restoreEverything(context, flags, toOptions(flags), signal);
+      return;
+    }
+    if (flags.partial === true) throw usage("-partial needs -all.");
+    if (source === undefined) throw usage("missing required argument 'source'.");
+    await run(context, source, flags, signal);
   });
 }
 
@@ -89,11 +107,6 @@ async function run(
   flags: RestoreFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  if (flags.follow === true || flags.followInterval !== undefined) {
-    throw usage(
-      "-f and -follow-interval are not supported by this version: restore again to catch up.",
-    );
-  }
   const options = toOptions(flags);
   const source = await resolveSource(sourceText, flags, context);
   const outputText = flags.output ?? source.databasePath;
@@ -123,7 +136,15 @@ async function run(
   }
 }
 
-function toOptions(flags: RestoreFlags): Omit<RestoreOptions, "replica" | "output"> {
+/** What the flags say but where from and where to. */
+export type RestoreFlagOptions = Omit<RestoreOptions, "replica" | "output">;
+
+function toOptions(flags: RestoreFlags): RestoreFlagOptions {
+  if (flags.follow === true || flags.followInterval !== undefined) {
+    throw usage(
+      "-f and -follow-interval are not supported by this version: restore again to catch up.",
+    );
+  }
   const { txid, timestamp, at, generation, index } = flags;
   if ([txid, timestamp, at, generation].filter((flag) => flag !== undefined).length > 1) {
     throw usage("Give one of -txid, -timestamp (or -at, which is the same) and -generation.");
@@ -163,7 +184,7 @@ interface PlanRequest {
   readonly source: Source;
   readonly output: string;
   readonly flags: RestoreFlags;
-  readonly options: Omit<RestoreOptions, "replica" | "output">;
+  readonly options: RestoreFlagOptions;
   readonly signal: AbortSignal;
 }
 

@@ -72,6 +72,21 @@ export async function publishOutput(
   await guard(output.path, () => replace(fileSystem, output, signal));
 }
 
+/**
+ * Makes sure, as far as that can be known beforehand, that `publishOutput` will succeed: brings the old database's WAL or
+ * journal into it. Throws `restore/output` if the old database is in use, and `restore/output-exists`.
+ */
+export async function vacateOutput(
+  fileSystem: FileSystem,
+  output: Output,
+  { signal, force }: Waiting & { readonly force: boolean },
+): Promise<void> {
+  await checkOutput(fileSystem, output, { force });
+  await guard(output.path, async () => {
+    await foldOld(fileSystem, output.path, await sidecarsOf(fileSystem, output.path), signal);
+  });
+}
+
 async function replace(
   fileSystem: FileSystem,
   { path, temporaryPath }: Output,
@@ -79,18 +94,7 @@ async function replace(
 ): Promise<void> {
   const directory = dirname(path);
   const sidecars = await sidecarsOf(fileSystem, path);
-  const old = await fileSystem.status(path);
-  const outcome: FoldOutcome =
-    old === undefined || old.sizeBytes === 0 || sidecars.length === 0
-      ? "folded"
-      : await foldSidecars(path, { signal });
-  if (outcome === "busy") {
-    throw new HeadwaterError(
-      "restore/output",
-      `${path} is open in another program. Stop that program, then restore again; nothing was changed.`,
-      { data: { path } },
-    );
-  }
+  const outcome = await foldOld(fileSystem, path, sidecars, signal);
   const aside: string[] = [];
   for (const suffix of sidecarSuffixes) {
     if (outcome === "folded") {
@@ -105,6 +109,24 @@ async function replace(
   await fileSystem.rename(temporaryPath, path);
   await fileSystem.syncDirectory(directory);
   for (const name of aside) await fileSystem.unlink(name);
+}
+
+/** Brings what is in the sidecars into the old database, if there is one. */
+async function foldOld(
+  fileSystem: FileSystem,
+  path: string,
+  sidecars: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<FoldOutcome> {
+  const old = await fileSystem.status(path);
+  if (old === undefined || old.sizeBytes === 0 || sidecars.length === 0) return "folded";
+  const outcome = await foldSidecars(path, { signal });
+  if (outcome !== "busy") return outcome;
+  throw new HeadwaterError(
+    "restore/output",
+    `${path} is open in another program. Stop that program, then restore again; nothing was changed.`,
+    { data: { path } },
+  );
 }
 
 /**

@@ -11,7 +11,14 @@ import { formatIndex } from "../../core/replica/generations.ts";
 import { type Applied, applyFiles } from "./apply.ts";
 import { Download, type FetchedFile } from "./download.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
-import { type Output, checkOutput, nameOutput, openTemporary, publishOutput } from "./output.ts";
+import {
+  type Output,
+  checkOutput,
+  nameOutput,
+  openTemporary,
+  publishOutput,
+  vacateOutput,
+} from "./output.ts";
 import { type IntegrityCheck, checkIntegrity } from "./sqlite-process.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import { applyGeneration } from "./restore-generations.ts";
@@ -89,6 +96,25 @@ export async function restoreIn(
   environment: Environment,
   options: RestoreOptions,
 ): Promise<RestoreResult> {
+  await using prepared = await prepareRestore(environment, options);
+  return await prepared.publish(options);
+}
+
+/** A database that lies, proved, in a temporary file beside its place. Disposing it removes that file. */
+export interface PreparedRestore extends AsyncDisposable {
+  /** Absolute, symbolic links resolved. */
+  readonly path: string;
+  /** Sees to it, as far as that can be known beforehand, that `publish` will succeed. Throws `restore/*`. */
+  vacate(waiting: Waiting): Promise<void>;
+  /** Puts it in place. Throws `restore/*` if that cannot be done, and nothing has changed then. */
+  publish(waiting: Waiting): Promise<RestoreResult>;
+}
+
+/** Does everything that a restore does but putting the database in its place. */
+export async function prepareRestore(
+  environment: Environment,
+  options: RestoreOptions,
+): Promise<PreparedRestore> {
   const { signal, secrets, force = restoreDefaults.force } = options;
   const { fileSystem, clock } = environment;
   const startedMs = clock.monotonicMs();
@@ -102,25 +128,40 @@ export async function restoreIn(
   await using store = await environment.openReplica(options.replica, { signal, secrets });
   const plan = await planFromStore(store, options, { signal });
   const { files, chosen } = plan;
-  const applied = await withTemporaryFile(environment, output, async () => {
-    const made = await download(environment, store, plan, { ...options, parallelism }, output);
+  let isPublished = false;
+  const remove = async (): Promise<void> => {
+    // What went wrong before matters more than a file that cannot be removed.
+    if (!isPublished) await fileSystem.unlink(output.temporaryPath).catch(() => undefined);
+  };
+  try {
+    const applied = await download(environment, store, plan, { ...options, parallelism }, output);
     report(options, files, "check");
     const { path: name, temporaryPath } = output;
     await checkIntegrity(temporaryPath, { kind: integrityCheck, name, signal });
     signal?.throwIfAborted();
-    await publishOutput(fileSystem, output, { signal, force });
-    return made;
-  });
-  return {
-    path: output.path,
-    ...positionOf(plan),
-    files: files.length,
-    sizeBytes: applied.sizeBytes,
-    elapsedMs: clock.monotonicMs() - startedMs,
-    proof: applied.isProved ? "proved" : "unproved",
-    integrityCheck,
-    ...(chosen === undefined ? {} : { chosen }),
-  };
+    return {
+      path: output.path,
+      vacate: (waiting) => vacateOutput(fileSystem, output, { ...waiting, force }),
+      publish: async (waiting) => {
+        await publishOutput(fileSystem, output, { ...waiting, force });
+        isPublished = true;
+        return {
+          path: output.path,
+          ...positionOf(plan),
+          files: files.length,
+          sizeBytes: applied.sizeBytes,
+          elapsedMs: clock.monotonicMs() - startedMs,
+          proof: applied.isProved ? "proved" : "unproved",
+          integrityCheck,
+          ...(chosen === undefined ? {} : { chosen }),
+        };
+      },
+      [Symbol.asyncDispose]: remove,
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
 
 async function download(
@@ -164,21 +205,6 @@ function positionOf(plan: RestorePlan): Pick<RestoreResult, "txid" | "generation
   if (plan.kind === "ltx") return { txid: must(plan.files.at(-1), "last file of a plan").maxTxid };
   const { generation, index } = must(plan.files.at(-1), "last file of a plan");
   return { txid: undefined, generation: { generation, index: formatIndex(index) } };
-}
-
-/** Runs `work`, and removes the temporary file unless it has been moved into its place. */
-async function withTemporaryFile<T>(
-  { fileSystem }: Environment,
-  { temporaryPath }: Output,
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    // What went wrong before matters more than a file that cannot be removed.
-    await fileSystem.unlink(temporaryPath).catch(() => undefined);
-    throw error;
-  }
 }
 
 function report(

@@ -6,7 +6,7 @@ import { nearestOf } from "../../../core/base/nearest.ts";
 import type { Environment } from "../../store/s3-settings.ts";
 import { realPathOf } from "../state-directory.ts";
 import { toEntry } from "./database-config.ts";
-import type { DatabaseConfig, Entry } from "./database-config.ts";
+import type { DatabaseConfig, DirectoryConfig, Entry } from "./database-config.ts";
 import { findDatabases } from "./directory.ts";
 import type { FindOptions } from "./directory.ts";
 import { expandVariables } from "./expand.ts";
@@ -27,6 +27,7 @@ export interface Config {
   readonly databases: readonly DatabaseConfig[];
   /** Those of them that are not of a watched directory. */
   readonly fixedDatabases: readonly DatabaseConfig[];
+  readonly directories: readonly DirectoryConfig[];
   /** Directories of the file in which no database was found, and which are not watched. */
   readonly emptyDirectories: readonly string[];
   readonly watchedDirectories: readonly WatchedDirectory[];
@@ -105,6 +106,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     fixedDatabases: Object.freeze(
       found.flatMap(({ isFixed, database }) => (isFixed ? [database] : [])),
     ),
+    directories: Object.freeze(entries.filter((entry) => entry.kind === "directory")),
     emptyDirectories: Object.freeze(
       entries.flatMap((entry) =>
         entry.kind === "directory" && !entry.isWatched && !filled.has(entry.at)

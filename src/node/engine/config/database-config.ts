@@ -9,6 +9,7 @@ import type { KeyPath, Remarks } from "./mistakes.ts";
 import { toReplicaPlace } from "./replica-url.ts";
 import type { Environment } from "../../store/s3-settings.ts";
 import { storePrices } from "../../store/store-prices.ts";
+import type { StoreSecrets } from "../../store/store-secrets.ts";
 
 /** A database to replicate. */
 export interface DatabaseConfig {
@@ -18,19 +19,25 @@ export interface DatabaseConfig {
   readonly replicaIdentity: string;
 }
 
+/** A directory of databases, and where their replicas are: each at the database's own path below `replica`. */
+export interface DirectoryConfig {
+  readonly directory: string;
+  readonly replica: string;
+  readonly secrets: StoreSecrets | undefined;
+  /** The database at a path; `undefined` if it does not belong to this directory. */
+  readonly databaseAt: (path: string) => DatabaseConfig | undefined;
+}
+
 /** An entry that was read: one database, or a directory of them. */
 export type Entry =
   | { readonly kind: "database"; readonly at: KeyPath; readonly database: DatabaseConfig }
-  | {
+  | (DirectoryConfig & {
       readonly kind: "directory";
       readonly at: KeyPath;
-      readonly directory: string;
       readonly pattern: RegExp;
       readonly recursive: boolean;
       readonly isWatched: boolean;
-      /** The database at a path; `undefined` if it does not belong to this directory. */
-      readonly databaseAt: (path: string) => DatabaseConfig | undefined;
-    };
+    });
 
 export interface EntryContext {
   readonly remarks: Remarks;
@@ -176,13 +183,25 @@ function toDirectory(
   }
   const directory = localPath(entry.dir ?? "");
   // Tells the mistakes of the replica now, whatever is in the directory.
-  if (make(join(directory, "x"), "x") === undefined) return undefined;
+  const root = make(directory, "");
+  if (root === undefined) return undefined;
+  const { replica, secrets } = root.options;
   const databaseAt = (path: string): DatabaseConfig | undefined => {
     const subpath = relative(directory, path);
     return matchesDirectory(subpath, { pattern, recursive }) ? make(path, subpath) : undefined;
   };
   const isWatched = entry.watch === true;
-  return { kind: "directory", at, directory, pattern, recursive, isWatched, databaseAt };
+  return {
+    kind: "directory",
+    at,
+    directory,
+    replica,
+    secrets,
+    pattern,
+    recursive,
+    isWatched,
+    databaseAt,
+  };
 }
 
 function replicaOf(
