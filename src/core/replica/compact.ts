@@ -15,13 +15,13 @@ import { checkFileIdentity } from "./chain-state.ts";
 import type { ReplicaLayout } from "./layout.ts";
 
 /** Inputs merged at once, all of them open: bounds memory and connections. What is left over is the next plan. */
-const maxInputs = 256;
+export const maxInputs = 256;
 
 /** One file to make. */
 export interface CompactionPlan {
   /** Of the file to make. */
   readonly level: number;
-  /** Of the level below, oldest first, without a hole between them. */
+  /** Oldest first, without a hole between them. Of the level below, except in a repair. */
   readonly inputs: readonly ReplicaFile[];
   /** The newest file of the level, which the new one follows; `undefined` for the first. */
   readonly predecessor: ReplicaFile | undefined;
@@ -53,17 +53,22 @@ export function planCompaction(
     interval !== undefined && newestMs > interval.startMs && newestMs <= interval.nowMs;
   if (isTooEarly) return undefined;
   const after = predecessor?.maxTxid ?? 0n;
-  const inputs: ReplicaFile[] = [];
-  const sources = files.filter((file) => file.level === level - 1 && file.maxTxid > after);
-  for (const file of sources.toSorted(byTxid)) {
-    const last = inputs.at(-1);
+  const inputs = firstRun(files.filter((file) => file.level === level - 1 && file.maxTxid > after));
+  return inputs.length === 0 ? undefined : { level, inputs, predecessor };
+}
+
+/** The oldest of `files` up to the first hole, none of them held by another, and at most as many as are merged at once. */
+export function firstRun(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
+  const run: ReplicaFile[] = [];
+  for (const file of files.toSorted(byTxid)) {
+    const last = run.at(-1);
     if (last !== undefined && file.minTxid > last.maxTxid + 1n) break;
     // A file that holds all of those before it takes their place.
-    while (file.minTxid <= (inputs.at(-1)?.minTxid ?? 0n)) inputs.pop();
-    inputs.push(file);
-    if (inputs.length === maxInputs) break;
+    while (file.minTxid <= (run.at(-1)?.minTxid ?? 0n)) run.pop();
+    run.push(file);
+    if (run.length === maxInputs) break;
   }
-  return inputs.length === 0 ? undefined : { level, inputs, predecessor };
+  return run;
 }
 
 export interface CompactOptions extends Waiting {
@@ -74,6 +79,8 @@ export interface CompactOptions extends Waiting {
   readonly localBody?: ((file: ReplicaFile) => ObjectBody | undefined) | undefined;
   /** Node id in the header of a merged file; 0 by default. */
   readonly nodeId?: bigint | undefined;
+  /** Etag of a damaged object of that name, which is replaced as long as it is still that one. */
+  readonly replaces?: string | undefined;
 }
 
 export interface CompactResult {
@@ -85,7 +92,7 @@ export interface CompactResult {
 }
 
 /**
- * Makes the planned file: created, never replaced; an equal file that is there counts as made. A single input is copied
+ * Makes the planned file: created, and replaced only in a repair; an equal file that is there counts as made. A single input is copied
  * inside the store where the store can. Afterwards the file is looked up in the store's listing, and its header is read
  * back: size, TXIDs, and the proof between it and the file before it must be right.
  *
@@ -104,7 +111,7 @@ export async function compact(
   const name = { level: plan.level, minTxid: first.minTxid, maxTxid: last.maxTxid };
   const key = options.layout.key(name);
   const { copy } = await options.store.features(options);
-  const isCopy = first === last && copy;
+  const isCopy = first === last && copy && options.replaces === undefined;
   const info = isCopy
     ? await copyOnce(first, key, options)
     : await putOnce(key, bodyFor(plan.inputs, options), lastHeader.timestampMs, options);
@@ -198,6 +205,19 @@ async function readFileHeader(
   return header;
 }
 
+/**
+ * Reads all inputs of a plan and merges them into nothing. Throws what is wrong with one of them (`ltx/*`,
+ * `replica/foreign-file`), naming it; afterwards the plan can be carried out.
+ */
+export async function proveInputs(plan: CompactionPlan, options: CompactOptions): Promise<void> {
+  for (const input of plan.inputs) await readFileHeader(options, input);
+  const opened = plan.inputs.map((file) => ({
+    name: file.key,
+    chunks: openInput(file, options, options),
+  }));
+  for await (const chunk of mergeLtx(options.codec, opened, { signal: options.signal })) void chunk;
+}
+
 /** The bytes of the file to make: one input as it is, several merged. */
 function bodyFor(inputs: readonly ReplicaFile[], options: CompactOptions): ObjectBody {
   const { codec, nodeId } = options;
@@ -256,8 +276,15 @@ async function putOnce(
   timestampMs: number,
   options: CompactOptions,
 ): Promise<ObjectInfo> {
-  const { store, signal } = options;
-  const { createOnly } = await store.features(options);
+  const { store, replaces, signal } = options;
+  const { createOnly, replaceIfUnchanged } = await store.features(options);
+  if (replaces !== undefined) {
+    if (replaceIfUnchanged) {
+      return store.put(key, body, { condition: { etag: replaces }, timestampMs, signal });
+    }
+    // Between the two nothing of that name is there, which is no less than a file that cannot be used.
+    await store.delete([key], options);
+  }
   if (!createOnly) {
     const isThere = (await store.head(key, options)) !== undefined;
     return isThere

@@ -22,17 +22,13 @@ export interface PruneOptions extends Waiting {
  * of level 1 is not what level 0 is deleted for, and what the store throws; called again, it goes on.
  */
 export async function applyRetention(
-  { verdicts, gone }: RetentionPlan,
+  plan: RetentionPlan,
   { store, layout, isVerified, signal }: PruneOptions,
 ): Promise<void> {
-  const level0 = gone.filter(({ level }) => level === 0);
+  const { verdicts, gone } = plan;
   const level1 = verdicts.map(({ file }) => file).filter(({ level }) => level === 1);
-  const holders = level1.filter(
-    (file) =>
-      isVerified?.(file) !== true &&
-      level0.some(({ minTxid, maxTxid }) => minTxid <= file.maxTxid && maxTxid >= file.minTxid),
-  );
-  await mapConcurrent(holders, verifyLimit, async (file) => {
+  const unverified = holdersOf(plan).filter((file) => isVerified?.(file) !== true);
+  await mapConcurrent(unverified, verifyLimit, async (file) => {
     const before = level1.find(({ maxTxid }) => maxTxid === file.minTxid - 1n);
     await verifyCompacted(file, before, { store, layout, signal });
   });
@@ -40,4 +36,16 @@ export async function applyRetention(
     const keys = gone.filter((file) => file.level === level).map(({ key }) => key);
     if (keys.length > 0) await store.delete(keys, { signal });
   }
+}
+
+/** The level-1 files that hold what goes of level 0. */
+export function holdersOf({ verdicts, gone }: RetentionPlan): readonly ReplicaFile[] {
+  const level0 = gone.filter(({ level }) => level === 0);
+  return verdicts
+    .map(({ file }) => file)
+    .filter(
+      (file) =>
+        file.level === 1 &&
+        level0.some(({ minTxid, maxTxid }) => minTxid <= file.maxTxid && maxTxid >= file.minTxid),
+    );
 }

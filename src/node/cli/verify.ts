@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { systemClock } from "../base/clock.ts";
+import type { Repair } from "../restore/repairs.ts";
 import { type VerifyResult, verify } from "../restore/verify.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
@@ -53,7 +54,7 @@ async function runVerify(
 
 function toRecord(
   { url }: Source,
-  { result, txid, files, holes, overlaps }: VerifyResult,
+  { result, txid, files, holes, overlaps, repairs }: VerifyResult,
 ): unknown {
   return {
     replica: replicaKind(url),
@@ -71,6 +72,14 @@ function toRecord(
     })),
     holes: holes.map(({ from, to }) => ({ min_txid: formatTxid(from), max_txid: formatTxid(to) })),
     overlaps: overlaps.map(({ key }) => key),
+    repairs: repairs.map(({ level, from, to, damaged, sources }) => ({
+      level,
+      min_txid: formatTxid(from),
+      max_txid: formatTxid(to),
+      problem: damaged === undefined ? "missing" : "damaged",
+      repairable: sources !== undefined,
+      sources: sources?.map(({ key }) => key) ?? [],
+    })),
   };
 }
 
@@ -81,7 +90,7 @@ const meaning = {
   failed: "the replica is damaged; what can be restored is in headwater restore -dry-run",
 } as const;
 
-function describe({ result, txid, files, holes, overlaps }: VerifyResult): string {
+function describe({ result, txid, files, holes, overlaps, repairs }: VerifyResult): string {
   const counts = new Map<string, number>();
   for (const { result: one } of files) counts.set(one, (counts.get(one) ?? 0) + 1);
   const rows = [...counts].map(([name, count]) => [name, String(count)]);
@@ -97,5 +106,19 @@ function describe({ result, txid, files, holes, overlaps }: VerifyResult): strin
   const doubled =
     overlaps.length === 0 ? "" : `${overlaps.length} files overlap others of their level.\n`;
   const verdict = `${result}: ${meaning[result]} (TXID ${formatTxid(txid)}, ${files.length} files).\n`;
-  return [...problems, ...missing, formatTable(rows), doubled, verdict].join("");
+  const remedies = repairs.map(describeRepair);
+  return [...problems, ...missing, ...remedies, formatTable(rows), doubled, verdict].join("");
+}
+
+function describeRepair({ level, from, to, damaged, sources }: Repair): string {
+  const what = `Level ${level}, TXID ${formatTxid(from)} to ${formatTxid(to)}`;
+  const state = damaged === undefined ? "is missing" : "is damaged";
+  if (sources === undefined) {
+    return `${what}, ${state}, and no other files hold it: the restore points in it are lost.\n`;
+  }
+  const levels = [...new Set(sources.map((file) => file.level))].toSorted((a, b) => a - b);
+  return (
+    `${what}, ${state} and can be made anew from ${sources.length} files of level ${levels.join(", ")}. ` +
+    "headwater replicate does so when it meets the damage.\n"
+  );
 }

@@ -30,6 +30,8 @@ const noLevels = Object.freeze({
   compactions: 0,
   snapshots: 0,
   deletedFiles: 0,
+  repairedFiles: 0,
+  lostFiles: 0,
   failingSinceMs: undefined,
   lastError: undefined,
 });

@@ -71,6 +71,10 @@ export interface LevelsStatus {
   readonly compactions: number;
   readonly snapshots: number;
   readonly deletedFiles: number;
+  /** Damaged or missing files of levels 1 to 8 that this process made anew from others. */
+  readonly repairedFiles: number;
+  /** Damaged files that nothing replaces: the restore points in them are lost. */
+  readonly lostFiles: number;
   /** Compaction, images or retention fail since then (wall clock, ms); replication goes on meanwhile. */
   readonly failingSinceMs: number | undefined;
   readonly lastError: string | undefined;

@@ -7,13 +7,14 @@ import { formatTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { type CompactionPlan, compact, planCompaction } from "../../core/replica/compact.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
-import { applyRetention } from "../../core/replica/prune.ts";
-import { type RetentionPlan, planRetention } from "../../core/replica/retention.ts";
+import { planFill } from "../../core/replica/repair.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";
 import { Bell } from "./bell.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
+import { LevelRepair } from "./level-repair.ts";
+import { LevelRetention } from "./level-retention.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -36,13 +37,13 @@ export class Levels {
   readonly #levelJobs: readonly LevelJob[];
   readonly #snapshotJob: LevelJob;
   readonly #retentionJob: LevelJob;
-  readonly #startedAtMs: number;
-  /** Keys of level-1 files that were looked at in the store after they were made. */
-  readonly #verified = new Set<string>();
+  readonly #repairJob: LevelJob;
+  readonly #repair: LevelRepair;
+  readonly #retention: LevelRetention;
   #compactedThrough = 0n;
   #compactions = 0;
   #snapshots = 0;
-  #deletedFiles = 0;
+  #filledFiles = 0;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
 
@@ -50,7 +51,12 @@ export class Levels {
     this.#parts = parts;
     this.#schedule = schedule;
     this.#hooks = hooks;
-    this.#startedAtMs = parts.clock.nowMs();
+    this.#repair = new LevelRepair(parts, {
+      make: (plan, options) => this.#make(plan, options),
+      putSnapshot: (waiting) => this.#putSnapshot(waiting),
+      localBody: (file) => this.#stagedBody(file),
+    });
+    this.#retention = new LevelRetention(parts, schedule, this.#repair);
     this.#levelJobs = schedule.levels.map((intervalMs, index) => {
       const level = index + 1;
       return new LevelJob(`level-${level}`, intervalMs, (waiting) => this.#compact(level, waiting));
@@ -60,6 +66,7 @@ export class Levels {
     );
     const checkMs = retentionIntervalMs(schedule.levels, schedule.retention.l0RetentionMs);
     this.#retentionJob = new LevelJob("retention", checkMs, (waiting) => this.#retain(waiting));
+    this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
   }
 
   /**
@@ -75,7 +82,9 @@ export class Levels {
       compactedThrough: this.#compactedThrough,
       compactions: this.#compactions,
       snapshots: this.#snapshots,
-      deletedFiles: this.#deletedFiles,
+      deletedFiles: this.#retention.deletedFiles,
+      repairedFiles: this.#repair.repairedFiles + this.#filledFiles,
+      lostFiles: this.#repair.lostFiles,
       failingSinceMs: this.#failingSinceMs,
       lastError: this.#lastError,
     };
@@ -118,7 +127,7 @@ export class Levels {
   }
 
   get #jobs(): readonly LevelJob[] {
-    return [...this.#levelJobs, this.#snapshotJob, this.#retentionJob];
+    return [this.#repairJob, ...this.#levelJobs, this.#snapshotJob, this.#retentionJob];
   }
 
   async #attempt(job: LevelJob, { signal }: Waiting): Promise<void> {
@@ -133,9 +142,10 @@ export class Levels {
       }
     } catch (error) {
       if (signal.aborted) return;
+      this.#repair.noteFault(error);
+      this.#repairJob.isPending = this.#repair.isPending;
       // What is in the replica is no longer certain.
       link.known.forget();
-      this.#verified.clear();
       const waitMs = job.noteFailure(clock.nowMs(), random);
       this.#failingSinceMs ??= clock.nowMs();
       this.#lastError = messageOf(error);
@@ -144,22 +154,52 @@ export class Levels {
     }
   }
 
-  async #files({ signal }: Waiting): Promise<readonly ReplicaFile[]> {
+  /** What may be built upon. */
+  async #files(waiting: Waiting): Promise<readonly ReplicaFile[]> {
     const { link } = this.#parts;
     if (!link.known.isLoaded) {
-      await link.known.load(() => listReplica(link.upkeepStore, link.layout, { signal }));
+      await this.#list(waiting);
       for (const job of this.#levelJobs) job.isPending = true;
       this.#retentionJob.isPending = this.#schedule.retentionEnabled;
     }
-    return link.known.files;
+    return this.#known;
+  }
+
+  async #list({ signal }: Waiting): Promise<void> {
+    const { link } = this.#parts;
+    await link.known.load(() => listReplica(link.upkeepStore, link.layout, { signal }));
+    if (!link.known.isLoaded) return;
+    this.#repair.noteListing(link.known.files);
+    this.#repairJob.isPending = this.#repair.isPending;
+  }
+
+  get #known(): readonly ReplicaFile[] {
+    return this.#repair.usable(this.#parts.link.known.files);
+  }
+
+  async #mend(waiting: Waiting): Promise<undefined> {
+    await this.#soundFiles(waiting);
+    for (const job of this.#levelJobs) job.isPending = true;
+    return undefined;
+  }
+
+  /** The same, once what was suspected is mended: what is compacted past a file would leave a hole there. */
+  async #soundFiles(waiting: Waiting): Promise<readonly ReplicaFile[]> {
+    await this.#files(waiting);
+    if (this.#repair.isPending) {
+      await heavyJobs.run(() => this.#repair.run(waiting), waiting);
+      this.#repairJob.isPending = this.#repair.isPending;
+    }
+    return this.#known;
   }
 
   // --- compaction ------------------------------------------------------------------------------------
 
   async #compact(level: number, waiting: Waiting): Promise<undefined> {
     const job = must(this.#levelJobs[level - 1], "the job of the level");
-    const files = await this.#files(waiting);
+    const files = await this.#soundFiles(waiting);
     if (level === 1) this.#noteLevel1(files);
+    await this.#fill(level, waiting);
     // What comes meanwhile is left to the next interval, or a busy database would never let this end.
     const through = newestTxid(files.filter((file) => file.level === level - 1));
     const nowMs = this.#parts.clock.nowMs();
@@ -167,17 +207,45 @@ export class Levels {
     let plan = planCompaction(files, { level, interval });
     while (plan !== undefined) {
       const next = plan;
+      if (!(await this.#mayPromote(next, waiting))) {
+        plan = planCompaction(await this.#soundFiles(waiting), { level });
+        continue;
+      }
       const made = await heavyJobs.run(() => this.#make(next, waiting), waiting);
-      plan =
-        made.maxTxid < through
-          ? planCompaction(this.#parts.link.known.files, { level })
-          : undefined;
+      plan = made.maxTxid < through ? planCompaction(this.#known, { level }) : undefined;
     }
-    job.isPending = planCompaction(this.#parts.link.known.files, { level }) !== undefined;
+    job.isPending = planCompaction(this.#known, { level }) !== undefined;
     return undefined;
   }
 
-  async #make(plan: CompactionPlan, { signal }: Waiting): Promise<ReplicaFile> {
+  /** A single file is copied inside the store: nobody would notice that it is damaged, and two would be. */
+  async #mayPromote({ inputs, level }: CompactionPlan, waiting: Waiting): Promise<boolean> {
+    const [only] = inputs;
+    if (inputs.length > 1 || only === undefined || level === 1) return true;
+    const isSound = await this.#repair.prove(only, waiting);
+    this.#repairJob.isPending = this.#repair.isPending;
+    return isSound;
+  }
+
+  /** Makes what is missing inside the level and still lies in the level below. */
+  async #fill(level: number, waiting: Waiting): Promise<void> {
+    for (;;) {
+      const plan = planFill(this.#known, level);
+      if (plan === undefined) return;
+      const { minTxid, maxTxid } = await heavyJobs.run(() => this.#make(plan, waiting), waiting);
+      this.#filledFiles++;
+      this.#parts.logger.log("warn", "level.filled", {
+        level,
+        minTxid: formatTxid(minTxid),
+        maxTxid: formatTxid(maxTxid),
+      });
+    }
+  }
+
+  async #make(
+    plan: CompactionPlan,
+    { signal, replaces }: Waiting & { readonly replaces?: string | undefined },
+  ): Promise<ReplicaFile> {
     const { link, codec, state, clock, logger } = this.#parts;
     const startedMs = clock.monotonicMs();
     await link.lease.hold({ signal });
@@ -188,15 +256,16 @@ export class Levels {
       codec,
       nodeId: state.nodeId,
       localBody: (input) => this.#stagedBody(input),
+      replaces,
       signal,
     });
     link.known.add(file, clock.nowMs());
+    this.#repair.noteMade(file);
     this.#compactions++;
     const { level, minTxid, maxTxid, sizeBytes } = file;
     const above = this.#levelJobs[level];
     if (above !== undefined) above.isPending = true;
     if (level === 1) {
-      this.#verified.add(file.key);
       this.#noteLevel1([file]);
       this.#retentionJob.isPending = this.#schedule.retentionEnabled;
     }
@@ -250,76 +319,30 @@ export class Levels {
     if (isTooEarly) return undefined;
     this.#snapshotJob.isPending = false;
     try {
-      await heavyJobs.run(() => this.#hooks.putSnapshot(waiting), waiting);
+      await heavyJobs.run(() => this.#putSnapshot(waiting), waiting);
     } catch (error) {
       this.#snapshotJob.isPending = true;
       throw error;
     }
+    return undefined;
+  }
+
+  async #putSnapshot(waiting: Waiting): Promise<void> {
+    await this.#hooks.putSnapshot(waiting);
     this.#snapshots++;
     this.#retentionJob.isPending = this.#schedule.retentionEnabled;
-    return undefined;
   }
 
   // --- retention -------------------------------------------------------------------------------------
 
   async #retain(waiting: Waiting): Promise<number | undefined> {
-    const { clock, link } = this.#parts;
-    const { graceMs } = this.#schedule.retention;
-    const nowMs = clock.nowMs();
-    // What a restore begun before our start has planned cannot be known from what we put.
-    const restMs = this.#startedAtMs + graceMs - nowMs;
+    const restMs = this.#retention.msUntilAllowed();
     if (restMs > 0) return restMs;
     await this.#files(waiting);
-    let plan = this.#planRetention();
-    if (plan.gone.length > 0) {
-      // Deleting is decided on what the store lists now, not on what we remember of it.
-      await link.known.load(() => listReplica(link.upkeepStore, link.layout, waiting));
-      plan = this.#planRetention();
-      await this.#delete(plan, waiting);
-    }
-    const waitMs = this.#msUntilMoreGoes(plan);
-    this.#retentionJob.isPending = waitMs !== undefined;
+    const { waitMs, isHeldUp } = await this.#retention.run(() => this.#list(waiting), waiting);
+    this.#repairJob.isPending = this.#repair.isPending;
+    this.#retentionJob.isPending = isHeldUp || waitMs !== undefined;
     return waitMs;
-  }
-
-  #planRetention(): RetentionPlan {
-    const { clock, link } = this.#parts;
-    return planRetention(link.known.filesAsPut, this.#schedule.retention, clock.nowMs());
-  }
-
-  async #delete(plan: RetentionPlan, { signal }: Waiting): Promise<void> {
-    const { link, logger } = this.#parts;
-    const { gone } = plan;
-    if (gone.length === 0) return;
-    await link.lease.hold({ signal });
-    const isVerified = ({ key }: ReplicaFile): boolean => this.#verified.has(key);
-    // First from what is known: whoever compares it with a listing must not miss what is on its way out. A failure forgets
-    // all that is known.
-    link.known.remove(gone);
-    await applyRetention(plan, {
-      store: link.upkeepStore,
-      layout: link.layout,
-      isVerified,
-      signal,
-    });
-    for (const { key } of gone) this.#verified.delete(key);
-    this.#deletedFiles += gone.length;
-    const sizeBytes = gone.reduce((sum, file) => sum + file.sizeBytes, 0);
-    logger.log("debug", "retention.deleted", { files: gone.length, sizeBytes });
-  }
-
-  /** `undefined`: nothing goes before something new is put. */
-  #msUntilMoreGoes({ verdicts }: RetentionPlan): number | undefined {
-    const { snapshotRetentionMs, graceMs } = this.#schedule.retention;
-    const nowMs = this.#parts.clock.nowMs();
-    const waits = verdicts.flatMap(({ file, reason }) => {
-      if (reason === "in-recent-plan") return [graceMs];
-      if (reason !== "young") return [];
-      const ageMs = nowMs - file.timestampMs;
-      const needMs = file.level === maxLevel ? Math.max(snapshotRetentionMs, graceMs) : 0;
-      return [Math.max(0, needMs - ageMs)];
-    });
-    return waits.length === 0 ? undefined : Math.min(...waits);
   }
 }
 

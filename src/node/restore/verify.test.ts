@@ -43,6 +43,37 @@ describe("verify", () => {
     expect(result).toMatchObject({ result: "proved", txid: 10n, holes: [], overlaps: [] });
   });
 
+  it("says what can be made anew from which files, and what cannot", async () => {
+    using directory = temporaryDirectory();
+    await history.writeFiles(directory.path, [...singles, ...compacted]);
+    const range = { level: 1, min: 4, max: 6 };
+    const bytes = await history.fileOf(range);
+    bytes[500] = (bytes[500] ?? 0) ^ 1;
+    writeLtx(directory.path, range, bytes);
+    const shown = async (): Promise<readonly unknown[]> => {
+      const { repairs } = await verifyDirectory(directory.path);
+      return repairs.map(({ level, from, to, damaged, sources }) => [
+        `${level}:${from}-${to}`,
+        damaged === undefined ? "missing" : "damaged",
+        sources?.map((file) => `${file.level}:${file.minTxid}-${file.maxTxid}`),
+      ]);
+    };
+    expect(await shown()).toEqual([["1:4-6", "damaged", ["0:4-4", "0:5-5", "0:6-6"]]]);
+    rmSync(ltxPath(directory.path, { level: 0, min: 5, max: 5 }));
+    expect(await shown()).toEqual([["1:4-6", "damaged", undefined]]);
+    rmSync(ltxPath(directory.path, range));
+    writeLtx(
+      directory.path,
+      { level: 1, min: 7, max: 8 },
+      await history.fileOf({ min: 7, max: 8 }),
+    );
+    // The full image is of TXID 8: retention may have deleted what ends before the first file of a level.
+    expect(await shown()).toEqual([
+      ["1:4-4", "missing", ["0:4-4"]],
+      ["1:6-6", "missing", ["0:6-6"]],
+    ]);
+  });
+
   it("names the file, and the page if another level holds the right one, of a page swapped under a fixed CRC", async () => {
     using directory = temporaryDirectory();
     await history.writeFiles(directory.path, [...singles, ...compacted]);

@@ -15,6 +15,7 @@ import { Download } from "./download.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type FileFinding, type LevelState, LevelStates, differingPages } from "./level-states.ts";
+import { type Repair, findRepairs } from "./repairs.ts";
 import { restoreDefaults } from "./restore.ts";
 
 export interface VerifyOptions extends Waiting {
@@ -41,6 +42,8 @@ export interface VerifyResult {
   readonly holes: readonly TxidRange[];
   /** Files that a level holds beside others of the same TXIDs. Legal, and worth knowing. */
   readonly overlaps: readonly ReplicaFile[];
+  /** Damaged files and holes of levels 1 to 8, and whether other files can take their place. */
+  readonly repairs: readonly Repair[];
 }
 
 interface TxidRange {
@@ -90,6 +93,7 @@ export async function verify({
     files: findings,
     holes,
     overlaps: overlapsOf(listed),
+    repairs: findRepairs(findings),
   };
 }
 
