@@ -90,10 +90,7 @@ describe("bad input", () => {
       ["replicate", "app.db", "file:///r", "-config", "x.yml"],
       /-config and a database with its replica exclude each other/u,
     ],
-    [
-      ["replicate", "app.db", "file:///r", "-enforce-retention", "-once"],
-      /-enforce-retention is not supported/u,
-    ],
+    [["replicate", "app.db", "file:///r", "-enforce-retention"], /-enforce-retention needs -once/u],
     [["replicate", "app.db", "file:///r", "-onse"], /-onse/u],
   ])("%j is refused", async (args, message) => {
     await using child = headwater(...args);

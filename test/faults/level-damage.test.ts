@@ -211,3 +211,28 @@ test("what nothing else holds is lost, and said once; a full image keeps all tha
   expect(failed.map(({ file: one }) => one.key)).toEqual([file.key]);
   expect(repairs).toMatchObject([{ level: 1, sources: undefined }]);
 });
+
+test("validation tells a gap once, and when it is gone", async () => {
+  await using scene = await Scene.open();
+  const engine = scene.engine({ ...calm, levels: [], validationIntervalMs: 50 });
+  await engineReady(engine);
+  for (let i = 0; i < 4; i++) await commitAndSync(scene, engine);
+  const level0 = (await replicaFiles(scene.replica)).filter(({ level }) => level === 0);
+  const file = level0[2];
+  if (file === undefined) throw new Error("a file in the middle");
+  const path = join(scene.replicaPath, file.key);
+  const bytes = readFileSync(path);
+  rmSync(path);
+  const told = await loggedEvent(engine, "validation.failed");
+  expect(told).toMatchObject({ level: 0, kind: "gap", key: level0[3]?.key });
+  const { levels } = await engineStatus(engine);
+  expect(levels.validationFaults).toBe(1);
+  await until(
+    async () => (await engineStatus(engine)).levels.validatedAtMs !== levels.validatedAtMs,
+  );
+  expect(eventsOf(engine).filter((event) => event === "validation.failed")).toHaveLength(1);
+  writeFileSync(path, bytes);
+  await loggedEvent(engine, "validation.recovered");
+  expect((await engineStatus(engine)).levels.validationFaults).toBe(0);
+  expect(await stopEngine(engine)).toBe(0);
+});

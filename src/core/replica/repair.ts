@@ -104,17 +104,25 @@ async function readWhole(
   file: ReplicaFile,
   { store, codec, signal }: Waiting & { readonly store: ObjectStore; readonly codec: Codec },
 ): Promise<"sound" | "damaged" | "gone"> {
-  const content = await store.get(file.key, { signal });
-  if (content === undefined) return "gone";
   try {
-    await using reader = await openLtx(codec, content.body, { name: file.key, signal });
-    checkFileIdentity(file, reader.header, undefined);
-    for await (const batch of reader.pages()) void batch;
-    return "sound";
+    return (await checkFile(file, { store, codec, signal })) ? "sound" : "gone";
   } catch (error) {
     if (faultyKey(error) === file.key) return "damaged";
     throw error;
   }
+}
+
+/** Reads a whole file; `false` if it is gone. Throws what is wrong with it, `ltx/*` or `replica/foreign-file`. */
+export async function checkFile(
+  file: ReplicaFile,
+  { store, codec, signal }: Waiting & { readonly store: ObjectStore; readonly codec: Codec },
+): Promise<boolean> {
+  const content = await store.get(file.key, { signal });
+  if (content === undefined) return false;
+  await using reader = await openLtx(codec, content.body, { name: file.key, signal });
+  checkFileIdentity(file, reader.header, undefined);
+  for await (const batch of reader.pages()) void batch;
+  return true;
 }
 
 /** The key of the file that an error is about, if it says that something is wrong with the file itself, or that it is gone. */

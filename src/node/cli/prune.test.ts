@@ -68,6 +68,21 @@ it("deletes exactly what the dry run names, and what is left restores", async ()
   expect(JSON.parse((await prune(...args)).output).deleted).toEqual([]);
 });
 
+it("deletes nothing when a file of level 1 is damaged where only reading it shows", async () => {
+  using directory = temporaryDirectory();
+  const url = await oldReplica(directory);
+  const path = ltxPath(directory.file("replica"), { level: 1, min: 4, max: 6 });
+  const bytes = await history.fileOf({ min: 4, max: 6 });
+  bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  const time = new Date(Date.now() - 5 * hourMs);
+  utimesSync(path, time, time);
+  const before = await names(url);
+  const { messages } = await prune(url);
+  expect(messages).toContain("0000000000000004-0000000000000006.ltx");
+  expect(await names(url)).toEqual(before);
+});
+
 it("keeps level 0 for ever with a retention of 0", async () => {
   using directory = temporaryDirectory();
   const url = await oldReplica(directory);

@@ -2,6 +2,7 @@
 // function.
 import { Command } from "commander";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import { openCodec } from "../../core/codec/codec.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
@@ -73,7 +74,7 @@ export function pruneCommand(context: CliContext): Command {
     }
     const plan = planRetention(files, policy, systemClock.nowMs());
     const isDryRun = flags.dryRun === true;
-    if (!isDryRun) await applyRetention(plan, { store, layout, signal });
+    if (!isDryRun) await applyRetention(plan, { store, layout, codec: openCodec(), signal });
     const print = flags.json === true ? toJson : describe;
     context.print(print(plan, { url, isDryRun }));
   });

@@ -1,4 +1,5 @@
 // What `headwater replicate` does alike for one database and for those of a configuration file.
+import { orAborted } from "../../core/base/async.ts";
 import { hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { ResolvedOptions } from "../engine/engine-options.ts";
@@ -55,14 +56,19 @@ export async function restoreIfMissing(
   }
 }
 
-/** A full image if one is wanted, then the last sync of `-once`. */
+/** A full image and retention if they are wanted, and the last sync of `-once`. */
 export async function finishOnce(
   engine: RunningEngine,
-  { forceSnapshot }: ReplicateFlags,
+  { forceSnapshot, enforceRetention }: ReplicateFlags,
   { first: signal }: StopSignals,
 ): Promise<void> {
   try {
     if (forceSnapshot === true) await engine.snapshot({ signal });
+    if (enforceRetention === true) {
+      // What goes is decided on what is there after everything has been uploaded.
+      await orAborted(engine.sync(), { signal });
+      await engine.enforceRetention({ signal });
+    }
   } finally {
     await engine.stop({ signal });
   }

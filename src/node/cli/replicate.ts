@@ -1,6 +1,6 @@
 // `headwater replicate`: copies a live database to a replica until it is told to stop. The engine runs in this
 // process: it opens nothing but the database, so no second SQLite library can disturb its locks.
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Logger } from "../../core/base/log.ts";
 import { localPath } from "../base/local-path.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
@@ -38,7 +38,10 @@ export function replicateCommand(context: CliContext): Command {
       )
       .option("--once", "replicate what is there, then exit")
       .option("--force-snapshot", "with -once: also write a full image")
-      .addOption(new Option("--enforce-retention").hideHelp())
+      .option(
+        "--enforce-retention",
+        "with -once: also delete what retention no longer keeps, as headwater prune does",
+      )
       .option("--restore-if-db-not-exists", "restore the database first if it is missing")
       .option(
         "--sync-interval <duration>",
@@ -96,8 +99,8 @@ function checkFlags(flags: ReplicateFlags): void {
     throw usage("-once and -exec cannot be used together.");
   if (flags.forceSnapshot === true && flags.once !== true)
     throw usage("-force-snapshot needs -once.");
-  if (flags.enforceRetention === true)
-    throw usage("-enforce-retention is not supported by this version.");
+  if (flags.enforceRetention === true && flags.once !== true)
+    throw usage("-enforce-retention needs -once.");
 }
 
 function optionsOf(

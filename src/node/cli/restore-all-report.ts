@@ -4,7 +4,8 @@ import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import { type Txid, formatTxid } from "../../core/ltx/txid.ts";
 import type { RestoreFailure, RestoreRequest } from "../restore/restore-all.ts";
 import type { ChosenPoint } from "../restore/target.ts";
-import { formatBytes, formatLocalTime, formatTable, formatTime } from "./output.ts";
+import { formatBytes } from "../base/quantities.ts";
+import { formatLocalTime, formatTable, formatTime } from "./output.ts";
 
 /** Where a database stands after the restore. */
 interface RestoredPoint {

@@ -32,6 +32,8 @@ const noLevels = Object.freeze({
   deletedFiles: 0,
   repairedFiles: 0,
   lostFiles: 0,
+  validationFaults: 0,
+  validatedAtMs: undefined,
   failingSinceMs: undefined,
   lastError: undefined,
 });

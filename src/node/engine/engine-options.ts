@@ -54,6 +54,8 @@ export interface ReplicateOptions {
    * the database is large. Default 7 days for `file://`, else never.
    */
   readonly verifyRestoreIntervalMs?: number | undefined;
+  /** How often the replica is listed and its levels looked through for gaps and overlaps, ms; 0 = never. Default 0. */
+  readonly validationIntervalMs?: number | undefined;
 }
 
 const replicateDefaults = Object.freeze({
@@ -67,6 +69,7 @@ const replicateDefaults = Object.freeze({
   retentionGraceMs: retentionDefaults.graceMs,
   verifyIntervalMs: 6 * 60 * 60 * 1000,
   verifyRestoreIntervalMs: 0,
+  validationIntervalMs: 0,
 });
 
 /** Where reading costs nothing. */
@@ -96,6 +99,7 @@ export interface ResolvedOptions {
   readonly retentionEnabled: boolean;
   readonly verifyIntervalMs: number;
   readonly verifyRestoreIntervalMs: number;
+  readonly validationIntervalMs: number;
 }
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
@@ -137,6 +141,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     retentionEnabled: options.retentionEnabled ?? true,
     verifyIntervalMs: number("verifyIntervalMs", 0),
     verifyRestoreIntervalMs: number("verifyRestoreIntervalMs", 0),
+    validationIntervalMs: number("validationIntervalMs", 0),
   };
 }
 

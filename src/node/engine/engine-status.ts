@@ -75,6 +75,9 @@ export interface LevelsStatus {
   readonly repairedFiles: number;
   /** Damaged files that nothing replaces: the restore points in them are lost. */
   readonly lostFiles: number;
+  /** Gaps and overlaps in levels that the last validation found, and when that was (wall clock, ms). */
+  readonly validationFaults: number;
+  readonly validatedAtMs: number | undefined;
   /** Compaction, images or retention fail since then (wall clock, ms); replication goes on meanwhile. */
   readonly failingSinceMs: number | undefined;
   readonly lastError: string | undefined;

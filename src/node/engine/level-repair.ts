@@ -116,7 +116,11 @@ export class LevelRepair {
     const before = link.known.files.find(
       ({ level, maxTxid }) => level === file.level && maxTxid === file.minTxid - 1n,
     );
-    await verifyCompacted(file, before, { store: link.upkeepStore, layout: link.layout, ...waiting });
+    await verifyCompacted(file, before, {
+      store: link.upkeepStore,
+      layout: link.layout,
+      ...waiting,
+    });
     this.#proved.add(versionOf(file));
     return true;
   }

@@ -60,7 +60,7 @@ export class LevelRetention {
   }
 
   async #delete(plan: RetentionPlan, { signal }: Waiting): Promise<boolean> {
-    const { link, logger } = this.#parts;
+    const { link, codec, logger } = this.#parts;
     const { gone } = plan;
     if (gone.length === 0) return true;
     const proofs = await mapConcurrent(holdersOf(plan), proofsAtOnce, (file) =>
@@ -69,10 +69,11 @@ export class LevelRetention {
     if (proofs.includes(false)) return false;
     await link.lease.hold({ signal });
     const isVerified = (file: ReplicaFile): boolean => this.#repair.isProved(file);
+    const { upkeepStore: store, layout } = link;
     // First from what is known: whoever compares it with a listing must not miss what is on its way out. A failure forgets
     // all that is known.
     link.known.remove(gone);
-    await applyRetention(plan, { store: link.upkeepStore, layout: link.layout, isVerified, signal });
+    await applyRetention(plan, { store, layout, codec, isVerified, signal });
     this.#repair.noteDeleted(gone);
     this.#deletedFiles += gone.length;
     const sizeBytes = gone.reduce((sum, file) => sum + file.sizeBytes, 0);

@@ -15,6 +15,7 @@ import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
+import { LevelValidation } from "./level-validation.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -38,6 +39,8 @@ export class Levels {
   readonly #snapshotJob: LevelJob;
   readonly #retentionJob: LevelJob;
   readonly #repairJob: LevelJob;
+  readonly #validationJob: LevelJob | undefined;
+  readonly #validation: LevelValidation;
   readonly #repair: LevelRepair;
   readonly #retention: LevelRetention;
   #compactedThrough = 0n;
@@ -66,6 +69,14 @@ export class Levels {
     );
     const checkMs = retentionIntervalMs(schedule.levels, schedule.retention.l0RetentionMs);
     this.#retentionJob = new LevelJob("retention", checkMs, (waiting) => this.#retain(waiting));
+    this.#validation = new LevelValidation(parts);
+    if (schedule.validationIntervalMs > 0) {
+      const job = new LevelJob("validation", schedule.validationIntervalMs, (waiting) =>
+        this.#validate(waiting),
+      );
+      job.isPending = true;
+      this.#validationJob = job;
+    }
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
   }
 
@@ -85,6 +96,8 @@ export class Levels {
       deletedFiles: this.#retention.deletedFiles,
       repairedFiles: this.#repair.repairedFiles + this.#filledFiles,
       lostFiles: this.#repair.lostFiles,
+      validationFaults: this.#validation.faults,
+      validatedAtMs: this.#validation.validatedAtMs,
       failingSinceMs: this.#failingSinceMs,
       lastError: this.#lastError,
     };
@@ -127,7 +140,14 @@ export class Levels {
   }
 
   get #jobs(): readonly LevelJob[] {
-    return [this.#repairJob, ...this.#levelJobs, this.#snapshotJob, this.#retentionJob];
+    const validation = this.#validationJob === undefined ? [] : [this.#validationJob];
+    return [
+      this.#repairJob,
+      ...this.#levelJobs,
+      this.#snapshotJob,
+      this.#retentionJob,
+      ...validation,
+    ];
   }
 
   async #attempt(job: LevelJob, { signal }: Waiting): Promise<void> {
@@ -191,6 +211,14 @@ export class Levels {
       this.#repairJob.isPending = this.#repair.isPending;
     }
     return this.#known;
+  }
+
+  /** Litestream's check of all levels; what is missing and can be made is made by their next compaction. */
+  async #validate(waiting: Waiting): Promise<undefined> {
+    await this.#list(waiting);
+    this.#validation.check(this.#parts.link.known.files);
+    if (this.#validation.faults > 0) for (const job of this.#levelJobs) job.isPending = true;
+    return undefined;
   }
 
   // --- compaction ------------------------------------------------------------------------------------

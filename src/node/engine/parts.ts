@@ -25,6 +25,8 @@ export interface LevelSchedule {
   readonly snapshotIntervalMs: number;
   readonly retention: RetentionPolicy;
   readonly retentionEnabled: boolean;
+  /** How often all levels are looked through for gaps and overlaps, ms; 0 = never. */
+  readonly validationIntervalMs: number;
 }
 
 /** How often what is verified; 0 = never. See `ReplicateOptions`. */

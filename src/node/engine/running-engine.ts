@@ -20,6 +20,7 @@ import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { costFields, expectedCost } from "./expected-cost.ts";
+import { enforceRetention } from "./enforce-retention.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
 import type { LeaseKeeper, LeaseKeeperOptions } from "./lease-keeper.ts";
@@ -35,6 +36,7 @@ import {
   realPathOf,
   stateDirectoryOf,
 } from "./state-directory.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** A last sync at shutdown is given up after this long. */
 export const shutdownSyncMs = 30_000;
@@ -55,16 +57,25 @@ export interface EngineEnvironment {
 export class RunningEngine {
   readonly #engine: DatabaseEngine;
   readonly #dispose: () => Promise<void>;
+  readonly #enforceRetention: (waiting: Waiting) => Promise<void>;
   readonly #abort: AbortController;
   readonly #run: Promise<void>;
   #stopping: Promise<void> | undefined;
   /** Replication ended by itself, before anybody stopped it. */
   #hasFailed = false;
 
-  constructor(engine: DatabaseEngine, abort: AbortController, dispose: () => Promise<void>) {
+  constructor(
+    engine: DatabaseEngine,
+    abort: AbortController,
+    ways: {
+      readonly dispose: () => Promise<void>;
+      readonly enforceRetention: (waiting: Waiting) => Promise<void>;
+    },
+  ) {
     this.#engine = engine;
     this.#abort = abort;
-    this.#dispose = dispose;
+    this.#dispose = ways.dispose;
+    this.#enforceRetention = ways.enforceRetention;
     this.#run = engine.run({ signal: abort.signal });
     this.#run.catch(() => {
       this.#hasFailed = !abort.signal.aborted;
@@ -96,6 +107,11 @@ export class RunningEngine {
   /** Puts a full image at the newest TXID. */
   async snapshot({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     await this.#engine.snapshot({ signal });
+  }
+
+  /** Applies retention once, to what is in the replica now. For `once`: otherwise the levels do it. */
+  enforceRetention(waiting: Waiting): Promise<void> {
+    return this.#enforceRetention(waiting);
   }
 
   /**
@@ -141,7 +157,11 @@ export async function startEngine(
       await failed.disposeAsync();
       throw error;
     }
-    return new RunningEngine(engine, new AbortController(), () => failed.disposeAsync());
+    return new RunningEngine(engine, new AbortController(), {
+      dispose: () => failed.disposeAsync(),
+      enforceRetention: (waiting) =>
+        enforceRetention(scheduleOf(options), { ...parts, ...waiting }),
+    });
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -254,5 +274,6 @@ function scheduleOf(options: ResolvedOptions): LevelSchedule {
   const { levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs } = options;
   const { retentionEnabled, retentionGraceMs: graceMs } = options;
   const retention = { snapshotRetentionMs, l0RetentionMs, graceMs };
-  return { levels, snapshotIntervalMs, retention, retentionEnabled };
+  const { validationIntervalMs } = options;
+  return { levels, snapshotIntervalMs, retention, retentionEnabled, validationIntervalMs };
 }

@@ -83,6 +83,7 @@ describe("a whole file", () => {
     snapshotRetentionMs: 168 * 3600_000,
     l0RetentionMs: 300_000,
     retentionEnabled: true,
+    validationIntervalMs: 300_000,
   };
 
   test("gives each database its options", () => {
@@ -125,7 +126,6 @@ describe("a whole file", () => {
   test("warns of each key that has no effect, with its place", () => {
     expect(warningsOf(config)).toEqual([
       "2:1: addr has no effect. Metrics: not in this version.",
-      "13:1: validation has no effect. Use verify-interval.",
       "17:1: heartbeat-url has no effect. Not in this version.",
       "18:1: heartbeat-interval has no effect. Not in this version.",
       "28:5: dbs[0].monitor-interval has no effect. A commit wakes Headwater at once.",

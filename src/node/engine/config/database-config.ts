@@ -134,7 +134,12 @@ function retentionOf(
   file: ConfigFile,
 ): Pick<
   ReplicateOptions,
-  "levels" | "snapshotIntervalMs" | "snapshotRetentionMs" | "l0RetentionMs" | "retentionEnabled"
+  | "levels"
+  | "snapshotIntervalMs"
+  | "snapshotRetentionMs"
+  | "l0RetentionMs"
+  | "retentionEnabled"
+  | "validationIntervalMs"
 > {
   return {
     levels: file.levels?.flatMap(({ interval }) => interval ?? []),
@@ -142,6 +147,7 @@ function retentionOf(
     snapshotRetentionMs: snapshot?.retention ?? file.snapshot?.retention,
     l0RetentionMs: file["l0-retention"],
     retentionEnabled: file.retention?.enabled,
+    validationIntervalMs: file.validation?.interval,
   };
 }
 

@@ -262,9 +262,15 @@ export const configSchema = z.strictObject({
     "How often a restore is compared with the database byte for byte; reads about its size from the replica. 0 = never.",
     "168h for file, 0 for others",
   ),
-  validation: none(
-    z.strictObject({ interval: none(interval, "Use verify-interval.") }),
-    "Use verify-interval.",
+  validation: used(
+    z.strictObject({
+      interval: used(
+        interval,
+        "How often the levels are looked through for gaps and overlaps; 0 = never.",
+        "0",
+      ),
+    }),
+    "Warnings about what is in the replica.",
   ),
   retention: used(
     z.strictObject({
@@ -281,7 +287,7 @@ export const configSchema = z.strictObject({
     positiveDuration,
     "A file is looked at when it is old enough.",
   ),
-  "verify-compaction": none(flag, "Every merged file is verified."),
+  "verify-compaction": none(flag, "Always on: every merged file is looked up and read back."),
   addr: none(text, `Metrics: ${notYet.toLowerCase()}`),
   socket: used(
     z.strictObject({
