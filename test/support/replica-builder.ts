@@ -15,7 +15,7 @@ export interface Transaction {
   readonly pages: ReadonlyMap<number, Uint8Array>;
 }
 
-interface FileRange {
+export interface FileRange {
   readonly level: number;
   readonly min: number;
   readonly max: number;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { toTxid } from "../ltx/txid.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import { litestreamLayout } from "./layout.ts";
-import { restorableRanges } from "./plan.ts";
+import { planRestore, restorableRanges } from "./plan.ts";
 import { type RetentionPolicy, planRetention } from "./retention.ts";
 
 const minuteMs = 60_000;
@@ -181,6 +181,31 @@ describe("whatever there is", () => {
         expect(ends.filter(isLost)).toEqual([]);
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  it("a restore that has begun within the grace period finds all its files", () => {
+    const race = fc.record({ kept: wellKept, agoMinutes: fc.integer({ min: 0, max: 10 }) });
+    fc.assert(
+      fc.property(race, ({ kept: { files, policy: any, atMinute }, agoMinutes }) => {
+        const nowMs = atMinute * minuteMs;
+        const begunMs = nowMs - Math.min(any.graceMs, agoMinutes * minuteMs);
+        const seen = files.filter(({ timestampMs }) => timestampMs <= begunMs);
+        const txid = restorableRanges(seen).at(-1)?.to;
+        if (txid === undefined) return;
+        const plan = new Set(planRestore(seen, { kind: "txid", txid }));
+        const { gone: goes } = planRetention(files, any, nowMs);
+        expect(goes.filter((one) => plan.has(one))).toEqual([]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("a clock that was set back to before everything deletes nothing", () => {
+    fc.assert(
+      fc.property(wellKept, ({ files, policy: any }) => {
+        expect(planRetention(files, any, -minuteMs).gone).toEqual([]);
+      }),
     );
   });
 

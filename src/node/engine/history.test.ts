@@ -53,3 +53,33 @@ test("a batch is refused after one that was captured and given up unstaged", asy
   await commit({ give: "on" });
   expect(history.head?.txid).toBe(toTxid(5));
 });
+
+test("header times only grow, also when the clock is set back", async () => {
+  using fixture = new CaptureFixture();
+  using directory = temporaryDirectory();
+  await using app = new SqliteProcess(fixture.path);
+  await app.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x)");
+  await using capture = await fixture.open();
+  const [codec, ownership] = [openCodec(), ownershipOf(fixture.path)];
+  const staging = await Staging.open(nodeFileSystem, directory.path, ownership);
+  let nowMs = 1_700_000_000_000;
+  const clock = { ...systemClock, nowMs: () => nowMs };
+  const history = new History({ codec, clock, logger: silentLogger, staging, nodeId: 1n });
+  const image = await capture.pinImage();
+  await history.stageImage(image, waiting);
+  image.release();
+  const times = [history.head?.timestampMs];
+  for (const stepMs of [5_000, -86_400_000, 10, 86_400_000, -1]) {
+    nowMs += stepMs;
+    await app.exec("INSERT INTO t VALUES (1)");
+    capture.capture();
+    const batch = capture.takeBatch();
+    if (batch === undefined) throw new Error("a batch");
+    const file = await history.stageBatch(batch, waiting);
+    batch.release();
+    times.push((await staging.readHeader(file)).timestampMs);
+  }
+  expect(times.map((ms) => (ms ?? 0) - 1_700_000_000_000)).toEqual([
+    0, 5_000, 5_001, 5_002, 5_010, 5_011,
+  ]);
+});

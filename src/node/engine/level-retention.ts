@@ -23,14 +23,15 @@ export class LevelRetention {
   readonly #parts: EngineParts;
   readonly #policy: LevelSchedule["retention"];
   readonly #repair: LevelRepair;
-  readonly #startedAtMs: number;
+  /** On the clock that nobody sets. */
+  readonly #startedMs: number;
   #deletedFiles = 0;
 
   constructor(parts: EngineParts, { retention }: LevelSchedule, repair: LevelRepair) {
     this.#parts = parts;
     this.#policy = retention;
     this.#repair = repair;
-    this.#startedAtMs = parts.clock.nowMs();
+    this.#startedMs = parts.clock.monotonicMs();
   }
 
   /** Files deleted by this process. */
@@ -40,7 +41,7 @@ export class LevelRetention {
 
   /** What a restore begun before our start has planned cannot be known from what we put: nothing goes so long, ms. */
   msUntilAllowed(): number {
-    return Math.max(0, this.#startedAtMs + this.#policy.graceMs - this.#parts.clock.nowMs());
+    return Math.max(0, this.#startedMs + this.#policy.graceMs - this.#parts.clock.monotonicMs());
   }
 
   /** Deletes what goes. `relist` brings what is known of the replica up to date; deleting is decided on that alone. */
