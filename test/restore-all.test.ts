@@ -2,11 +2,10 @@
 // of them or none, also when the machine that had them is gone.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { checkLedger } from "./support/check-ledger.ts";
-import { Child } from "./support/children.ts";
 import { engineReady, startEngineChild, stopEngine, syncEngine } from "./support/engine.ts";
+import { headwater } from "./support/headwater.ts";
 import { lastCommitted, pauseLoad, startLoad } from "./support/load.ts";
 import { ltxPath, sampleHistory } from "./support/replica-builder.ts";
 import { SqliteProcess } from "./support/sqlite-process.ts";
@@ -14,7 +13,6 @@ import { temporaryDirectory } from "./support/temporary.ts";
 import type { TemporaryDirectory } from "./support/temporary.ts";
 import { until } from "./support/until.ts";
 
-const program = fileURLToPath(new URL("../bin/headwater.js", import.meta.url));
 /** One database of its own, two of a directory, one of them deeper. */
 const paths = ["own/app.db", "tenants/a.db", "tenants/deep/b.db"] as const;
 
@@ -38,8 +36,7 @@ interface Report {
 }
 
 async function restoreAll(config: string, ...args: readonly string[]): Promise<Outcome> {
-  const argv = [program, "restore", "-all", "-config", config, ...args];
-  await using child = new Child(process.execPath, argv);
+  await using child = headwater(["restore", "-all", "-config", config, ...args]);
   const { code } = await child.exited;
   return { code, output: child.lines.join("\n"), messages: child.stderr };
 }
