@@ -35,14 +35,14 @@ export function referenceDatabase(): string {
   });
 }
 
-/** 1 GB of the sample tables, over and over. In WAL mode. */
-export function largeDatabase(): string {
-  return kept("large-1.db", (path) => {
+/** 1 GB, or so many bytes, of the sample tables, over and over. In WAL mode. */
+export function largeDatabase(sizeBytes = 1e9): string {
+  return kept(`large-${sizeBytes / 1e9}.db`, (path) => {
     createSampleDatabase(path, { sizeBytes: 60e6 });
     using db = new DatabaseSync(path);
     db.exec("PRAGMA synchronous=OFF");
     const tables = ["users", "orders", "items", "events", "sessions", "files"];
-    for (let round = 1; statSync(path).size < 1e9; round++) {
+    for (let round = 1; statSync(path).size < sizeBytes; round++) {
       for (const table of tables)
         db.exec(`CREATE TABLE ${table}_${round} AS SELECT * FROM ${table}`);
     }

@@ -5,6 +5,7 @@ import { assert, must } from "../base/assert.ts";
 import { lockPgno } from "../base/page.ts";
 import type { Codec } from "../codec/codec.ts";
 import { batchPageCount } from "../codec/kernel-areas.ts";
+import { CursorHeap } from "./cursor-heap.ts";
 import type { LtxReader, PageBatch } from "./decoder.ts";
 import { openLtx } from "./decoder.ts";
 import { LtxEncoder } from "./encoder.ts";
@@ -49,17 +50,22 @@ export async function* mergeLtx(
   using encoder = new LtxEncoder(codec, header);
   const output = new MergeOutput(encoder, header, Math.min(...headers.map(({ commit }) => commit)));
   const limits = pageLimits(headers);
-  const cursors = readers.map((reader) => new PageCursor(reader));
-  for (const cursor of cursors) await cursor.advance();
+  const cursors = readers.map((reader, order) => new PageCursor(reader, order));
+  for (const cursor of cursors) if (!cursor.advance()) await cursor.load();
+  const heap = new CursorHeap(cursors);
   for (;;) {
-    const pgno = cursors.reduce((least, cursor) => Math.min(least, cursor.pgno), Infinity);
+    const newest = must(heap.first, "the newest input");
+    const { pgno } = newest;
     if (pgno === Infinity) break;
-    const newest = cursors.findLastIndex((cursor) => cursor.pgno === pgno);
-    if (pgno <= (limits[newest] ?? 0)) {
+    if (pgno <= (limits[newest.order] ?? 0)) {
       yield* output.fillUntil(pgno);
-      yield* output.add(must(cursors[newest], "the newest input"));
+      yield* output.add(newest);
     }
-    for (const cursor of cursors) if (cursor.pgno === pgno) await cursor.advance();
+    // Older images of the page go by.
+    for (let cursor = newest; cursor.pgno === pgno; cursor = must(heap.first, "an input")) {
+      if (!cursor.advance()) await cursor.load();
+      heap.moved();
+    }
   }
   yield* output.fillUntil(header.commit + 1);
   yield encoder.finish();
@@ -158,26 +164,35 @@ function pageLimits(headers: readonly LtxHeader[]): readonly number[] {
 class PageCursor {
   /** The page it stands at; `Infinity` after the last. */
   pgno = 0;
+  /** Position of its input among all, oldest first. */
+  readonly order: number;
   readonly #pageSize: number;
   readonly #batches: AsyncIterator<PageBatch>;
   #batch: PageBatch | undefined;
   #index = -1;
 
-  constructor(reader: LtxReader) {
+  constructor(reader: LtxReader, order: number) {
+    this.order = order;
     this.#pageSize = reader.header.pageSize;
     this.#batches = reader.pages();
   }
 
-  /** Goes to the next page. Frame and page of the last one may be gone. */
-  async advance(): Promise<void> {
+  /** Goes to the next page; `false` if it has to be loaded. Frame and page of the last one are then gone. */
+  advance(): boolean {
     this.#index++;
-    while (this.pgno !== Infinity && this.#index >= (this.#batch?.count ?? 0)) {
+    if (this.#index >= (this.#batch?.count ?? 0)) return false;
+    this.pgno = this.#batch?.pgnos[this.#index] ?? Infinity;
+    return true;
+  }
+
+  /** Reads on to the next page, or to the end. */
+  async load(): Promise<void> {
+    do {
       const next = await this.#batches.next();
       this.#batch = next.done === true ? undefined : next.value;
-      this.#index = 0;
-      if (this.#batch === undefined) this.pgno = Infinity;
-    }
-    this.pgno = this.#batch?.pgnos[this.#index] ?? Infinity;
+    } while (this.#batch?.count === 0);
+    this.#index = 0;
+    this.pgno = this.#batch?.pgnos[0] ?? Infinity;
   }
 
   get page(): Uint8Array {
