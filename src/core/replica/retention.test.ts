@@ -71,6 +71,12 @@ describe("level 0", () => {
     expect(gone(files, 1000)).toEqual(names(singles(1, 8)));
   });
 
+  it("stays where files of level 1 overlap, and one of them is reached through level 0 alone", () => {
+    const level1 = [file(1, 1, 1), file(1, 2, 8), file(1, 7, 11), file(1, 10, 10)];
+    const level0 = [file(0, 9, 9), file(0, 10, 10)];
+    expect(gone([...level1, ...level0], 11, { l0RetentionMs: minuteMs })).toEqual([]);
+  });
+
   it("stays for ever with a retention of 0", () => {
     const files = [...singles(1, 9), file(1, 1, 8)];
     expect(gone(files, 1000, { l0RetentionMs: 0 })).toEqual([]);

@@ -113,15 +113,42 @@ function result(
   files: readonly ReplicaFile[],
   unsorted: readonly RetentionVerdict[],
 ): RetentionPlan {
-  const verdicts = wholeGroups(files, unsorted).toSorted(
+  const grouped = wholeGroups(files, unsorted);
+  const before = restorableRanges(files);
+  const verdicts = (cutsOff(before, grouped) ? withLevel0(grouped) : grouped).toSorted(
     (a, b) => a.file.level - b.file.level || byTxid(a.file, b.file),
   );
-  const kept = verdicts.filter(({ goes }) => !goes).map(({ file }) => file);
+  const kept = keptOf(verdicts);
   const gone = verdicts.filter(({ goes }) => goes).map(({ file }) => file);
-  const before = restorableRanges(files);
   const after = restorableRanges(kept);
   assert(before.at(-1)?.to === after.at(-1)?.to, "retention would take the newest restore point");
   return { verdicts, gone, lost: subtract(before, after) };
+}
+
+/**
+ * Whether a restore point at the end of a kept file, after the oldest kept image, would be lost. Only where files of level 1
+ * overlap can the files before one of them be gone.
+ */
+function cutsOff(before: readonly TxidRange[], verdicts: readonly RetentionVerdict[]): boolean {
+  const kept = keptOf(verdicts);
+  const lost = subtract(before, restorableRanges(kept));
+  const images = kept.filter(({ level }) => level === maxLevel).map(({ maxTxid }) => maxTxid);
+  const oldestImage = images.toSorted(compare)[0] ?? 0n;
+  return kept.some(
+    ({ maxTxid }) =>
+      maxTxid >= oldestImage && lost.some(({ from, to }) => from <= maxTxid && to >= maxTxid),
+  );
+}
+
+/** The same, but nothing of level 0 goes. */
+function withLevel0(verdicts: readonly RetentionVerdict[]): readonly RetentionVerdict[] {
+  return verdicts.map((verdict) =>
+    verdict.goes && verdict.file.level === 0 ? stays(verdict.file, "not-compacted") : verdict,
+  );
+}
+
+function keptOf(verdicts: readonly RetentionVerdict[]): readonly ReplicaFile[] {
+  return verdicts.filter(({ goes }) => !goes).map(({ file }) => file);
 }
 
 /** What the newest state is restored from; nothing if it cannot be. */
