@@ -6,7 +6,7 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { type Codec, openCodec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
-import type { LtxHeader } from "../../core/ltx/header.ts";
+import type { LtxHeader, LtxProof } from "../../core/ltx/header.ts";
 import { type Txid, formatTxid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { checkFileIdentity } from "../../core/replica/chain-state.ts";
@@ -85,6 +85,7 @@ export async function verify({
   });
   const verifier = new Verifier(files);
   for (const file of files) await verifier.verifyFile(file, download.read(file), { signal });
+  verifier.linkByEnds();
   const { findings } = verifier;
   const holes = holesOf(findings, head);
   return {
@@ -102,6 +103,7 @@ class Verifier {
   readonly #codec: Codec = openCodec();
   readonly #levels: LevelStates;
   readonly #afterByTxid = new Map<bigint, bigint>();
+  readonly #proofs = new Map<FileFinding, LtxProof>();
   /** The newest full image. */
   readonly #imagedThrough: bigint;
   #pageSize: number | undefined;
@@ -136,7 +138,10 @@ class Verifier {
         this.#levels.offerSeed(level);
       }
       this.#pageSize ??= header.pageSize;
-      if (header.proof !== undefined) this.#afterByTxid.set(header.maxTxid, header.proof.after);
+      if (header.proof !== undefined) {
+        this.#afterByTxid.set(header.maxTxid, header.proof.after);
+        this.#proofs.set(finding, header.proof);
+      }
     } catch (error) {
       if (!(error instanceof HeadwaterError) || !fileFaults.test(error.code)) throw error;
       this.#levels.drop(file.level);
@@ -154,6 +159,26 @@ class Verifier {
     const isLinked =
       before === undefined ? minTxid <= this.#imagedThrough : before === proof.before;
     return isLinked ? "linked" : "unproved";
+  }
+
+  /**
+   * A file whose predecessors are gone is linked if it ends in the database in which a sound one ends, or from which one
+   * goes on: so the newest of level 0 after level 1 has taken those before them.
+   */
+  linkByEnds(): void {
+    for (const finding of this.findings.toReversed()) {
+      const after = this.#proofs.get(finding)?.after ?? 0n;
+      if (finding.result !== "unproved" || after === 0n) continue;
+      const { maxTxid } = finding.file;
+      const isLinked = this.findings.some((other) => {
+        if (other.result !== "proved" && other.result !== "linked") return false;
+        const proof = this.#proofs.get(other);
+        return other.file.maxTxid === maxTxid
+          ? proof?.after === after
+          : other.file.minTxid === maxTxid + 1n && proof?.before === after;
+      });
+      if (isLinked) finding.result = "linked";
+    }
   }
 
   /** Levels that stand at the same TXID must hold the same database; where one is right, it names the wrong pages. */
