@@ -162,22 +162,24 @@ class Verifier {
   }
 
   /**
-   * A file whose predecessors are gone is linked if it ends in the database in which a sound one ends, or from which one
+   * A file whose predecessors are gone is linked if it ends in the database in which a proved one ends, or from which one
    * goes on: so the newest of level 0 after level 1 has taken those before them.
    */
   linkByEnds(): void {
+    const sound = this.findings.filter(({ result }) => result === "proved");
     for (const finding of this.findings.toReversed()) {
       const after = this.#proofs.get(finding)?.after ?? 0n;
       if (finding.result !== "unproved" || after === 0n) continue;
       const { maxTxid } = finding.file;
-      const isLinked = this.findings.some((other) => {
-        if (other.result !== "proved" && other.result !== "linked") return false;
+      const isLinked = sound.some((other) => {
         const proof = this.#proofs.get(other);
         return other.file.maxTxid === maxTxid
           ? proof?.after === after
           : other.file.minTxid === maxTxid + 1n && proof?.before === after;
       });
-      if (isLinked) finding.result = "linked";
+      if (!isLinked) continue;
+      finding.result = "linked";
+      sound.push(finding);
     }
   }
 
