@@ -3,8 +3,8 @@ export { type ErrorCode, HeadwaterError, type Recovery, hasCode } from "./core/b
 export type { LogFields, LogLevel, Logger } from "./core/base/log.ts";
 export { type Txid, formatTxid, parseTxid, toTxid } from "./core/ltx/txid.ts";
 export type { ReplicaFile } from "./core/replica/catalog.ts";
-export type { ReplicateOptions } from "./node/engine/engine-options.ts";
-export type { EngineStatus } from "./node/engine/engine-status.ts";
+export type { ReplicaOptions, ReplicateOptions } from "./node/engine/engine-options.ts";
+export type { EngineStatus, LevelsStatus, ReplicaStatus } from "./node/engine/engine-status.ts";
 export { type ReplicateCallOptions, type Replication, replicate } from "./node/engine/replicate.ts";
 export {
   type GenerationPosition,

@@ -4,14 +4,22 @@ import { engineReady, syncEngine } from "../support/engine.ts";
 import type { EngineChildOptions } from "../support/engine.ts";
 import { Scene } from "../support/scene.ts";
 import { dieFromPrepared, dieRepeatedly } from "./kill-points.ts";
-import { withForeignHead, withRestoredDatabase, withoutReplica } from "./kill-scenes.ts";
+import {
+  withForeignHead,
+  withRestoredDatabase,
+  withSecondAhead,
+  withoutReplica,
+} from "./kill-scenes.ts";
 
 /** At every call, two at a time. */
 async function dieAtEach(
   prepared: Scene,
   engine: Partial<EngineChildOptions> = {},
+  { isTwofold = false } = {},
 ): Promise<number> {
-  const lanes = [1, 2].map((from) => dieFromPrepared(prepared, { from, step: 2, engine }));
+  const lanes = [1, 2].map((from) =>
+    dieFromPrepared(prepared, { from, step: 2, engine, isTwofold }),
+  );
   const deaths = await Promise.all(lanes);
   return deaths.reduce((sum, one) => sum + one, 0);
 }
@@ -38,4 +46,15 @@ test(`a take-over, killed at each call`, async () => {
 test(`a restored database, killed at each call`, async () => {
   await using prepared = await withRestoredDatabase();
   expect(await dieAtEach(prepared)).toBeGreaterThan(20);
+});
+
+test(`two new replicas, killed at each call`, async () => {
+  await using prepared = await withoutReplica();
+  expect(await dieAtEach(prepared, {}, { isTwofold: true })).toBeGreaterThan(20);
+});
+
+test(`a second replica that is ahead, killed at each call`, async () => {
+  await using prepared = await withSecondAhead();
+  const deaths = await dieAtEach(prepared, { takeOver: true }, { isTwofold: true });
+  expect(deaths).toBeGreaterThan(20);
 });

@@ -3,7 +3,12 @@ import { expect, test } from "vitest";
 import { engineReady, syncEngine } from "../support/engine.ts";
 import { Scene } from "../support/scene.ts";
 import { dieFromPrepared, dieRepeatedly } from "./kill-points.ts";
-import { withForeignHead, withRestoredDatabase, withoutReplica } from "./kill-scenes.ts";
+import {
+  withForeignHead,
+  withRestoredDatabase,
+  withSecondAhead,
+  withoutReplica,
+} from "./kill-scenes.ts";
 
 const seed = Number(process.env["HEADWATER_SEED"] ?? Date.now() % 1_000_000);
 /** A different part of the calls each time; the slow tests die at each. */
@@ -33,4 +38,17 @@ test(`a take-over, killed at some call (HEADWATER_SEED=${seed})`, async () => {
 test(`a restored database, killed at some call (HEADWATER_SEED=${seed})`, async () => {
   await using prepared = await withRestoredDatabase();
   expect(await dieFromPrepared(prepared, { from: first, step })).toBeGreaterThan(2);
+});
+
+test(`two new replicas, killed at some call (HEADWATER_SEED=${seed})`, async () => {
+  await using prepared = await withoutReplica();
+  const deaths = await dieFromPrepared(prepared, { from: first, step, isTwofold: true });
+  expect(deaths).toBeGreaterThan(2);
+});
+
+test(`a second replica that is ahead, killed at some call (HEADWATER_SEED=${seed})`, async () => {
+  await using prepared = await withSecondAhead();
+  const engine = { takeOver: true };
+  const deaths = await dieFromPrepared(prepared, { from: first, step, engine, isTwofold: true });
+  expect(deaths).toBeGreaterThan(2);
 });

@@ -8,6 +8,7 @@ import type { EngineChildOptions } from "../support/engine.ts";
 import { engineReady, stopEngine, syncEngine } from "../support/engine.ts";
 import { sha256OfFile } from "../support/live-image.ts";
 import { Scene } from "../support/scene.ts";
+import { secondHistory, twoReplicas } from "../support/two-replicas.ts";
 
 export interface KillPointsOptions {
   /** The first call to die at. */
@@ -15,6 +16,8 @@ export interface KillPointsOptions {
   /** Every so many calls. */
   readonly step: number;
   readonly engine?: Partial<EngineChildOptions> | undefined;
+  /** The engines have the scene's second replica, too. */
+  readonly isTwofold?: boolean | undefined;
 }
 
 /**
@@ -34,12 +37,13 @@ export async function dieRepeatedly(scene: Scene, options: KillPointsOptions): P
 /** Dies once at each kill point, each time from the files of `prepared`, and proves what the next engine makes of it. */
 export async function dieFromPrepared(
   prepared: Scene,
-  { from, step, engine = {} }: KillPointsOptions,
+  { from, step, engine: common = {}, isTwofold = false }: KillPointsOptions,
 ): Promise<number> {
   for (let call = from, deaths = 0; ; call += step, deaths++) {
     await using scene = Scene.copyOf(prepared);
+    const engine = { ...common, ...(isTwofold ? twoReplicas(scene).both : {}) };
     const hasSurvived = await runDoomed(scene, { levels: [], ...engine, killAtCall: call });
-    await finish(scene, engine).catch((error: unknown) => {
+    await finish(scene, engine, { isTwofold }).catch((error: unknown) => {
       throw new Error(`killed before call ${call}`, { cause: error });
     });
     if (hasSurvived) return deaths;
@@ -67,10 +71,14 @@ async function runDoomed(
 }
 
 /** Another engine, in this process: starts, syncs and stops. */
-async function live(scene: Scene, { takeOver }: Partial<EngineChildOptions>): Promise<void> {
-  const { path, replica } = scene;
+async function live(
+  scene: Scene,
+  { takeOver, replicas }: Partial<EngineChildOptions>,
+): Promise<void> {
+  const { path } = scene;
   const { signal } = new AbortController();
-  const options = resolveOptions({ path, replica, takeOver, levels: [] });
+  const urls = replicas ?? [{ url: scene.replica }];
+  const options = resolveOptions({ path, replicas: urls, takeOver, levels: [] });
   const engine = await startEngine(options, { logger: silentLogger }, { signal });
   try {
     await engine.sync();
@@ -80,10 +88,16 @@ async function live(scene: Scene, { takeOver }: Partial<EngineChildOptions>): Pr
 }
 
 /** What the next engine makes of it is the source. */
-async function finish(scene: Scene, engine: Partial<EngineChildOptions>): Promise<void> {
+async function finish(
+  scene: Scene,
+  engine: Partial<EngineChildOptions>,
+  { isTwofold }: { readonly isTwofold: boolean },
+): Promise<void> {
   const { path } = scene;
   await live(scene, engine);
-  const points = await scene.history();
-  if (points.at(-1)?.sha256 !== (await sha256OfFile(path)))
-    throw new Error("the newest restore point is not the source");
+  const histories = [await scene.history(), ...(isTwofold ? [await secondHistory(scene)] : [])];
+  for (const points of histories) {
+    if (points.at(-1)?.sha256 !== (await sha256OfFile(path)))
+      throw new Error("the newest restore point is not the source");
+  }
 }

@@ -1,6 +1,7 @@
 // Situations in which an engine is killed at every step, prepared once and copied for each kill.
 import { engineReady, stopEngine, syncEngine } from "../support/engine.ts";
 import { Scene } from "../support/scene.ts";
+import { twoReplicas } from "../support/two-replicas.ts";
 
 /** A database with something in it and no replica yet. */
 export async function withoutReplica(): Promise<Scene> {
@@ -35,5 +36,28 @@ export async function withRestoredDatabase(): Promise<Scene> {
   await syncEngine(engine);
   await stopEngine(engine);
   await scene.restoreInPlace();
+  return scene;
+}
+
+/** Two replicas: the first is ours, the second was written from elsewhere and is ahead of it. */
+export async function withSecondAhead(): Promise<Scene> {
+  const scene = await Scene.open();
+  const ours = scene.engine();
+  await engineReady(ours);
+  await syncEngine(ours);
+  await stopEngine(ours);
+  const other = scene.engine({
+    replica: twoReplicas(scene).second,
+    stateDir: scene.directory.file("other-state"),
+    syncIntervalMs: 0,
+  });
+  await engineReady(other);
+  for (let i = 0; i < 4; i++) {
+    await scene.app.ledger(1);
+    await syncEngine(other);
+  }
+  await stopEngine(other);
+  await scene.app.ledger(3);
+  await scene.app.close();
   return scene;
 }

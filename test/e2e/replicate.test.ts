@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
@@ -78,7 +79,7 @@ describe("bad input", () => {
   test.each([
     [["replicate", "app.db", "ftp://host/path"], /ftp.*file:\/\/.*s3:\/\//su],
     [["replicate", "app.db"], /URL of a replica/u],
-    [["replicate", "app.db", "file:///r", "file:///s"], /exactly one/u],
+    [["replicate", "app.db", "file:///r", "file:///r/"], /same URL/u],
     [
       ["replicate", "app.db", "file:///r", "-sync-interval", "soon"],
       /-sync-interval must be a duration/u,
@@ -273,4 +274,52 @@ test("status shows what verification found while it replicated", async () => {
   const { code, stderr } = await outcome(refused);
   expect(code).toBe(1);
   expect(stderr).toContain("-verify-interval must be a duration");
+});
+
+test("two replicas: both get everything, status tells of each, and the newest restores a missing database", async () => {
+  using directory = temporaryDirectory();
+  const path = directory.file("app.db");
+  const urls = [directory.url("one"), directory.url("two")];
+  {
+    using db = new DatabaseSync(path);
+    db.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(5)");
+  }
+  await headwater("replicate", path, ...urls, "-once").success();
+  for (const url of urls) expect(await restoredRows(directory, url)).toEqual([5]);
+  const status = await headwater("status", "-json", path).success();
+  expect(JSON.parse(status.join("\n"))).toMatchObject([
+    {
+      replica: urls.join(", "),
+      replicated_txid: "0000000000000002",
+      replicas: urls.map((url) => ({ url, replicated_txid: "0000000000000002" })),
+    },
+  ]);
+  const unnamed = await outcome(headwater("restore", path, "-o", directory.file("copy.db")));
+  expect(unnamed.stderr).toContain(`several replicas. Give the URL of one: ${urls.join(", ")}`);
+  {
+    using db = new DatabaseSync(path);
+    db.exec("INSERT INTO t VALUES(6)");
+  }
+  await headwater("replicate", path, urls[1] ?? "", "-once").success();
+  const elsewhere = directory.file("other.db");
+  const restoring = ["-once", "-restore-if-db-not-exists", "-take-over"];
+  await headwater("replicate", elsewhere, ...urls, ...restoring).success();
+  for (const url of urls) expect(await restoredRows(directory, url)).toEqual([5, 6]);
+});
+
+test("with a replica that cannot be listed a missing database is not restored from the other", async () => {
+  using directory = temporaryDirectory();
+  const path = directory.file("app.db");
+  await databaseAt(path);
+  const replica = directory.url("one");
+  await headwater("replicate", path, replica, "-once").success();
+  const missing = directory.file("missing.db");
+  symlinkSync("two", directory.file("two"));
+  const urls = [replica, directory.url("two")];
+  const { code, stderr } = await outcome(
+    headwater("replicate", missing, ...urls, "-once", "-restore-if-db-not-exists"),
+  );
+  expect(stderr).toContain(`${urls[1]} cannot be listed, and it may be the newest`);
+  expect(code).toBe(1);
+  expect(existsSync(missing)).toBe(false);
 });

@@ -86,6 +86,34 @@ describe.skipIf(s3 === undefined)("on S3", () => {
     expect(verified.join("\n")).toContain("proved");
   });
 
+  test("a replica on S3 and one in a directory hold the same history, also through kills", async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file("app.db");
+    const replicas = [url("both"), directory.url("both")];
+    await using load = startLoad({ path, seed: 12, commitsPerSecond: 100, pagesPerCommit: 3 });
+    await load.line((line) => line.startsWith("committed "));
+    for (let run = 0; run < 3; run++) {
+      const interval = ["--sync-interval", "50ms", "--log-level", "debug"];
+      await using engine = headwater(["replicate", path, ...replicas, ...interval]);
+      for (const [puts, replica] of [...replicas, ...replicas].entries()) {
+        const from = puts < replicas.length ? 0 : engine.lines.length;
+        await engine.line((line) => line.includes("ltx.uploaded") && line.includes(replica), from);
+      }
+      await engine.end("SIGKILL");
+    }
+    const seq = await pauseLoad(load);
+    const image = await liveImage(path);
+    await headwater(["replicate", path, ...replicas, "-once"]).success();
+    for (const [index, replica] of replicas.entries()) {
+      const output = directory.file(`copy-${index}.db`);
+      await headwater(["restore", replica, "-o", output]).success();
+      expect(await sha256OfFile(output)).toBe(image.sha256);
+      expect(checkLedger(output).seq).toBe(seq);
+      const verified = await headwater(["verify", replica]).success();
+      expect(verified.join("\n")).toContain("proved");
+    }
+  });
+
   test.each([
     ["wrong credentials", url("x"), "wrong-secret", /Check the access key/u],
     [

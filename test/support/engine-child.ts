@@ -1,5 +1,6 @@
 // One engine in a process of its own, for tests that kill it: at a moment, or at its n-th call to the file system.
-// Takes `sync <tag>`, `status` and `stop` on its input, `fail` and `heal` for its store, `break <code> <match>` and
+// Takes `sync <tag>`, `status` and `stop` on its input, `fail` and `heal` for its stores (`fail <match>` for those whose
+// URL contains `match`), `break <code> <match>` and
 // `mend` for its calls to the file system whose name and path contain `match`; prints `ready`, `synced <tag> <txid>`, `status <json>`,
 // `log <level> <event> <json>`, `stopped` and `failed <code> <message>`.
 import { createInterface } from "node:readline";
@@ -58,11 +59,12 @@ const fileSystem = createFaultyFileSystem(nodeFileSystem, ({ name, path, index }
   return isMeant && `${name} ${path}`.includes(fault.match) ? fault.code : undefined;
 });
 
-let isStoreDown = false;
+/** What the URLs of the stores that are away contain. */
+let storeDown: string | undefined = options.storeDown;
 
-function storeFault({ operation, key, index }: StoreCall): StoreFault | undefined {
+function storeFault(url: string, { operation, key, index }: StoreCall): StoreFault | undefined {
   if (options.printCalls === true) print(`store ${index} ${operation} ${key}`);
-  if (isStoreDown) return { kind: "fail" };
+  if (storeDown !== undefined && url.includes(storeDown)) return { kind: "fail" };
   const { storeFault: meant } = options;
   if (
     meant !== undefined &&
@@ -88,7 +90,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     broken = verb === "break" ? { code, match: match.join(" ") } : undefined;
     print(verb);
   } else if (verb === "fail" || verb === "heal") {
-    isStoreDown = verb === "fail";
+    storeDown = verb === "fail" ? (tag ?? "") : undefined;
     print(verb);
   } else if (verb === "stop") {
     void stop();
@@ -121,7 +123,11 @@ try {
           if (options.logs !== false) print(`log ${level} ${event} ${toJson(fields ?? {})}`);
         },
       },
-      wrapStore: (store) => createFaultyStore(store, { clock: systemClock, plan: storeFault }),
+      wrapStore: (store) =>
+        createFaultyStore(store, {
+          clock: systemClock,
+          plan: (call) => storeFault(store.url, call),
+        }),
     },
     { signal: stopping.signal },
   );

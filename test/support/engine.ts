@@ -22,6 +22,8 @@ export interface EngineChildOptions extends ReplicateOptions {
   readonly printCalls?: boolean | undefined;
   readonly logs?: boolean | undefined;
   readonly shutdownMs?: number | undefined;
+  /** From the start, the stores whose URL contains it are away. */
+  readonly storeDown?: string | undefined;
   readonly throttleBytesPerSecond?: number | undefined;
   /** The engine's clock runs so many times faster: trust, quiet times and pauses between retries are shorter. */
   readonly clockSpeed?: number | undefined;
@@ -83,7 +85,7 @@ export async function engineFailure(child: Child): Promise<string> {
 /** Sends a command that breaks or mends something and waits until it is done. */
 export async function tellEngine(
   child: Child,
-  command: "fail" | "heal" | "mend" | `break ${string}`,
+  command: "fail" | `fail ${string}` | "heal" | "mend" | `break ${string}`,
 ): Promise<void> {
   const from = child.lines.length;
   child.send(command);

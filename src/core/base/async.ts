@@ -57,6 +57,23 @@ export async function mapConcurrent<T, R>(
   return results;
 }
 
+/** Runs all until one fails, which aborts the others. Throws that failure when none is at work any more. */
+export async function runTogether(
+  works: readonly ((waiting: { readonly signal: AbortSignal }) => Promise<void>)[],
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const ended = new AbortController();
+  const both = AbortSignal.any([signal, ended.signal]);
+  const running = works.map((work) => work({ signal: both }));
+  try {
+    await Promise.all(running);
+  } catch (error) {
+    ended.abort(error);
+    await Promise.allSettled(running);
+    throw error;
+  }
+}
+
 /** Exponential back-off with full jitter between half and the whole of the step. */
 export interface Backoff {
   readonly firstMs: number;

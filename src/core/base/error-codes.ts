@@ -120,6 +120,11 @@ const table = {
   },
 
   // --- restore --------------------------------------------------------------------------------------
+  "restore/replicas": {
+    recovery: "retry",
+    means: "Of several replicas one cannot be listed, so the newest of them is not known.",
+    next: "Start again when the store answers, or restore by hand from another replica.",
+  },
   "restore/output-exists": {
     recovery: "fatal",
     means: "The output file, or a -wal, -shm or -journal file beside it, already exists.",
@@ -194,6 +199,11 @@ const table = {
     recovery: "fatal",
     means: "Another writer puts files into the same replica, or holds its lease.",
     next: "Stop the other writer, or give each its own URL. The message says who it is and since when; `headwater lease URL` shows it.",
+  },
+  "engine/replicas": {
+    recovery: "fatal",
+    means: "Some of the replicas of a database did not get everything; the others are complete.",
+    next: "The message names each of them with its reason. What is missing there goes up at the next start.",
   },
   "engine/disk-full": {
     recovery: "retry",

@@ -25,14 +25,16 @@ export async function allDatabases(
     }
   }
   const pathByReplica = new Map<string, string>();
-  for (const [path, { replicaIdentity }] of databaseByPath) {
-    const other = pathByReplica.get(replicaIdentity);
-    if (other !== undefined) {
-      throw usage(
-        `${config.path}: one replica may be that of ${other} or of ${path}. Restore it by itself, with its URL and -o.`,
-      );
+  for (const [path, { replicaIdentities }] of databaseByPath) {
+    for (const identity of replicaIdentities) {
+      const other = pathByReplica.get(identity);
+      if (other !== undefined) {
+        throw usage(
+          `${config.path}: one replica may be that of ${other} or of ${path}. Restore it by itself, with its URL and -o.`,
+        );
+      }
+      pathByReplica.set(identity, path);
     }
-    pathByReplica.set(replicaIdentity, path);
   }
   return [...databaseByPath.values()].toSorted((a, b) =>
     a.options.path < b.options.path ? -1 : 1,

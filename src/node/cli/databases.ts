@@ -1,6 +1,8 @@
 // `headwater databases`: what a configuration file lists.
 import { Command } from "commander";
 import type { CliContext } from "./command.ts";
+import { replicasOf } from "../engine/engine-options.ts";
+import type { ReplicateOptions } from "../engine/engine-options.ts";
 import { addConfigFlags, needConfig } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { formatJson, formatTable } from "./output.ts";
@@ -25,18 +27,22 @@ export function databasesCommand(context: CliContext): Command {
 
 interface DatabaseRecord {
   readonly path: string;
+  /** With several: the kind of each. */
   readonly replica: string;
 }
 
-function toRecord({ path, replica }: DatabaseRecord): DatabaseRecord {
-  return { path, replica: replicaKind(replica) };
+type Replicated = Pick<ReplicateOptions, "path" | "replica" | "secrets" | "replicas">;
+
+function toRecord(options: Replicated): DatabaseRecord {
+  const kinds = replicasOf(options).map(({ url }) => replicaKind(url));
+  return { path: options.path, replica: kinds.join(",") };
 }
 
 function formatDatabases(records: readonly DatabaseRecord[]): string {
   return formatTable([["path", "replica"], ...records.map(({ path, replica }) => [path, replica])]);
 }
 
-/** The table of paths and kinds of stores; each `replica` is a URL. */
-export function describeDatabases(databases: readonly DatabaseRecord[]): string {
+/** The table of paths and kinds of stores. */
+export function describeDatabases(databases: readonly Replicated[]): string {
   return formatDatabases(databases.map(toRecord));
 }

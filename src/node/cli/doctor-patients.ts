@@ -12,7 +12,7 @@ import type { ReplicateOptions } from "../engine/engine-options.ts";
 import type { CliContext } from "./command.ts";
 import { needConfig, refuseConfig } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
-import { isDirectory, isReplicaUrl, listedDatabase, replicasOf } from "./sources.ts";
+import { isDirectory, isReplicaUrl, listedDatabase, recordedReplicas } from "./sources.ts";
 
 interface PatientOptions {
   readonly flags: ConfigFlags;
@@ -29,7 +29,7 @@ export async function findPatients(
   if (source === undefined) return patientsOfConfig(options);
   if (isReplicaUrl(source)) {
     refuseConfig(flags, "the URL of a replica");
-    return [{ replica: { url: source } }];
+    return [{ replicas: [{ url: source }] }];
   }
   const path = localPath(source);
   if (/\.ya?ml$/iu.test(source)) {
@@ -37,7 +37,7 @@ export async function findPatients(
     return patientsOfConfig({ ...options, flags: { ...flags, config: path } });
   }
   if (flags.config === undefined && (await isDirectory(path)))
-    return [{ replica: { url: pathToFileURL(path).href } }];
+    return [{ replicas: [{ url: pathToFileURL(path).href }] }];
   return patientsOfDatabase(path, options);
 }
 
@@ -84,22 +84,21 @@ function reportConfig(config: Config, report: Report): void {
   report({ name, result: "problem", found, change });
 }
 
-/** The database with the replica that the configuration file or its state directory names; there may be none. */
+/** The database with the replicas that the configuration file or its state directory names; there may be none. */
 async function patientsOfDatabase(
   path: string,
   { flags, context }: PatientOptions,
 ): Promise<readonly Patient[]> {
   const listed = await listedDatabase(path, flags, context);
   if (listed !== undefined) return [toPatient(listed.options, false)];
-  const [replica, ...others] = await knownReplicas(path);
-  const { database } = toPatient({ path, replica: replica ?? "unknown" }, false);
-  if (replica === undefined) return [{ database }];
-  return [{ database, replica: { url: replica } }, ...others.map((url) => ({ replica: { url } }))];
+  const replicas = (await knownReplicas(path)).map((url) => ({ url }));
+  const { database } = toPatient({ path, replica: "unknown" }, false);
+  return [{ database, replicas }];
 }
 
 async function knownReplicas(path: string): Promise<readonly string[]> {
   try {
-    return await replicasOf(path);
+    return await recordedReplicas(path);
   } catch (error) {
     // The check of the state directory reports it.
     if (hasCode(error, "engine/state")) return [];
@@ -108,10 +107,10 @@ async function knownReplicas(path: string): Promise<readonly string[]> {
 }
 
 function toPatient(options: ReplicateOptions, mayBeMissing: boolean): Required<Patient> {
-  const { path, stateDir, metaPath, maxWalSizeBytes, maxStagingBytes, replica, secrets } =
+  const { path, stateDir, metaPath, maxWalSizeBytes, maxStagingBytes, replicas } =
     resolveOptions(options);
   return {
     database: { path, stateDir, metaPath, maxWalSizeBytes, maxStagingBytes, mayBeMissing },
-    replica: { url: replica, secrets },
+    replicas,
   };
 }

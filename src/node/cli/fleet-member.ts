@@ -8,7 +8,7 @@ import type { ReplicateFlags } from "./replicate-steps.ts";
 
 /** The flags of the command line go before the file. */
 export function toFleetMember(
-  { options, restoreIfDbNotExists, replicaIdentity }: DatabaseConfig,
+  { options, restoreIfDbNotExists, replicaIdentities }: DatabaseConfig,
   flags: ReplicateFlags,
   logger: Logger,
 ): FleetMember {
@@ -21,5 +21,5 @@ export function toFleetMember(
     if (!isPrepared) await restoreIfMissing(resolved, { logger, ...waiting });
     isPrepared = true;
   };
-  return { options: resolved, prepare, replicaIdentity };
+  return { options: resolved, prepare, replicaIdentities };
 }

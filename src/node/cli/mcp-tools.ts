@@ -12,13 +12,14 @@ import type { Fleet } from "../engine/fleet.ts";
 import { restore } from "../restore/restore.ts";
 import { mcpTool } from "../server/mcp.ts";
 import type { McpTool } from "../server/mcp.ts";
+import { urlWithoutSecrets } from "../store/open-store.ts";
 import type { CliContext } from "./command.ts";
 import { describeDatabases } from "./databases.ts";
 import { describeFiles } from "./ltx.ts";
 import { parseMoment } from "./moments.ts";
 import { resetDatabase } from "./reset.ts";
 import { describeResult } from "./restore-report.ts";
-import { isReplicaUrl, resolveSource } from "./sources.ts";
+import { isReplicaUrl, resolveSource, sourceOfListed } from "./sources.ts";
 import type { Source } from "./sources.ts";
 import { describeStatus } from "./status.ts";
 import { parseCountFlag, parseTxidFlag, usage } from "./values.ts";
@@ -189,10 +190,13 @@ async function describeAll(
     `Headwater ${version}, configuration file ${config.path}\n`,
     await describeStatus(databases),
   ];
-  for (const { path, replica: url, secrets } of databases) {
-    const source = { url, secrets, databasePath: path };
-    const files = await describeFiles(source, { signal, logger });
-    parts.push(`${path}\n${newestLines(files)}`);
+  for (const { path, replicas } of databases) {
+    for (const { url, secrets } of replicas) {
+      const source = { url, secrets, databasePath: path };
+      const files = await describeFiles(source, { signal, logger });
+      const name = replicas.length > 1 ? `${path}, ${urlWithoutSecrets(url)}` : path;
+      parts.push(`${name}\n${newestLines(files)}`);
+    }
   }
   return parts.join("\n");
 }
@@ -215,10 +219,7 @@ function known(text: string, { fleet }: McpToolsContext): ResolvedOptions {
 /** What is not of this Headwater is looked at only with a token: the way to it needs this process's credentials. */
 async function sourceOf(text: string, world: McpToolsContext): Promise<Source> {
   const listed = isReplicaUrl(text) ? undefined : world.fleet.get(localPath(text));
-  if (listed !== undefined) {
-    const { path, replica: url, secrets } = listed.member.options;
-    return { url, secrets, databasePath: path };
-  }
+  if (listed !== undefined) return sourceOfListed(listed.member.options);
   needToken(world, "for anything but the databases of this Headwater");
   return resolveSource(text, {}, world.context);
 }

@@ -117,7 +117,10 @@ function logTotal(
   { logger, environment }: Pick<CliContext, "environment"> & { readonly logger: Logger },
 ): void {
   if (members.length < 2) return;
-  const total = totalCost(members.map(({ options }) => expectedCost(options, environment)));
+  const costs = members.flatMap(({ options }) =>
+    options.replicas.map(({ url }) => expectedCost(options, url, environment)),
+  );
+  const total = totalCost(costs);
   logger.log("info", "budget.total", { databases: members.length, ...costFields(total) });
 }
 

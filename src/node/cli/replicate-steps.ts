@@ -1,4 +1,5 @@
 // What `headwater replicate` does alike for one database and for those of a configuration file.
+import { existsSync } from "node:fs";
 import { orAborted } from "../../core/base/async.ts";
 import { hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
@@ -6,6 +7,7 @@ import type { ResolvedOptions } from "../engine/engine-options.ts";
 import type { RunningEngine } from "../engine/running-engine.ts";
 import { restore } from "../restore/restore.ts";
 import type { ConfigFlags } from "./config-flags.ts";
+import { newestReplica } from "./newest-replica.ts";
 import type { StopSignals } from "./signals.ts";
 import { parseChoiceFlag } from "./values.ts";
 
@@ -44,11 +46,18 @@ export function logLevelOf(
 
 /** Restores the database if it is not there. A replica without a backup is fine. */
 export async function restoreIfMissing(
-  { path, replica, secrets }: ResolvedOptions,
+  options: ResolvedOptions,
   { logger, signal }: { readonly logger: Logger; readonly signal?: AbortSignal },
 ): Promise<void> {
+  const { path } = options;
   try {
-    const { txid } = await restore({ replica, secrets, output: path, logger, signal });
+    // Nothing is restored over a database that is there, so nothing needs to be chosen for it.
+    const replicas = existsSync(options.path) ? options.replicas.slice(0, 1) : options.replicas;
+    const { url, secrets } = await newestReplica(
+      { path: options.path, replicas },
+      { logger, signal },
+    );
+    const { txid } = await restore({ replica: url, secrets, output: path, logger, signal });
     logger.log("info", "database.restored", { path, txid });
   } catch (error) {
     if (!hasCode(error, "replica/empty", "restore/output-exists")) throw error;

@@ -28,10 +28,10 @@ export function replicateCommand(context: CliContext): Command {
   return addConfigFlags(
     new Command("replicate")
       .description(
-        "Replicate a live SQLite database to a replica; without arguments, every database of the configuration file.",
+        "Replicate a live SQLite database to one replica or several; without arguments, every database of the configuration file.",
       )
       .argument("[database]", "path of the database; it may not exist yet")
-      .argument("[replica...]", "URL of the replica: file:///absolute/path or s3://bucket/path")
+      .argument("[replica...]", "URL of each replica: file:///absolute/path or s3://bucket/path")
       .option(
         "--exec <command>",
         "run this command and replicate until it ends; exit with its code",
@@ -108,19 +108,16 @@ function optionsOf(
   replicas: readonly string[],
   flags: ReplicateFlags,
 ): ResolvedOptions {
-  const [replica] = replicas;
-  if (replica === undefined) {
+  if (replicas.length === 0) {
     throw usage(
       "replicate needs a database and the URL of a replica: headwater replicate app.db s3://bucket/app",
     );
   }
   const flag = [database, ...replicas].find((text) => text.startsWith("-"));
   if (flag !== undefined) throw usage(`there is no flag ${flag} of replicate.`);
-  if (replicas.length > 1)
-    throw usage("one database has one replica URL in this version; give exactly one.");
   return resolveOptions({
     path: localPath(database),
-    replica,
+    replicas: replicas.map((url) => ({ url })),
     stateDir: flags.stateDir === undefined ? undefined : localPath(flags.stateDir),
     takeOver: flags.takeOver,
     leaseTtlMs: flags.lease === false ? 0 : undefined,

@@ -1,4 +1,5 @@
 // `headwater reset`: a database starts anew, as if Headwater had never seen it.
+import { furthestBehind } from "../engine/state-summary.ts";
 import { Command } from "commander";
 import { systemRandom } from "../base/clock.ts";
 import { localPath } from "../base/local-path.ts";
@@ -53,7 +54,8 @@ function describe(path: string, report: ResetReport, dryRun: boolean): string {
     `${dryRun ? "Would delete" : "Deleted"} the local state of ${path}, ${formatBytes(sizeBytes)} in ${stateDirectory}:`,
     ...entries.map((name) => `  ${name}`),
   ];
-  const { localTxid, replicatedTxid } = state ?? {};
+  const { localTxid, replicas = [] } = state ?? {};
+  const replicatedTxid = furthestBehind(replicas)?.txid;
   if (localTxid !== undefined && localTxid > (replicatedTxid ?? "")) {
     lines.push(
       `TXID ${localTxid} is not in the replica yet. What was committed is in the database, and goes up at the next ` +

@@ -11,7 +11,9 @@ import { systemEnvironment } from "../restore/environment.ts";
 import { type RestoreAllOptions, type RestoreRequest, restoreAll } from "../restore/restore-all.ts";
 import { restoreDefaults } from "../restore/restore.ts";
 import { planFromStore } from "../restore/target.ts";
+import { replicasOf } from "../engine/engine-options.ts";
 import type { CliContext } from "./command.ts";
+import { newestReplica } from "./newest-replica.ts";
 import { allDatabases } from "./config-databases.ts";
 import { needConfig } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
@@ -91,12 +93,18 @@ async function requestsOf(
   const requests: RestoreRequest[] = [];
   const existing: string[] = [];
   for (const { options } of databases) {
-    const { path, replica, secrets } = options;
+    const { path } = options;
     const place = target === undefined ? path : join(target, relative(base, path));
     const isThere =
       ifDbNotExists === true && (await environment.fileSystem.status(place)) !== undefined;
-    if (isThere) existing.push(place);
-    else requests.push({ replica, secrets, output: place });
+    if (isThere) {
+      existing.push(place);
+      continue;
+    }
+    const { logger } = environment;
+    const replicas = replicasOf(options);
+    const { url: replica, secrets } = await newestReplica({ path, replicas }, { logger, signal });
+    requests.push({ replica, secrets, output: place });
   }
   return { requests, existing };
 }

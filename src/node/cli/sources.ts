@@ -6,6 +6,8 @@ import { pathToFileURL } from "node:url";
 import { HeadwaterError, hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
 import { localPath } from "../base/local-path.ts";
 import type { DatabaseConfig } from "../engine/config/database-config.ts";
+import { replicasOf } from "../engine/engine-options.ts";
+import type { ReplicateOptions } from "../engine/engine-options.ts";
 import { stateDirectoryOf } from "../engine/state-directory.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import type { CliContext } from "./command.ts";
@@ -43,10 +45,9 @@ export async function resolveSource(
     return { ...unnamed, url: pathToFileURL(path).href };
   const listed = await listedDatabase(path, flags, context);
   if (listed !== undefined) {
-    const { replica, secrets } = listed.options;
-    return { url: replica, secrets, databasePath: path };
+    return { ...sourceOfListed(listed.options), databasePath: path };
   }
-  const urls = await replicasOf(path);
+  const urls = await recordedReplicas(path);
   const [url] = urls;
   if (url === undefined) {
     throw usage(
@@ -54,10 +55,26 @@ export async function resolveSource(
         "configuration file lists it. Give the URL of the replica, such as file:///backups/app or s3://bucket/app.",
     );
   }
-  if (urls.length > 1) {
-    throw usage(`${path} has several replicas. Give the URL of one: ${urls.join(", ")}.`);
-  }
+  if (urls.length > 1) throw severalReplicas(path, urls);
   return { url, secrets: undefined, databasePath: path };
+}
+
+/** The replica of a listed database. Throws `usage/invalid` if it has several. */
+export function sourceOfListed(
+  options: Pick<ReplicateOptions, "path" | "replica" | "secrets" | "replicas">,
+): Source {
+  const replicas = replicasOf(options);
+  const [replica, ...others] = replicas;
+  if (replica !== undefined && others.length === 0)
+    return { url: replica.url, secrets: replica.secrets, databasePath: options.path };
+  throw severalReplicas(
+    options.path,
+    replicas.map(({ url }) => url),
+  );
+}
+
+function severalReplicas(path: string, urls: readonly string[]): HeadwaterError {
+  return usage(`${path} has several replicas. Give the URL of one: ${urls.join(", ")}.`);
 }
 
 /** What the configuration file says of the database at an absolute path. Throws `usage/invalid` if a named file lists no such. */
@@ -102,7 +119,7 @@ export async function isDirectory(path: string): Promise<boolean> {
 }
 
 /** The URLs in the state directory beside the database's real path; the database itself may be gone. */
-export async function replicasOf(path: string): Promise<readonly string[]> {
+export async function recordedReplicas(path: string): Promise<readonly string[]> {
   const directory = join(stateDirectoryOf(path), "replicas");
   try {
     const names = (await readdir(directory)).filter((name) => name.endsWith(".json")).toSorted();

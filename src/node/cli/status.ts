@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { Command } from "commander";
 import { toHex64 } from "../../core/base/bytes.ts";
 import { localPath } from "../base/local-path.ts";
-import { readStateFiles } from "../engine/state-summary.ts";
+import { furthestBehind, readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
 import { realPathOf, stateDirectoryOf } from "../engine/state-directory.ts";
 import type { VerifiedAt } from "../engine/verification-record.ts";
@@ -31,6 +31,8 @@ interface StatusRecord {
   readonly verified_txid: string;
   readonly restore_verified_at: string;
   readonly restore_verified_txid: string;
+  /** Only of a database with several. */
+  readonly replicas?: readonly { readonly url: string; readonly replicated_txid: string }[];
 }
 
 /** Prints Litestream's four fields, then ours. Always exits with 0, as Litestream does. */
@@ -99,8 +101,7 @@ async function statusOf({ path, stateDir }: Subject): Promise<StatusRecord> {
     status,
     local_txid: state?.localTxid ?? "-",
     wal_size: walBytes === undefined ? "-" : humanBytes(walBytes),
-    replica: state?.replica ?? "-",
-    replicated_txid: state?.replicatedTxid ?? "-",
+    ...replicaFields(state?.replicas ?? []),
     staged_files: state?.stagedFiles ?? 0,
     ...verificationOf(state?.verification),
   });
@@ -136,6 +137,16 @@ function txidOf(one: VerifiedAt | undefined): string {
   return one === undefined || one.txid === 0n ? "-" : toHex64(one.txid);
 }
 
+/** With several, `replicated_txid` is that of the one that is furthest behind. */
+function replicaFields(
+  replicas: StateSummary["replicas"],
+): Pick<StatusRecord, "replica" | "replicated_txid" | "replicas"> {
+  const each = replicas.map(({ url, txid }) => ({ url, replicated_txid: txid ?? "-" }));
+  const least = furthestBehind(replicas)?.txid ?? "-";
+  const replica = each.map(({ url }) => url).join(", ") || "-";
+  return { replica, replicated_txid: least, ...(each.length > 1 ? { replicas: each } : {}) };
+}
+
 async function sizeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.size;
 }
@@ -151,15 +162,18 @@ function humanBytes(sizeBytes: number): string {
 }
 
 function formatStatus(records: readonly StatusRecord[]): string {
-  const rows = records.map((one) => [
-    one.database,
-    one.status,
-    one.local_txid,
-    one.wal_size,
-    one.replica,
-    one.replicated_txid,
-    one.verification,
-  ]);
+  const rows = records.flatMap((one) => {
+    const { replica: url, replicated_txid } = one;
+    return (one.replicas ?? [{ url, replicated_txid }]).map((replica) => [
+      one.database,
+      one.status,
+      one.local_txid,
+      one.wal_size,
+      replica.url,
+      replica.replicated_txid,
+      one.verification,
+    ]);
+  });
   return formatTable([
     ["database", "status", "local txid", "wal size", "replica", "replicated txid", "verification"],
     ...rows,

@@ -67,7 +67,7 @@ it("a database in use is in order before its first replication, and is not touch
   expect(result.ills).toEqual(["state: note"]);
   expect(result.of("page-size")).toBe("ok: 4096 bytes");
   expect(result.of("locks")).toMatch(/^ok: the database is open in process \d+ \(node\)/u);
-  expect(result.found).toEqual({ pageSize: 4096, acknowledged: undefined });
+  expect(result.found).toEqual({ pageSize: 4096, acknowledged: [] });
   expect(await sha256OfFile(scene.path)).toBe(before);
   expect(readdirSync(scene.directory.path)).toEqual(names);
 });
@@ -83,8 +83,8 @@ it("a database that is being replicated is in order, and its guard is no long re
   expect(result.ills).toEqual([]);
   expect(result.of("replicator")).toContain(`process ${engine.pid}, since 2`);
   expect(result.of("state")).toContain("is acknowledged");
-  expect(result.found.acknowledged?.replica).toBe(scene.replica);
-  expect(result.found.acknowledged?.txid).toBeGreaterThanOrEqual(BigInt(`0x${txid}`));
+  expect(result.found.acknowledged[0]?.replica).toBe(scene.replica);
+  expect(result.found.acknowledged[0]?.txid).toBeGreaterThanOrEqual(BigInt(`0x${txid}`));
   await engine.end("SIGKILL");
   const after = await examined(scene.path);
   expect(after.of("replicator")).toContain("note: no Headwater is running");

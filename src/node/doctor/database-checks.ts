@@ -24,7 +24,7 @@ import type { Check, Report } from "./report.ts";
 /** What the replica of the database has to fit. */
 export interface DatabaseFound {
   readonly pageSize: number | undefined;
-  readonly acknowledged: Acknowledged | undefined;
+  readonly acknowledged: readonly Acknowledged[];
 }
 
 /** Above this part of the size that turns health red a WAL is worth a word. */
@@ -38,7 +38,7 @@ export async function checkDatabase(
 ): Promise<DatabaseFound> {
   const real = realPathOf(path);
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
-  let found: DatabaseFound = { pageSize: undefined, acknowledged: undefined };
+  let found: DatabaseFound = { pageSize: undefined, acknowledged: [] };
   const guarded = async (name: Check["name"], work: () => Promise<void>): Promise<void> => {
     try {
       await work();

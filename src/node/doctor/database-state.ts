@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseTxid } from "../../core/ltx/txid.ts";
 import { readJson } from "../engine/durable-file.ts";
 import { litestreamStateOf } from "../engine/litestream-beside.ts";
-import { readStateFiles } from "../engine/state-summary.ts";
+import { furthestBehind, readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import type { DatabaseContext } from "./database-context.ts";
@@ -27,17 +27,18 @@ export interface Acknowledged {
   readonly txid: bigint;
 }
 
-/** Reports `state`, `replicator` and `litestream`. Resolves to what a replica has acknowledged, if anything. */
+/** Reports `state`, `replicator` and `litestream`. Resolves to what each replica has acknowledged, if anything. */
 export async function checkLocalState(
   context: DatabaseContext,
   report: Report,
-): Promise<Acknowledged | undefined> {
+): Promise<readonly Acknowledged[]> {
   const summary = await readSummary(context, report);
   report(await checkReplicator(context, summary));
   report(await checkLitestream(context));
-  const { replicatedTxid = "", replica } = summary ?? {};
-  const txid = parseTxid(replicatedTxid);
-  return replica === undefined || txid === undefined ? undefined : { replica, txid };
+  return (summary?.replicas ?? []).flatMap(({ url, txid: text = "" }) => {
+    const txid = parseTxid(text);
+    return txid === undefined ? [] : [{ replica: url, txid }];
+  });
 }
 
 async function readSummary(
@@ -61,7 +62,8 @@ function describeState(summary: StateSummary | undefined): Check {
       "Nothing: the first start of headwater replicate makes it and puts a full image.";
     return { name, result: "note", found: "nothing has been replicated from here yet", change };
   }
-  const { localTxid = "", replicatedTxid = "", stagedFiles, replica = "" } = summary;
+  const { localTxid = "", stagedFiles, replicas } = summary;
+  const { url: replica = "", txid: replicatedTxid = "" } = furthestBehind(replicas) ?? {};
   const values = { localTxid, replicatedTxid, stagedFiles, replica };
   const behind =
     BigInt(`0x${localTxid || "0"}`) - BigInt(`0x${replicatedTxid || localTxid || "0"}`);

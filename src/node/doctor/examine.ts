@@ -15,10 +15,15 @@ import { checkStore } from "./store-checks.ts";
 
 type PatientDatabase = Omit<DatabaseCheckOptions, "clock" | "signal"> & { readonly path: string };
 
-/** What is examined together: a database, a replica, or both. */
+/** What is examined together: a database, replicas, or both. */
 export interface Patient {
   readonly database?: PatientDatabase;
-  readonly replica?: { readonly url: string; readonly secrets?: StoreSecrets | undefined };
+  readonly replicas: readonly PatientReplica[];
+}
+
+interface PatientReplica {
+  readonly url: string;
+  readonly secrets?: StoreSecrets | undefined;
 }
 
 export interface ExamineOptions extends Waiting, OpenStoreOptions {
@@ -39,14 +44,14 @@ export async function examine(
   reportOn: ReportOn,
 ): Promise<void> {
   const probed = new Set<string>();
-  for (const { database, replica } of patients) {
+  for (const { database, replicas } of patients) {
     let found: DatabaseFound | undefined;
     if (database !== undefined) {
       const { path, ...limits } = database;
       const report = reportOn({ kind: "database", name: path });
       found = await checkDatabase(path, { ...options, ...limits }, report);
     }
-    if (replica !== undefined) {
+    for (const replica of replicas) {
       const place = sharedPlace(replica.url, replica.secrets);
       const isKnown = probed.has(place);
       if (await examineReplica(replica, { ...options, found, isKnown }, reportOn))
@@ -57,7 +62,7 @@ export async function examine(
 
 /** Resolves to whether the store could be probed. */
 async function examineReplica(
-  { url, secrets }: NonNullable<Patient["replica"]>,
+  { url, secrets }: PatientReplica,
   options: ExamineOptions & {
     readonly found: DatabaseFound | undefined;
     readonly isKnown: boolean;
@@ -77,8 +82,8 @@ async function examineReplica(
   if (newest === undefined || options.found === undefined) return true;
   const { pageSize, acknowledged } = options.found;
   // The record of another replica, from before the URL was changed, says nothing about this one.
-  const isOfThis = acknowledged?.replica === urlWithoutSecrets(url);
-  const acknowledgedTxid = isOfThis ? acknowledged.txid : undefined;
+  const named = urlWithoutSecrets(url);
+  const acknowledgedTxid = acknowledged.find(({ replica }) => replica === named)?.txid;
   report(checkAgreement(newest, { pageSize, acknowledgedTxid }));
   return true;
 }

@@ -1,13 +1,15 @@
 // From nothing to an attached database whose replica is one history with it. Waits for what may come (a database that
 // is missing, empty or locked; a store that does not answer), throws what waiting cannot mend.
-import type { Mutex } from "../../core/base/async.ts";
-import { hasCode } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { openCapture } from "../capture/capture.ts";
 import type { Capture } from "../capture/capture.ts";
 import { hasLitestream } from "./litestream-beside.ts";
-import type { EngineParts } from "./parts.ts";
+import type { EngineParts, ReplicaParts } from "./parts.ts";
 import { retryStore } from "./retry-store.ts";
-import { followSource, pageSizeError, settle } from "./settle.ts";
+import { pageSizeError } from "./replica-survey.ts";
+import type { ReplicaWorker } from "./replica-worker.ts";
+import { followSource } from "./scrub.ts";
+import { settle } from "./settle.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** How often a missing or locked database is looked at again. */
@@ -45,27 +47,31 @@ export async function openCaptureWhenThere(
 
 /**
  * Makes one history of the attached database and its replica. With intact local state that needs no request; otherwise
- * the replica is listed and the rules of adoption decide, while `settling` keeps everybody from putting.
+ * the replica is listed and the rules of adoption decide, while nothing is put.
  */
 export async function joinHistory(
-  parts: EngineParts,
+  replica: ReplicaWorker,
   capture: Capture,
-  { settling, ...waiting }: Waiting & { readonly settling: Mutex },
+  waiting: Waiting,
 ): Promise<void> {
+  const { parts } = replica;
   const { staging } = parts;
   const { newest } = staging;
   const isTrusted = isStateIntact(parts) && !(await hasLitestream(parts));
   if (!isTrusted || newest === undefined) {
-    return settling.run(() => settleAgain(parts, capture, waiting));
+    return replica.whilePaused(() => settleAgain(parts, capture, waiting));
   }
   const { pageSize } = await staging.readHeader(newest);
-  if (pageSize !== capture.pageSize) throw pageSizeError(parts, pageSize, capture.pageSize);
+  if (pageSize !== capture.pageSize) {
+    const place = { path: parts.path, url: parts.link.store.url };
+    throw pageSizeError(place, { was: pageSize, is: capture.pageSize });
+  }
   await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));
 }
 
 /** Takes the lease, lists the replica and decides anew; waits for a store that does not answer. */
 export async function settleAgain(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   waiting: Waiting,
 ): Promise<void> {
@@ -97,7 +103,7 @@ export async function afterGaps(
 }
 
 /** Everything after the acknowledged object is staged here without a hole. */
-function isStateIntact({ staging, link }: EngineParts): boolean {
+export function isStateIntact({ staging, link }: ReplicaParts): boolean {
   const { record } = link;
   if (record === undefined || staging.newest === undefined) return false;
   let through: bigint = record.maxTxid;
@@ -107,4 +113,17 @@ function isStateIntact({ staging, link }: EngineParts): boolean {
     through = file.txid;
   }
   return staging.newest.txid === through;
+}
+
+/** The error for a database that is no longer the file we are attached to. */
+export function goneError(
+  path: string,
+  identity: "missing" | "replaced" | "truncated",
+): HeadwaterError {
+  return new HeadwaterError(
+    "capture/gone",
+    `${path} was ${identity === "missing" ? "deleted" : identity} underneath. Its history stays; ` +
+      `Headwater attaches again as soon as there is a database.`,
+    { data: { path, identity } },
+  );
 }

@@ -13,6 +13,7 @@ import type { RequestForecast } from "../../core/replica/request-forecast.ts";
 import { createMeteredStore } from "../../core/store/metered-store.ts";
 import type { Meter } from "../../core/store/metered-store.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { PutBudget } from "./cadence.ts";
 import { encodeJson, readJson, replaceFile } from "./durable-file.ts";
 import type { ExpectedCost } from "./expected-cost.ts";
 import { replicaHash } from "./replica-record.ts";
@@ -115,6 +116,17 @@ export async function openBudget(
 ): Promise<BudgetKeeper | undefined> {
   if (limit === undefined) return undefined;
   return BudgetKeeper.open({ ...options, limit, forecast: fullSpeed, partSizeBytes });
+}
+
+/** What staging goes by: the replica that can be paid soonest. `undefined`: one of them has no limit. */
+export function commonBudget(budgets: readonly (PutBudget | undefined)[]): PutBudget | undefined {
+  const limited = budgets.filter((budget) => budget !== undefined);
+  if (limited.length < budgets.length) return undefined;
+  return {
+    msUntilPut: () => Math.min(...limited.map((budget) => budget.msUntilPut())),
+    putsLeft: () => Math.max(...limited.map((budget) => budget.putsLeft())),
+    putIntervalMs: Math.min(...limited.map(({ putIntervalMs }) => putIntervalMs)),
+  };
 }
 
 /** One store, paid by each share. */

@@ -1,96 +1,64 @@
-// The engine of one database and one replica: attaches, settles, then captures, stages, uploads and checkpoints
-// until it is stopped. One loop decides what is next, another uploads; the levels have a third (levels.ts), verification has
-// a fourth (verification.ts).
-import { Mutex } from "../../core/base/async.ts";
+// The engine of one database: attaches, settles, then captures, stages and checkpoints until it is stopped. One loop
+// decides what is next; carrying it to a replica is the work of its worker (replica-worker.ts).
+import { runTogether } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { startWakeUp } from "../capture/wake-up.ts";
-import { joinHistory, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
+import { goneError, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
 import { Bell } from "./bell.ts";
+import { commonBudget } from "./budget-keeper.ts";
 import { Cadence } from "./cadence.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
-import { hasLitestream } from "./litestream-beside.ts";
+import { LitestreamWatch } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
-import { Levels } from "./levels.ts";
-import { setStagedAside } from "./settle.ts";
+import type { ReplicaLink } from "./replica-link.ts";
+import { ReplicaSet } from "./replica-set.ts";
+import type { Disunion, ReplicaWorker } from "./replica-worker.ts";
 import { Stager } from "./stager.ts";
-import { StagingKeeper } from "./staging-keeper.ts";
+import { StagingKeeper, setStagedAside } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
-import { Uploader } from "./uploader.ts";
-import { Verification, noVerification } from "./verification.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** How soon a database that vanished while it was being attached is looked at again. */
 const attachRetryMs = 1_000;
 
-const noLevels = Object.freeze({
-  compactedThrough: 0n,
-  compactions: 0,
-  snapshots: 0,
-  deletedFiles: 0,
-  repairedFiles: 0,
-  lostFiles: 0,
-  validationFaults: 0,
-  validatedAtMs: undefined,
-  failingSinceMs: undefined,
-  lastError: undefined,
-});
-
 /** How often the file at the path is compared with the one we are attached to. */
 const inspectMs = 900;
 
 export class DatabaseEngine {
   readonly #parts: EngineParts;
-  readonly #uploader: Uploader;
+  readonly #replicas: ReplicaSet;
   readonly #keeper: StagingKeeper;
   readonly #stager: Stager;
-  /** `undefined`: nobody here makes levels. */
-  readonly #levels: Levels | undefined;
-  /** `undefined`: nothing is verified. */
-  readonly #verification: Verification | undefined;
-  /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
-  readonly #uploading = new Mutex();
   readonly #bell = new Bell();
-  readonly #uploadBell = new Bell();
   readonly #syncs = new SyncRequests();
   readonly #checkpoints: CheckpointPolicy;
   readonly #cadence: Cadence;
+  readonly #litestream: LitestreamWatch;
   #state: EngineStatus["state"] = "starting";
-  #hadLitestream = false;
-  /** Full images that are being put. */
-  #images = 0;
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: EngineParts) {
+  constructor(parts: EngineParts, links: readonly ReplicaLink[]) {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
-    const { clock, logger, limits, budget } = parts;
+    this.#litestream = new LitestreamWatch(parts);
+    const { clock, logger, limits } = parts;
     const { syncIntervalMs } = limits;
+    const budget = commonBudget(links.map((link) => link.budget));
     this.#cadence = new Cadence({ clock, logger, syncIntervalMs, budget });
     this.#checkpoints = new CheckpointPolicy(clock, logger, limits.maxWalSizeBytes);
-    this.#stager = new Stager(parts, this.#checkpoints, () => this.#uploadBell.ring());
-    this.#levels =
-      parts.schedule &&
-      new Levels(parts, parts.schedule, {
-        putSnapshot: (waiting) => this.snapshot(waiting),
-        onCompacted: () => this.#uploadBell.ring(),
-      });
-    this.#verification =
-      parts.verification &&
-      new Verification(parts, parts.verification, {
-        stager: this.#stager,
-        ackedThrough: () => this.#uploader.ackedThrough,
-        whileNotUploading: (work) => this.#uploading.run(work),
-        putSnapshot: (waiting) => this.snapshot(waiting),
-      });
-    this.#uploader = new Uploader(parts, () => {
-      this.#acknowledged();
-      this.#levels?.noteUpload();
-      this.#cadence.noteUpload();
+    this.#stager = new Stager(parts, this.#checkpoints, () => this.#replicas.wake());
+    this.#replicas = new ReplicaSet(parts, links, this.#stager, {
+      rejoin: (worker, why, waiting) => this.#rejoin(worker, why, waiting),
+      onAcked: () => this.#acknowledged(),
+      onUploaded: () => this.#cadence.noteUpload(),
+      isUrgent: () => this.#syncs.isAimed,
+      onStopped: (error) => this.#syncs.rejectReplicated(error),
+      tidy: () => this.#tidy(),
     });
-    parts.history.whenFull(() => this.#keeper.makeRoom(this.#uploader.ackedThrough));
+    parts.history.whenFull(() => this.#keeper.makeRoom(this.#replicas.ackedSomewhere));
   }
 
   /**
@@ -103,31 +71,25 @@ export class DatabaseEngine {
   }
 
   /** Replicates until aborted. Throws what ends replication: another writer, another page size, our own bug. */
-  async run({ signal }: Waiting): Promise<void> {
-    const ended = new AbortController();
-    const both = AbortSignal.any([signal, ended.signal]);
-    const uploading = this.#runUploads({ signal: both });
-    const capturing = this.#runCapture({ signal: both });
-    const levelling = this.#levels?.run({ signal: both });
-    const verifying = this.#verification?.run({ signal: both });
+  async run(waiting: Waiting): Promise<void> {
     try {
-      await Promise.all([uploading, capturing]);
+      await runTogether(
+        [(ending) => this.#replicas.run(ending), (ending) => this.#runCapture(ending)],
+        waiting,
+      );
     } catch (error) {
-      ended.abort(error);
       this.#syncs.rejectAll(error);
-      await Promise.allSettled([uploading, capturing]);
       throw error;
-    } finally {
-      ended.abort();
-      await Promise.all([levelling, verifying]);
     }
   }
 
-  /** Resolves when everything committed before the call is in the replica. */
-  sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
+  /** Resolves when everything committed before the call is in all replicas. Rejects while one of them is stopped. */
+  async sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
     const request = this.#syncs.add("replicated", waiting);
     this.#bell.ring();
-    this.#uploader.hurry();
+    this.#replicas.hurry();
+    const { stoppedBy } = this.#replicas;
+    if (stoppedBy !== undefined) this.#syncs.rejectReplicated(stoppedBy.error);
     return request;
   }
 
@@ -138,26 +100,16 @@ export class DatabaseEngine {
     return request;
   }
 
-  /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
-  async snapshot(waiting: Waiting): Promise<void> {
-    this.#images++;
-    try {
-      await this.#stager.putImage(waiting);
-    } finally {
-      this.#images--;
-    }
+  /** Puts a full image of the newest TXID into each replica. Captures and uploads go on meanwhile. */
+  snapshot(waiting: Waiting): Promise<void> {
+    return this.#replicas.snapshot(waiting);
   }
 
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
   async finish({ signal }: Waiting): Promise<void> {
     this.#state = "stopping";
     await this.#lastFlush({ signal });
-    for (;;) {
-      const outcome = await this.#uploader.drain({ signal });
-      if (outcome === "done") break;
-      if (outcome === "damaged") await setStagedAside(this.#parts);
-      if (outcome === "settle" || outcome === "damaged") await this.#settleAgain({ signal });
-    }
+    await this.#replicas.finish({ signal });
     this.#acknowledged();
   }
 
@@ -186,25 +138,19 @@ export class DatabaseEngine {
 
   status(): EngineStatus {
     const { history, staging, path } = this.#parts;
-    const [uploader, stager] = [this.#uploader, this.#stager];
+    const stager = this.#stager;
     return {
       state: this.#state,
       path,
       txid: history.head?.txid,
-      replicatedThrough: uploader.ackedThrough,
       transactions: stager.transactions,
       pendingTransactions: stager.pending,
       walSizeBytes: stager.isAttached ? stager.capture.walSizeBytes : 0,
-      uploadedBytes: this.#parts.link.uploadedBytes,
       stagedBytes: staging.sizeBytes,
       isDiskFull: history.isDiskFull,
       isWalBlocked: this.#checkpoints.isBlocked,
-      uploadedAtMs: uploader.uploadedAtMs,
-      failingSinceMs: uploader.failingSinceMs,
-      lastError: uploader.lastError,
       budget: this.#cadence.status,
-      levels: this.#levels?.status ?? noLevels,
-      verification: this.#verification?.status ?? noVerification,
+      ...this.#replicas.status,
     };
   }
 
@@ -232,43 +178,44 @@ export class DatabaseEngine {
   }
 
   async #attachOnce({ signal }: Waiting): Promise<void> {
-    const { path, logger, history, link } = this.#parts;
+    const { path, logger, history } = this.#parts;
     const onWaiting = (): void => {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
-    const hadLitestream = await hasLitestream(this.#parts);
-    this.#hadLitestream = false;
+    await this.#litestream.note();
     this.#stager.attach(capture);
     this.#state = "settling";
     await this.#stager.compare(async () => {
-      await joinHistory(this.#parts, capture, { signal, settling: this.#uploading });
+      await this.#replicas.join(capture, { signal });
       this.#aimAnew();
       await this.#keeper.trySave();
     });
-    if (!hadLitestream) await this.#stopIfLitestreamCame();
-    this.#hadLitestream = await hasLitestream(this.#parts);
+    await this.#litestream.check();
     this.#state = "replicating";
     // What was compared on the way may have been staged.
-    this.#uploadBell.ring();
+    this.#replicas.wake();
     const txid = history.head && formatTxid(history.head.txid);
-    logger.log("info", "database.replicating", { path, replica: link.store.url, txid });
+    const replica = this.#replicas.urls;
+    logger.log("info", "database.replicating", { path, replica, txid });
   }
 
-  async #settleAgain({ signal }: Waiting): Promise<void> {
+  async #settleAgain({ parts }: ReplicaWorker, { signal }: Waiting): Promise<void> {
     await this.#stager.compare(async (capture) => {
-      await settleAgain(this.#parts, capture, { signal });
+      await settleAgain(parts, capture, { signal });
       this.#aimAnew();
       await this.#keeper.trySave();
     });
   }
 
-  /** A database that has just gone is settled when it is attached again. */
-  async #settleWhenAttached({ signal }: Waiting): Promise<void> {
+  async #rejoin(worker: ReplicaWorker, why: Disunion, { signal }: Waiting): Promise<void> {
+    if (why === "damaged") await this.#stager.exclusively(() => setStagedAside(this.#parts));
     try {
-      await this.#settleAgain({ signal });
+      await this.#settleAgain(worker, { signal });
     } catch (error) {
-      if (!hasCode(error, "capture/gone", "capture/locked")) throw error;
+      const isGone = hasCode(error, "capture/gone", "capture/locked");
+      if (!isGone || this.#state === "stopping") throw error;
+      // It is settled when it is attached again.
       this.#stager.noteFault(error);
       this.#bell.ring();
       await this.#parts.clock.sleep(attachRetryMs, { signal });
@@ -349,25 +296,10 @@ export class DatabaseEngine {
   /** Looks whether the file is still the one we are attached to, and whether a Litestream has come. */
   async #inspect(): Promise<void> {
     this.#inspectedAtMs = this.#parts.clock.monotonicMs();
-    await this.#stopIfLitestreamCame();
+    await this.#litestream.check();
     const identity = this.#stager.capture.checkIdentity();
     if (identity === "same") return;
-    throw new HeadwaterError(
-      "capture/gone",
-      `${this.#parts.path} was ${identity === "missing" ? "deleted" : identity} underneath. Its history stays; ` +
-        `Headwater attaches again as soon as there is a database.`,
-      { data: { path: this.#parts.path, identity } },
-    );
-  }
-
-  async #stopIfLitestreamCame(): Promise<void> {
-    const { path } = this.#parts;
-    if (this.#hadLitestream || !(await hasLitestream(this.#parts))) return;
-    throw new HeadwaterError(
-      "engine/litestream",
-      `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,
-      { data: { path } },
-    );
+    throw goneError(this.#parts.path, identity);
   }
 
   /** Stages everything committed so far and wakes the uploader. */
@@ -376,47 +308,19 @@ export class DatabaseEngine {
     this.#cadence.noteFlush();
     await this.#stager.stageAll({ signal });
     this.#syncs.aimAt(this.#head());
-    this.#uploadBell.ring();
+    this.#replicas.wake();
   }
 
-  // --- uploading -------------------------------------------------------------------------------------
-
-  async #runUploads({ signal }: Waiting): Promise<void> {
-    this.#uploadBell.ring();
-    while (!signal.aborted) {
-      await this.#uploadBell.wait(this.#msUntilUpload(), signal);
-      if (signal.aborted) return;
-      if ((this.#msUntilUpload() ?? 0) === 0) await this.#upload({ signal });
-      await this.#stager.exclusively(() => {
-        const acked = this.#uploader.ackedThrough;
-        return this.#keeper.tidy(acked, this.#levels?.compactedThrough ?? acked);
-      });
-    }
-  }
-
-  async #upload({ signal }: Waiting): Promise<void> {
-    const outcome = await this.#uploading.run(() => this.#uploader.drain({ signal }));
-    if (outcome === "damaged") {
-      await this.#stager.exclusively(() => setStagedAside(this.#parts));
-    }
-    if (outcome === "settle" || outcome === "damaged") await this.#settleWhenAttached({ signal });
-    if (outcome !== "done") this.#uploadBell.ring();
-    this.#acknowledged();
-  }
-
-  /**
-   * `undefined`: nothing is staged. What somebody waits for does not wait for the budget, nor does the level-0 file of a
-   * full image: a replica that ends in an image alone says less to a later writer.
-   */
-  #msUntilUpload(): number | undefined {
-    if (!this.#uploader.isWaiting) return undefined;
-    const { staging, link } = this.#parts;
-    const isImage = this.#images > 0 || staging.snapshot !== undefined || link.record?.level !== 0;
-    const isUrgent = isImage || this.#syncs.isAimed;
-    return isUrgent ? 0 : this.#cadence.msUntilUpload();
-  }
+  // --- replicas --------------------------------------------------------------------------------------
 
   #acknowledged(): void {
-    this.#syncs.resolveThrough(this.#uploader.ackedThrough, this.#head());
+    this.#syncs.resolveThrough(this.#replicas.ackedThrough, this.#head());
+  }
+
+  async #tidy(): Promise<void> {
+    await this.#stager.exclusively(() => {
+      const { heldAfter, compactedThrough } = this.#replicas;
+      return this.#keeper.tidy(heldAfter, compactedThrough);
+    });
   }
 }

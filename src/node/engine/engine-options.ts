@@ -1,20 +1,31 @@
 // Options of a replication: defaults in one table, checked once at the edge.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { retentionDefaults } from "../../core/replica/retention.ts";
+import { urlWithoutSecrets } from "../store/open-store.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 
-/** What to replicate and how. Only `path` and `replica` are needed. */
+/** One of the replicas of a database. */
+export interface ReplicaOptions {
+  /** `file:///absolute/path` or `s3://bucket/path`. */
+  readonly url: string;
+  /** What opens the replica's store; without it the environment. Never logged. */
+  readonly secrets?: StoreSecrets | undefined;
+}
+
+/** What to replicate and how. Only `path`, and `replica` or `replicas`, are needed. */
 export interface ReplicateOptions {
   /** The SQLite database. It may be missing as yet: then Headwater waits for it. */
   readonly path: string;
   /** URL of the replica: `file:///absolute/path` or `s3://bucket/path`. */
-  readonly replica: string;
-  /** What opens the replica's store; without it the environment. Never logged. */
+  readonly replica?: string | undefined;
+  /** What opens the store of `replica`; without it the environment. Never logged. */
   readonly secrets?: StoreSecrets | undefined;
+  /** In place of `replica`: several, each with the whole history. `sync()` waits for all of them. */
+  readonly replicas?: readonly ReplicaOptions[] | undefined;
   /** Changes are uploaded at most once in this time, ms; 0 = each commit at once. Default 1000. */
   readonly syncIntervalMs?: number | undefined;
   /**
-   * Most requests in a month that stores charge for as PUT or LIST. A database that is written without pause is then
+   * Of each replica: most requests in a month that stores charge for as PUT or LIST. A database that is written without pause is then
    * uploaded less often, one with pauses as often as before. Default: no limit.
    */
   readonly maxPutsPerMonth?: number | undefined;
@@ -80,8 +91,8 @@ const defaultLevels: readonly number[] = Object.freeze([30_000, 300_000, 3_600_0
 
 export interface ResolvedOptions {
   readonly path: string;
-  readonly replica: string;
-  readonly secrets: StoreSecrets | undefined;
+  /** At least one. */
+  readonly replicas: readonly ReplicaOptions[];
   readonly stateDir: string | undefined;
   readonly metaPath: string | undefined;
   readonly takeOver: boolean;
@@ -104,27 +115,18 @@ export interface ResolvedOptions {
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
 export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
-  const defaults = options.replica.startsWith("file:")
+  const isLocal = replicasOf(options).every(({ url }) => url.startsWith("file:"));
+  const defaults = isLocal
     ? { ...replicateDefaults, verifyRestoreIntervalMs: defaultLocalVerifyRestoreMs }
     : replicateDefaults;
   const number = (name: keyof typeof replicateDefaults, atLeast: number): number => {
     const value = options[name] ?? defaults[name];
     if (Number.isFinite(value) && value >= atLeast) return value;
-    throw new HeadwaterError(
-      "usage/invalid",
-      `${name} is ${value}; it must be a number of at least ${atLeast}.`,
-    );
+    throw invalid(`${name} is ${value}; it must be a number of at least ${atLeast}.`);
   };
-  if (options.path === "" || options.replica === "") {
-    throw new HeadwaterError(
-      "usage/invalid",
-      "A replication needs the path of a database and the URL of a replica.",
-    );
-  }
   return {
     path: options.path,
-    replica: options.replica,
-    secrets: options.secrets,
+    replicas: checkedReplicas(options),
     stateDir: options.stateDir,
     metaPath: options.metaPath,
     takeOver: options.takeOver ?? false,
@@ -164,11 +166,43 @@ function checkedBudget({
   return { maxPutsPerMonth, maxCostPerMonth };
 }
 
+/** The replicas as they were given, one or several. */
+export function replicasOf({
+  replica,
+  secrets,
+  replicas,
+}: Pick<ReplicateOptions, "replica" | "secrets" | "replicas">): readonly ReplicaOptions[] {
+  return replicas ?? (replica === undefined ? [] : [{ url: replica, secrets }]);
+}
+
+function checkedReplicas(options: ReplicateOptions): readonly ReplicaOptions[] {
+  const replicas = replicasOf(options);
+  const urls = new Set(replicas.map(({ url }) => placeOf(url)));
+  if (options.path === "" || urls.size === 0 || urls.has("")) {
+    throw invalid("A replication needs the path of a database and the URL of a replica.");
+  }
+  if (options.replica !== undefined && options.replicas !== undefined) {
+    throw invalid("replica and replicas exclude each other. Put all URLs into replicas.");
+  }
+  if (urls.size < replicas.length) {
+    throw invalid(`Two replicas of ${options.path} have the same URL. Each needs its own place.`);
+  }
+  return replicas;
+}
+
+/** The same for two URLs that differ only in their secrets or in a slash at the end. */
+function placeOf(url: string): string {
+  return urlWithoutSecrets(url).replace(/\/+(?=$|[?])/u, "");
+}
+
 function checkedLevels(levels: readonly number[]): readonly number[] {
   const isSound = levels.every((intervalMs) => Number.isFinite(intervalMs) && intervalMs >= 1);
   if (isSound && levels.length <= 8) return levels;
-  throw new HeadwaterError(
-    "usage/invalid",
+  throw invalid(
     `levels is ${JSON.stringify(levels)}; it must be at most 8 intervals in milliseconds, each at least 1.`,
   );
+}
+
+function invalid(message: string): HeadwaterError {
+  return new HeadwaterError("usage/invalid", message);
 }

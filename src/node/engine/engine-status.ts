@@ -7,14 +7,14 @@ export interface EngineStatus {
   readonly path: string;
   /** The newest TXID, staged on local disk. */
   readonly txid: Txid | undefined;
-  /** Every TXID up to it is in the replica; 0 = none. */
+  /** Every TXID up to it is in all replicas; 0 = none. */
   readonly replicatedThrough: bigint;
   /** Transactions captured by this process. */
   readonly transactions: number;
   /** Transactions seen and not yet staged. */
   readonly pendingTransactions: number;
   readonly walSizeBytes: number;
-  /** Put into the replica by this process. */
+  /** Put into the replicas by this process. */
   readonly uploadedBytes: number;
   readonly stagedBytes: number;
   readonly isDiskFull: boolean;
@@ -29,6 +29,8 @@ export interface EngineStatus {
   /** Level 1 and what became of the levels, as this process knows. */
   readonly levels: LevelsStatus;
   readonly verification: VerificationStatus;
+  /** Each by itself. What stands above is that of the one that is furthest behind, or of all together. */
+  readonly replicas: readonly ReplicaStatus[];
 }
 
 /** What continuous verification has found. */
@@ -62,6 +64,22 @@ export interface BudgetStatus {
   readonly intervalMs: number;
   /** That is further than `syncIntervalMs`. */
   readonly isStretched: boolean;
+}
+
+/** One replica of the database. */
+export interface ReplicaStatus {
+  /** Without secrets. */
+  readonly url: string;
+  /** `following`: being led to the history; `stopped`: left alone because of `lastError`, while the others go on. */
+  readonly state: "following" | "replicating" | "stopped";
+  /** Every TXID up to it is in this replica; 0 = none. */
+  readonly replicatedThrough: bigint;
+  readonly uploadedBytes: number;
+  readonly uploadedAtMs: number | undefined;
+  readonly failingSinceMs: number | undefined;
+  readonly lastError: string | undefined;
+  readonly levels: LevelsStatus;
+  readonly verification: VerificationStatus;
 }
 
 export interface LevelsStatus {

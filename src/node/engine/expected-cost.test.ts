@@ -10,8 +10,9 @@ function costOf(
   options: Partial<ReplicateOptions>,
   environment: Record<string, string> = {},
 ): ExpectedCost {
-  const given = { path: "/nowhere/app.db", replica: "s3://bucket/app", ...options };
-  return expectedCost(resolveOptions(given), environment);
+  const { replica = "s3://bucket/app" } = options;
+  const given = { path: "/nowhere/app.db", ...options, replica };
+  return expectedCost(resolveOptions(given), replica, environment);
 }
 
 test("without a limit: full speed, at the provider's prices", () => {

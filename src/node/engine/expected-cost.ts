@@ -1,4 +1,4 @@
-// What a replication is expected to cost, from its options alone; told at the start (docs/cost.md).
+// What a replica is expected to cost, from the options alone; told at the start (docs/cost.md).
 import { statSync } from "node:fs";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { LogFields } from "../../core/base/log.ts";
@@ -34,8 +34,12 @@ export interface ExpectedCost extends MonthlyCost {
 }
 
 /** Throws `usage/invalid` for a limit in dollars on a store whose prices are not known. */
-export function expectedCost(options: ResolvedOptions, environment: Environment): ExpectedCost {
-  const { prices, partSizeBytes } = storePrices(options.replica, environment);
+export function expectedCost(
+  options: ResolvedOptions,
+  url: string,
+  environment: Environment,
+): ExpectedCost {
+  const { prices, partSizeBytes } = storePrices(url, environment);
   const { syncIntervalMs, levels, snapshotIntervalMs, l0RetentionMs } = options;
   const fullSpeed = forecastRequests({
     syncIntervalMs,

@@ -9,14 +9,14 @@ import type { PageSource } from "../capture/capture-types.ts";
 import { isDiskFull } from "./history.ts";
 import type { HistoryHead } from "./history.ts";
 import { imageBody } from "./image.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import type { PutRequest } from "./replica-link.ts";
 import { retryStore } from "./retry-store.ts";
 import type { Waiting } from "./waiting.ts";
 import { unlessWalGrows } from "./wal-limit.ts";
 
 /** Level of full images. */
-const snapshotLevel = 9;
+export const snapshotLevel = 9;
 
 export interface SnapshotOptions extends Waiting {
   /** The TXID whose pages the source has, and their checksums. */
@@ -26,7 +26,7 @@ export interface SnapshotOptions extends Waiting {
 
 /** Puts the snapshot `1-txid` of `source`, or stages it for the uploader. Releases `source`. */
 export async function putSnapshot(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   source: PageSource,
   { head, table, signal }: SnapshotOptions,
@@ -36,8 +36,9 @@ export async function putSnapshot(
   const body = imageBody(codec, header, source, table);
   try {
     // Tried again with the image still pinned: deciding anew would read the whole database once more.
+    const request = requestOf(header, body);
     const stream = (): Promise<boolean> =>
-      streamUnlessWalGrows(parts, capture, header, body, { signal });
+      streamUnlessWalGrows(parts, capture, request, { signal });
     if (await retryStore(parts, { signal }, stream)) return;
     try {
       const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
@@ -46,7 +47,7 @@ export async function putSnapshot(
       if (!isDiskFull(error)) throw error;
       // Then the WAL has to grow: it is the smaller evil, and the image can still be streamed.
       logger.log("error", "disk.full", { staging: "first image" });
-      await retryStore(parts, { signal }, () => link.create(requestOf(header, body), { signal }));
+      await retryStore(parts, { signal }, () => link.create(request, { signal }));
     }
   } finally {
     source.release();
@@ -57,16 +58,15 @@ function requestOf({ minTxid, maxTxid, timestampMs }: LtxHeader, body: ObjectBod
   return { level: snapshotLevel, minTxid, maxTxid, timestampMs, body };
 }
 
-/** False if the stream was given up because of the WAL's size. */
-async function streamUnlessWalGrows(
-  parts: EngineParts,
+/** Puts an image from the live database. False if that was given up because of the WAL's size. */
+export async function streamUnlessWalGrows(
+  parts: ReplicaParts,
   capture: Capture,
-  header: LtxHeader,
-  body: ObjectBody,
+  request: PutRequest,
   waiting: Waiting,
 ): Promise<boolean> {
   const create = async (limited: Waiting): Promise<true> => {
-    await parts.link.create(requestOf(header, body), limited);
+    await parts.link.create(request, limited);
     return true;
   };
   return (await unlessWalGrows(parts, capture, create, waiting)) ?? false;

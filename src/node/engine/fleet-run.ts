@@ -17,8 +17,8 @@ export interface FleetMember {
   readonly options: ResolvedOptions;
   /** Runs before each start of an engine, and does nothing once it has succeeded. */
   readonly prepare: (waiting: { readonly signal: AbortSignal }) => Promise<void>;
-  /** The same for two URLs that lead to the same replica; without it, the URL itself. */
-  readonly replicaIdentity?: string | undefined;
+  /** One for each replica, the same for two URLs that lead to the same one; without them, the URLs themselves. */
+  readonly replicaIdentities?: readonly string[] | undefined;
 }
 
 export interface FleetEnvironment {

@@ -1,5 +1,6 @@
 // Many databases in one process, each with an engine of its own. They come and go, stop and start again while the
 // process runs.
+import { isDeepStrictEqual } from "node:util";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { FleetDatabase } from "./fleet-database.ts";
 import type { FleetFailure } from "./fleet-database.ts";
@@ -27,8 +28,7 @@ export class Fleet {
 
   /** The database that is replicated to where `member` would be. */
   rivalOf(member: FleetMember): FleetDatabase | undefined {
-    const identity = replicaIdentityOf(member);
-    return this.databases.find(({ member: other }) => replicaIdentityOf(other) === identity);
+    return this.databases.find(({ member: other }) => sharesReplica(other, member));
   }
 
   /**
@@ -75,7 +75,17 @@ export class Fleet {
   }
 }
 
-/** The same for two members that would write the same replica. */
-export function replicaIdentityOf({ replicaIdentity, options }: FleetMember): string {
-  return replicaIdentity ?? options.replica;
+/** Two members that would write the same replica. */
+function sharesReplica(one: FleetMember, other: FleetMember): boolean {
+  const identities = new Set(identitiesOf(one));
+  return identitiesOf(other).some((identity) => identities.has(identity));
+}
+
+/** Two members that would write the same replicas, and no others. */
+export function hasSameReplicas(one: FleetMember, other: FleetMember): boolean {
+  return isDeepStrictEqual(identitiesOf(one).toSorted(), identitiesOf(other).toSorted());
+}
+
+function identitiesOf({ replicaIdentities, options }: FleetMember): readonly string[] {
+  return replicaIdentities ?? options.replicas.map(({ url }) => url);
 }

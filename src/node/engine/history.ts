@@ -109,17 +109,29 @@ export class History {
     return this.#stageSummed(source, pgnos, sums, waiting);
   }
 
+  /**
+   * Stages one file that changes nothing and ends at `txid`, because a replica has numbers that we have not; `source` is
+   * at the head. The newest staged file then is a wide one: a single one has to follow at once.
+   */
+  async stageSkip(source: PageSource, txid: Txid, waiting: Waiting): Promise<StagedFile> {
+    const pgnos = Uint32Array.of(1);
+    const sums = await checksumsOf(this.#options.codec, source, pgnos, waiting);
+    return this.#stageSummed(source, pgnos, sums, { ...waiting, txid });
+  }
+
   async #stageSummed(
     source: PageSource,
     pgnos: Uint32Array,
     sums: BigUint64Array,
-    waiting: Waiting,
+    { txid, signal }: Waiting & { readonly txid?: Txid },
   ): Promise<StagedFile> {
     const table = must(this.#table, "the page-checksum table");
     const head = must(this.#head, "the head");
     const after = checksumAfter(table, pgnos, sums, source.commit);
-    const header = this.#header(source, nextTxid(head.txid), { before: head.after, after });
-    const file = await this.#stage(header, source, pgnos, sums, waiting);
+    const minTxid = nextTxid(head.txid);
+    const range = { minTxid, maxTxid: txid ?? minTxid };
+    const header = this.#header(source, range, { before: head.after, after });
+    const file = await this.#stage(header, source, pgnos, sums, { signal });
     applyChanges(table, pgnos, sums, source.commit);
     assert(table.databaseChecksum === after, "the staged proof is not the table's checksum");
     this.#head = { txid: header.maxTxid, after, timestampMs: header.timestampMs };
@@ -135,19 +147,24 @@ export class History {
     const after = table.databaseChecksum;
     const txid = this.#head === undefined ? toTxid(1) : nextTxid(this.#head.txid);
     const before = this.#head?.after ?? checksumFlag;
-    const header = this.#header(source, txid, { before, after });
+    const range = { minTxid: txid, maxTxid: txid };
+    const header = this.#header(source, range, { before, after });
     const file = await this.#stage(header, source, pgnos, sums, waiting);
     this.continueAfter({ txid, after, timestampMs: header.timestampMs }, table);
     return file;
   }
 
   /** Header of a snapshot `1-txid` of what the head says, to be put at level 9. */
-  snapshotHeader(source: PageSource, head: HistoryHead): LtxHeader {
-    return {
-      ...this.#header(source, head.txid, { before: checksumFlag, after: head.after }),
-      minTxid: toTxid(1),
-      timestampMs: head.timestampMs,
-    };
+  snapshotHeader(source: PageSource, { txid, after, timestampMs }: HistoryHead): LtxHeader {
+    const range = { minTxid: toTxid(1), maxTxid: txid };
+    return { ...this.#header(source, range, { before: checksumFlag, after }), timestampMs };
+  }
+
+  /** Header of a full image that leads a replica from `base` to what the head says. */
+  bridgeHeader(source: PageSource, base: HistoryHead, head: HistoryHead): LtxHeader {
+    const range = { minTxid: nextTxid(base.txid), maxTxid: head.txid };
+    const proof = { before: base.after, after: head.after };
+    return { ...this.#header(source, range, proof), timestampMs: head.timestampMs };
   }
 
   /** Milliseconds for the next file: now, but always later than the head. */
@@ -156,12 +173,15 @@ export class History {
     return this.#head === undefined ? now : Math.max(now, this.#head.timestampMs + 1);
   }
 
-  #header(source: PageSource, txid: Txid, proof: { before: bigint; after: bigint }): LtxHeader {
+  #header(
+    source: PageSource,
+    range: { readonly minTxid: Txid; readonly maxTxid: Txid },
+    proof: { readonly before: bigint; readonly after: bigint },
+  ): LtxHeader {
     return {
       pageSize: source.pageSize,
       commit: source.commit,
-      minTxid: txid,
-      maxTxid: txid,
+      ...range,
       timestampMs: this.nextTimestampMs(),
       noChecksum: true,
       preApplyChecksum: 0n,
@@ -183,6 +203,7 @@ export class History {
       try {
         const chunks = encodeFrom(codec, header, source, { pgnos, pagesChecksum });
         const file = await staging.stage({
+          minTxid: header.minTxid,
           txid: header.maxTxid,
           header,
           position: source.position,

@@ -6,7 +6,6 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { PageSource } from "../capture/capture-types.ts";
-import { putSnapshot } from "./first-image.ts";
 import type { HistoryHead } from "./history.ts";
 import type { EngineParts } from "./parts.ts";
 import { scrub } from "./scrub.ts";
@@ -18,6 +17,16 @@ export interface PinnedHead {
   readonly head: HistoryHead;
   readonly table: PageChecksums;
 }
+
+/**
+ * What is to become of a pinned image, decided while nothing else is staged. The function it returns puts the image
+ * somewhere and releases it, whatever happens.
+ */
+export type PrepareImage = (
+  capture: Capture,
+  pinned: PinnedHead,
+  waiting: Waiting,
+) => Promise<(waiting: Waiting) => Promise<void>>;
 
 /** Compares the source with the head and pins it there. Nothing else may stage meanwhile. */
 export async function pinHead(
@@ -32,27 +41,17 @@ export async function pinHead(
 }
 
 export class ImageTaker {
-  readonly #parts: EngineParts;
   #running: { readonly abort: AbortController; readonly done: Promise<unknown> } | undefined;
 
-  constructor(parts: EngineParts) {
-    this.#parts = parts;
-  }
-
   /**
-   * Starts to put the image; `cancel` finds it at once. The promise resolves when the image is in the replica or staged,
-   * and released; it rejects with `capture/gone` if it was cancelled.
+   * Starts to put the image; `cancel` finds it at once. The promise resolves when the image is put and released; it
+   * rejects with `capture/gone` if it was cancelled.
    */
   start(
-    capture: Capture,
-    pinned: PinnedHead,
+    put: (waiting: Waiting) => Promise<void>,
     { signal }: Waiting,
   ): { readonly done: Promise<void> } {
-    const { source, ...rest } = pinned;
-    return this.#run(
-      (waiting) => putSnapshot(this.#parts, capture, source, { ...rest, ...waiting }),
-      { signal },
-    );
+    return this.#run(put, { signal });
   }
 
   /** True while a source is pinned: another cannot be. */

@@ -8,7 +8,7 @@ import { type CompactionPlan, proveInputs, verifyCompacted } from "../../core/re
 import { maxLevel } from "../../core/replica/layout.ts";
 import { faultyKey, inspectFile, planRebuild } from "../../core/replica/repair.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
 export interface RepairHooks {
@@ -24,7 +24,7 @@ export interface RepairHooks {
 }
 
 export class LevelRepair {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   readonly #hooks: RepairHooks;
   /** Files of levels 1 to 8 as they were made or last listed. */
   readonly #seen = new Map<string, ReplicaFile>();
@@ -34,7 +34,7 @@ export class LevelRepair {
   readonly #lost = new Map<string, ReplicaFile>();
   #repairedFiles = 0;
 
-  constructor(parts: EngineParts, hooks: RepairHooks) {
+  constructor(parts: ReplicaParts, hooks: RepairHooks) {
     this.#parts = parts;
     this.#hooks = hooks;
   }

@@ -6,7 +6,7 @@ import { maxLevel } from "../../core/replica/layout.ts";
 import { applyRetention, holdersOf } from "../../core/replica/prune.ts";
 import { type RetentionPlan, planRetention } from "../../core/replica/retention.ts";
 import type { LevelRepair } from "./level-repair.ts";
-import type { EngineParts, LevelSchedule } from "./parts.ts";
+import type { ReplicaParts, LevelSchedule } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** Level-1 files that are read at once before their level-0 files go. */
@@ -20,14 +20,14 @@ export interface RetentionOutcome {
 }
 
 export class LevelRetention {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   readonly #policy: LevelSchedule["retention"];
   readonly #repair: LevelRepair;
   /** On the clock that nobody sets. */
   readonly #startedMs: number;
   #deletedFiles = 0;
 
-  constructor(parts: EngineParts, { retention }: LevelSchedule, repair: LevelRepair) {
+  constructor(parts: ReplicaParts, { retention }: LevelSchedule, repair: LevelRepair) {
     this.#parts = parts;
     this.#policy = retention;
     this.#repair = repair;

@@ -3,14 +3,14 @@
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import { findContiguityFaults } from "../../core/replica/contiguity.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 
 export class LevelValidation {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   #told = new Set<string>();
   #validatedAtMs: number | undefined;
 
-  constructor(parts: EngineParts) {
+  constructor(parts: ReplicaParts) {
     this.#parts = parts;
   }
 

@@ -16,7 +16,7 @@ import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
 import { LevelValidation } from "./level-validation.ts";
-import type { EngineParts, LevelSchedule } from "./parts.ts";
+import type { LevelSchedule, ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
 export interface LevelHooks {
@@ -30,7 +30,7 @@ export interface LevelHooks {
 const longestWaitMs = 24 * 60 * 60 * 1000;
 
 export class Levels {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   readonly #schedule: LevelSchedule;
   readonly #hooks: LevelHooks;
   readonly #bell = new Bell();
@@ -50,7 +50,7 @@ export class Levels {
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
 
-  constructor(parts: EngineParts, schedule: LevelSchedule, hooks: LevelHooks) {
+  constructor(parts: ReplicaParts, schedule: LevelSchedule, hooks: LevelHooks) {
     this.#parts = parts;
     this.#schedule = schedule;
     this.#hooks = hooks;
@@ -136,7 +136,7 @@ export class Levels {
 
   /** The budget has not earned yet what was done last, so nothing more is done. */
   #msUntilPaid(): number {
-    return this.#parts.budget?.msUntilUpkeep() ?? 0;
+    return this.#parts.link.budget?.msUntilUpkeep() ?? 0;
   }
 
   get #jobs(): readonly LevelJob[] {
@@ -374,7 +374,7 @@ export class Levels {
   }
 }
 
-function warnOfGap({ logger }: EngineParts, { level, inputs, predecessor }: CompactionPlan): void {
+function warnOfGap({ logger }: ReplicaParts, { level, inputs, predecessor }: CompactionPlan): void {
   const [first] = inputs;
   if (predecessor === undefined || first === undefined) return;
   if (first.minTxid <= predecessor.maxTxid + 1n) return;

@@ -1,13 +1,20 @@
 // A Litestream that has worked, or still works, on the same database. Left in place, its local files would be
 // appended to our history by a Litestream started later; so they are set aside before we put anything.
 import { basename, dirname, join } from "node:path";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import { parseLtxName } from "../../core/ltx/file-name.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { readWhole } from "./durable-file.ts";
-import type { EngineParts } from "./parts.ts";
+import type { EngineParts, ReplicaParts } from "./parts.ts";
+import type { ReplicaSurvey } from "./replica-survey.ts";
+import { asideSuffix } from "./state-directory.ts";
+import type { Waiting } from "./waiting.ts";
 
-export interface LitestreamFile {
+/** Level-0 files of a Litestream beside us that are compared with the replica's. */
+const compareLimit = 16;
+
+interface LitestreamFile {
   readonly txid: Txid;
   readonly bytes: Uint8Array;
 }
@@ -24,8 +31,36 @@ export async function hasLitestream({
   return (await fileSystem.status(litestreamDirectory)) !== undefined;
 }
 
+/** Notices a Litestream that starts while we work. */
+export class LitestreamWatch {
+  readonly #parts: EngineParts;
+  #isKnown = false;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /** One that is there now is known: it is set aside on the way, or serves another replica. */
+  async note(): Promise<void> {
+    this.#isKnown = await hasLitestream(this.#parts);
+  }
+
+  /** Throws `engine/litestream` if one has come since it was looked for. */
+  async check(): Promise<void> {
+    const { path } = this.#parts;
+    const wasKnown = this.#isKnown;
+    this.#isKnown = await hasLitestream(this.#parts);
+    if (wasKnown || !this.#isKnown) return;
+    throw new HeadwaterError(
+      "engine/litestream",
+      `A Litestream has started on ${path}. Both would write the same history: stop Litestream, then start again.`,
+      { data: { path } },
+    );
+  }
+}
+
 /** Its newest level-0 files, newest first, at most `limit`. */
-export async function litestreamFiles(
+async function litestreamFiles(
   fileSystem: FileSystem,
   directory: string,
   limit: number,
@@ -44,7 +79,7 @@ export async function litestreamFiles(
 }
 
 /** Renames the directory; a Litestream that still runs stops at that. Returns the new name. */
-export async function setLitestreamAside(
+async function renameAside(
   fileSystem: FileSystem,
   directory: string,
   suffix: string,
@@ -53,4 +88,41 @@ export async function setLitestreamAside(
   await fileSystem.rename(directory, to);
   await fileSystem.syncDirectory(dirname(directory));
   return to;
+}
+
+/**
+ * Sets a Litestream beside the database aside if this is its replica; true if it did. One that serves another replica is
+ * left alone.
+ */
+export async function setAsideLitestream(
+  parts: ReplicaParts,
+  { files, head }: ReplicaSurvey,
+  waiting: Waiting,
+): Promise<boolean> {
+  if (!(await hasLitestream(parts))) return false;
+  const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
+  let belongs = head?.header.nodeId === 0n;
+  if (!belongs) {
+    const bySize = new Map(
+      files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
+    );
+    for (const local of await litestreamFiles(fileSystem, litestreamDirectory, compareLimit)) {
+      const there = bySize.get(local.txid);
+      if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
+      const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
+      belongs = await link.isIdentical(there.key, body, waiting);
+      if (belongs) break;
+    }
+  }
+  if (!belongs) {
+    logger.log("warn", "litestream.other-replica", { path });
+    return false;
+  }
+  const to = await renameAside(fileSystem, litestreamDirectory, asideSuffix(clock.nowMs(), random));
+  logger.log("warn", "litestream.set-aside", { to });
+  return true;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }

@@ -1,11 +1,11 @@
-// The parts one database's engine is made of, opened once and handed to the functions that work with them.
+// The parts one database's engine is made of, opened once and handed to the functions that work with them. What belongs
+// to one of its replicas is in `ReplicaParts`.
 import type { Clock } from "../../core/base/clock.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { RetentionPolicy } from "../../core/replica/retention.ts";
-import type { BudgetKeeper } from "./budget-keeper.ts";
 import type { History } from "./history.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import type { Staging } from "./staging.ts";
@@ -33,6 +33,8 @@ export interface LevelSchedule {
 export interface VerificationSchedule {
   readonly verifyIntervalMs: number;
   readonly verifyRestoreIntervalMs: number;
+  /** Names the record of a replica that is not the first. */
+  readonly replica?: string | undefined;
 }
 
 export interface EngineParts {
@@ -43,15 +45,12 @@ export interface EngineParts {
   readonly state: StateDirectory;
   readonly staging: Staging;
   readonly history: History;
-  readonly link: ReplicaLink;
   readonly codec: Codec;
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly limits: EngineLimits;
-  /** What the replica may cost; `undefined`: no limit. */
-  readonly budget: BudgetKeeper | undefined;
   /** `undefined`: levels and retention are left to others. */
   readonly schedule: LevelSchedule | undefined;
   /** `undefined`: nothing is verified. */
@@ -60,4 +59,9 @@ export interface EngineParts {
   readonly takeOver: boolean;
   /** One pass: whatever would have to wait for another writer fails. */
   readonly once: boolean;
+}
+
+/** The same for work on one of the replicas. */
+export interface ReplicaParts extends EngineParts {
+  readonly link: ReplicaLink;
 }

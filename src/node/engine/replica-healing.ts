@@ -4,7 +4,7 @@
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
 import type { ObjectStore, PutCondition } from "../../core/store/object-store.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import type { ProofReport, ReplicaFault } from "./replica-proof.ts";
 import type { Stager } from "./stager.ts";
 import type { Waiting } from "./waiting.ts";
@@ -19,7 +19,7 @@ export interface HealingHooks {
 
 /** Puts what can be put again, then a full image if the newest TXID could not be restored. Returns the faults that remain. */
 export async function healReplica(
-  parts: EngineParts,
+  parts: ReplicaParts,
   { faults, canRestoreHead, headTxid }: ProofReport,
   hooks: HealingHooks,
   { signal }: Waiting,
@@ -48,7 +48,7 @@ export async function healReplica(
 
 /** True if the file is staged here and now is in the replica as it was put. */
 async function putAgain(
-  { staging, link, codec, logger }: EngineParts,
+  { staging, link, codec, logger }: ReplicaParts,
   { file, kind }: ReplicaFault,
   { signal }: Waiting,
 ): Promise<boolean> {

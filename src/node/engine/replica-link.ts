@@ -14,24 +14,12 @@ import { listLevel, listReplica } from "../../core/replica/catalog.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
+import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
+import type { ReplicaSurvey } from "./replica-survey.ts";
 import type { Waiting } from "./waiting.ts";
-
-/** The newest file of a replica and its header. */
-export interface ReplicaHead {
-  readonly txid: Txid;
-  readonly file: ReplicaFile;
-  readonly header: LtxHeader;
-  /** The level-0 file of exactly that TXID, which every Litestream and we take the position from. */
-  readonly single: ReplicaFile | undefined;
-}
-
-export interface ReplicaSurvey {
-  readonly files: readonly ReplicaFile[];
-  readonly head: ReplicaHead | undefined;
-}
 
 /** What a file is put as. */
 export interface PutRequest {
@@ -40,6 +28,8 @@ export interface PutRequest {
   readonly maxTxid: Txid;
   readonly timestampMs: number;
   readonly body: ObjectBody;
+  /** A full image put before the chain leads to it: it says nothing about how far the chain has come. */
+  readonly isBeside?: boolean | undefined;
 }
 
 /** What became of an object of ours. */
@@ -52,6 +42,8 @@ export interface ReplicaLinkOptions {
   readonly store: ObjectStore;
   /** The same store where levels, images and retention pay from a budget of their own. */
   readonly upkeepStore?: ObjectStore | undefined;
+  /** What it may cost; `undefined`: no limit. */
+  readonly budget?: BudgetKeeper | undefined;
   readonly layout: ReplicaLayout;
   readonly records: ReplicaRecordFile;
   readonly lease: LeaseKeeper;
@@ -66,9 +58,13 @@ export class ReplicaLink {
   readonly store: ObjectStore;
   /** For levels, images and retention. */
   readonly upkeepStore: ObjectStore;
+  /** What it may cost; `undefined`: no limit. */
+  readonly budget: BudgetKeeper | undefined;
   readonly layout: ReplicaLayout;
   /** Whether it is ours to write. */
   readonly lease: LeaseKeeper;
+  /** Names the replica if there are several. */
+  readonly logger: Logger;
   /** The files of the replica, once they have been listed for the levels. */
   readonly known = new KnownFiles();
   readonly #options: ReplicaLinkOptions;
@@ -82,8 +78,10 @@ export class ReplicaLink {
     this.#options = options;
     this.store = options.store;
     this.upkeepStore = options.upkeepStore ?? options.store;
+    this.budget = options.budget;
     this.layout = options.layout;
     this.lease = options.lease;
+    this.logger = options.logger;
   }
 
   /** Bytes put by this process. */
@@ -139,8 +137,8 @@ export class ReplicaLink {
   async isIdentical(key: string, body: ObjectBody, { signal }: Waiting): Promise<boolean> {
     const content = await this.store.get(key, { signal });
     if (content === undefined) return false;
-    const isSameSize = body.sizeBytes === undefined || content.info.sizeBytes === body.sizeBytes;
-    return isSameSize && (await sameBytes(content.body, body.open({ signal })));
+    // Read even if the sizes differ, at least to the first difference: a body that is never read stays open.
+    return sameBytes(content.body, body.open({ signal }));
   }
 
   /**
@@ -283,7 +281,7 @@ export class ReplicaLink {
     this.known.add(file, this.#options.clock.nowMs());
     await this.#recording.run(async () => {
       // A snapshot put beside a chain says nothing about how far the chain has come.
-      if (level > 0 && this.record !== undefined) return;
+      if (request.isBeside === true || (level > 0 && this.record !== undefined)) return;
       await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
       this.#earlier ??= this.record;
     });

@@ -5,7 +5,7 @@ import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { VerificationStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import { healReplica } from "./replica-healing.ts";
 import type { HealingHooks } from "./replica-healing.ts";
 import type { ReplicaLink } from "./replica-link.ts";
@@ -29,7 +29,7 @@ export interface Outcome {
 }
 
 export class ReplicaVerification {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   readonly #link: ReplicaLink;
   readonly #hooks: ReplicaVerificationHooks;
   readonly #proof: ReplicaProof;
@@ -41,7 +41,7 @@ export class ReplicaVerification {
   /** Faults that have been logged, by kind, file and version. */
   #reported: ReadonlySet<string> = new Set();
 
-  constructor(parts: EngineParts, link: ReplicaLink, hooks: ReplicaVerificationHooks) {
+  constructor(parts: ReplicaParts, link: ReplicaLink, hooks: ReplicaVerificationHooks) {
     this.#parts = parts;
     this.#link = link;
     this.#hooks = hooks;

@@ -14,7 +14,7 @@ import { planRestore } from "../../core/replica/plan.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { createRetryingStore } from "../../core/store/retrying-store.ts";
 import type { PageSource } from "../capture/capture-types.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import type { Stager } from "./stager.ts";
 import { unlessWalGrows } from "./wal-limit.ts";
 import type { Waiting } from "./waiting.ts";
@@ -64,7 +64,7 @@ export interface ComparisonHooks {
 
 /** Restores the newest TXID in thought and compares. Throws what source or store throw where they do not answer. */
 export async function compareRestore(
-  parts: EngineParts,
+  parts: ReplicaParts,
   { stager, ackedThrough }: ComparisonHooks,
   { signal }: Waiting,
 ): Promise<RestoreComparison> {
@@ -88,7 +88,7 @@ export async function compareRestore(
 }
 
 async function isUploaded(
-  { clock }: EngineParts,
+  { clock }: ReplicaParts,
   txid: Txid,
   ackedThrough: () => bigint,
   waiting: Waiting,
@@ -102,7 +102,7 @@ async function isUploaded(
 }
 
 async function compare(
-  parts: EngineParts,
+  parts: ReplicaParts,
   source: PageSource,
   head: Head,
   { signal }: Waiting,
@@ -130,7 +130,7 @@ interface Restored extends Waiting {
 }
 
 async function compareFiles(
-  { codec }: EngineParts,
+  { codec }: ReplicaParts,
   source: PageSource,
   { txid, table }: Head,
   { store, files, signal }: Restored,

@@ -15,15 +15,14 @@ import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import { meteredStores, openBudget } from "./budget-keeper.ts";
-import type { BudgetKeeper } from "./budget-keeper.ts";
 import { DatabaseEngine } from "./database-engine.ts";
-import type { ResolvedOptions } from "./engine-options.ts";
+import type { ReplicaOptions, ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { costFields, expectedCost } from "./expected-cost.ts";
 import { enforceRetention } from "./enforce-retention.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
-import type { LeaseKeeper, LeaseKeeperOptions } from "./lease-keeper.ts";
+import type { LeaseKeeperOptions } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
 import type { EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
@@ -147,8 +146,8 @@ export async function startEngine(
   refuseDirectory(options.path);
   const stack = new AsyncDisposableStack();
   try {
-    const parts = await openParts(options, environment, stack, { signal });
-    const engine = new DatabaseEngine(parts);
+    const { links, ...parts } = await openParts(options, environment, stack, { signal });
+    const engine = new DatabaseEngine(parts, links);
     const failed = stack.move();
     try {
       await engine.open({ signal });
@@ -159,8 +158,10 @@ export async function startEngine(
     }
     return new RunningEngine(engine, new AbortController(), {
       dispose: () => failed.disposeAsync(),
-      enforceRetention: (waiting) =>
-        enforceRetention(scheduleOf(options), { ...parts, ...waiting }),
+      enforceRetention: async (waiting) => {
+        for (const link of links)
+          await enforceRetention(scheduleOf(options), { ...parts, link, ...waiting });
+      },
     });
   } catch (error) {
     await stack.disposeAsync();
@@ -179,12 +180,24 @@ function refuseDirectory(path: string): void {
   );
 }
 
+interface OpenedReplica {
+  readonly url: string;
+  readonly store: ObjectStore;
+  readonly logger: Logger;
+}
+
+/** Tells whose event it is. */
+function namingReplica(logger: Logger, url: string): Logger {
+  const replica = urlWithoutSecrets(url);
+  return { log: (level, event, fields) => logger.log(level, event, { replica, ...fields }) };
+}
+
 async function openParts(
   options: ResolvedOptions,
   environment: EngineEnvironment,
   stack: AsyncDisposableStack,
   { signal }: { readonly signal: AbortSignal },
-): Promise<EngineParts> {
+): Promise<EngineParts & { readonly links: readonly ReplicaLink[] }> {
   const {
     logger,
     once = false,
@@ -195,34 +208,39 @@ async function openParts(
   const random = systemRandom;
   const path = realPathOf(options.path);
   const ownership = ownershipOf(path);
-  const storeOptions = { clock, random, logger, fileSystem, ownership: ownership.file, signal };
-  const { secrets } = options;
-  const environmentOptions = { environment: process.env, secrets };
-  const opened = await openStore(options.replica, { ...storeOptions, ...environmentOptions });
-  const logged = stack.use(createLoggedStore(wrapStore(opened), { clock, logger }));
+  const storeOptions = { clock, random, fileSystem, ownership: ownership.file, signal };
+  const openReplica = async ({ url, secrets }: ReplicaOptions): Promise<OpenedReplica> => {
+    const named = options.replicas.length > 1 ? namingReplica(logger, url) : logger;
+    const place = { ...storeOptions, logger: named, environment: process.env, secrets };
+    const opened = wrapStore(await openStore(url, place));
+    return {
+      url,
+      store: stack.use(createLoggedStore(opened, { clock, logger: named })),
+      logger: named,
+    };
+  };
+  const stores: OpenedReplica[] = [];
+  for (const replica of options.replicas) stores.push(await openReplica(replica));
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
   const state = stack.use(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
   );
   const staging = await Staging.open(fileSystem, state.path, ownership);
-  const url = urlWithoutSecrets(options.replica);
-  const records = await ReplicaRecordFile.open({ fileSystem, stateDirectory, ownership, url });
-  if (records.record === undefined) await records.clear();
   const codec = openCodec();
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
-  const layout = layoutForUrl(options.replica);
-  const { link, budget, lease } = await openLink(options, logged, {
-    ...tools,
-    layout,
-    records,
-    stateDirectory,
-    ownership,
-    url,
-    nodeId: state.nodeId,
-    once,
-  });
-  stack.use(lease);
+  const links: ReplicaLink[] = [];
+  for (const { url: address, store, logger: named } of stores) {
+    const url = urlWithoutSecrets(address);
+    const layout = layoutForUrl(address);
+    const { nodeId } = state;
+    const place = { ...tools, layout, stateDirectory, ownership, url, nodeId, once, logger: named };
+    const records = await ReplicaRecordFile.open(place);
+    if (records.record === undefined) await records.clear();
+    const link = await openLink({ options, address }, store, { ...place, records });
+    stack.use(link.lease);
+    links.push(link);
+  }
   const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
   const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
@@ -235,10 +253,9 @@ async function openParts(
     state,
     staging,
     history,
-    link,
+    links,
     ...tools,
     limits,
-    budget,
     schedule,
     verification,
     takeOver,
@@ -248,16 +265,16 @@ async function openParts(
 
 type LinkTools = Omit<
   LeaseKeeperOptions & ReplicaLinkOptions,
-  "store" | "upkeepStore" | "lease" | "ttlMs" | "takeOver"
+  "store" | "upkeepStore" | "budget" | "lease" | "ttlMs" | "takeOver"
 >;
 
 /** The replica with what guards it: a budget, and a lease that whoever opens it gives up. */
 async function openLink(
-  options: ResolvedOptions,
+  { options, address }: { readonly options: ResolvedOptions; readonly address: string },
   store: ObjectStore,
   tools: LinkTools,
-): Promise<{ link: ReplicaLink; budget: BudgetKeeper | undefined; lease: LeaseKeeper }> {
-  const cost = expectedCost(options, process.env);
+): Promise<ReplicaLink> {
+  const cost = expectedCost(options, address, process.env);
   tools.logger.log("info", "budget.expected", {
     replica: store.url,
     intervalMs: Math.round(cost.intervalMs),
@@ -267,7 +284,7 @@ async function openLink(
   const stores = meteredStores(store, budget);
   const { leaseTtlMs: ttlMs, takeOver } = options;
   const lease = openLease({ ...tools, store: stores.store, ttlMs, takeOver });
-  return { link: new ReplicaLink({ ...tools, ...stores, lease }), budget, lease };
+  return new ReplicaLink({ ...tools, ...stores, budget, lease });
 }
 
 function scheduleOf(options: ResolvedOptions): LevelSchedule {

@@ -27,6 +27,17 @@ export async function scrub(
   }
 }
 
+/** The head is staged; brings it to where the source is unless capture goes on exactly there. */
+export async function followSource(
+  parts: EngineParts,
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  if (capture.resumed && parts.history.table !== undefined) return;
+  const source = await scrub(parts, capture, waiting);
+  source.release();
+}
+
 async function bringHeadTo(
   parts: EngineParts,
   source: PageSource,
@@ -43,7 +54,11 @@ async function bringHeadTo(
     (table === undefined || table.commit === current.commit)
   ) {
     history.continueAfter(head, current);
-    await staging.movePosition(head.txid, source.position);
+    const { newest } = staging;
+    // The newest TXID has to exist as a single file. A crash came between a skip and what follows it.
+    if (newest !== undefined && newest.minTxid < newest.txid)
+      await history.stageChanges(source, Uint32Array.of(1), waiting);
+    else await staging.movePosition(head.txid, source.position);
     logger.log("info", "source.unchanged", {
       txid: formatTxid(head.txid),
       pages: source.commit,

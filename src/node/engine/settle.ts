@@ -1,34 +1,29 @@
 // Making one history of a replica and a database that may not have met: carries out what `decideAdoption` says.
 // Every step can be repeated: a crash in the middle finds a replica and a state from which the same rules lead on.
-import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
 import { formatTxid, toTxid } from "../../core/ltx/txid.ts";
-import { planRestore } from "../../core/replica/plan.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { PageSource } from "../capture/capture-types.ts";
 import { decideAdoption } from "./adoption.ts";
 import { putSnapshot } from "./first-image.ts";
 import { scan } from "./image.ts";
-import { hasLitestream, litestreamFiles, setLitestreamAside } from "./litestream-beside.ts";
-import type { EngineParts } from "./parts.ts";
-import type { ReplicaHead, ReplicaSurvey } from "./replica-link.ts";
-import { scrub } from "./scrub.ts";
-import { asideSuffix } from "./state-directory.ts";
+import { setAsideLitestream } from "./litestream-beside.ts";
+import type { ReplicaParts } from "./parts.ts";
+import { waitForQuiet } from "./quiet-head.ts";
+import { hasPlan, pageSizeError } from "./replica-survey.ts";
+import type { ReplicaHead, ReplicaSurvey } from "./replica-survey.ts";
+import { followSource, scrub } from "./scrub.ts";
+import { isStagedHere } from "./staged-here.ts";
+import { setStagedAside } from "./staging-keeper.ts";
 import type { Waiting } from "./waiting.ts";
-
-/** A foreign head must have stood still for this long before we continue after it. */
-const quietMs = 120_000;
-const quietPollMs = 10_000;
-
-/** Level-0 files of a Litestream beside us that are compared with the replica's. */
-const litestreamCompareLimit = 16;
 
 /**
  * Lists the replica and brings replica, staged files and source to one history. Afterwards the head's pages are the
  * source's at the captured position and everything staged continues the replica.
  */
 export async function settle(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   waiting: Waiting,
 ): Promise<void> {
@@ -85,7 +80,7 @@ function required<T>(value: T | undefined): T {
 
 /** One history has one page size: that of the replica, and of what is staged for it. */
 async function checkPageSize(
-  parts: EngineParts,
+  parts: ReplicaParts,
   head: ReplicaHead | undefined,
   capture: Capture,
 ): Promise<void> {
@@ -94,83 +89,18 @@ async function checkPageSize(
     head?.header ??
     (staging.newest === undefined ? undefined : await staging.readHeader(staging.newest));
   if (header === undefined || header.pageSize === capture.pageSize) return;
-  throw pageSizeError(parts, header.pageSize, capture.pageSize);
+  const pages = { was: header.pageSize, is: capture.pageSize };
+  throw pageSizeError({ path: parts.path, url: parts.link.store.url }, pages);
 }
 
-/** The error for a database whose page size is not that of its history. */
-export function pageSizeError(
-  { path, link }: EngineParts,
-  was: number,
-  is: number,
-): HeadwaterError {
-  return new HeadwaterError(
-    "capture/page-size",
-    `${path} has pages of ${is} bytes, but its replica ${link.store.url} holds pages of ${was}. One replica has one ` +
-      `page size: start a new path, for example: headwater replicate ${path} ${link.store.url}-${is}`,
-    { data: { path, was, is } },
-  );
-}
-
-async function setAsideLitestream(
-  parts: EngineParts,
-  { files, head }: ReplicaSurvey,
-  waiting: Waiting,
-): Promise<boolean> {
-  if (!(await hasLitestream(parts))) return false;
-  const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
-  let belongs = head?.header.nodeId === 0n;
-  if (!belongs) {
-    const bySize = new Map(
-      files.filter((file) => file.level === 0).map((file) => [file.maxTxid, file]),
-    );
-    for (const local of await litestreamFiles(
-      fileSystem,
-      litestreamDirectory,
-      litestreamCompareLimit,
-    )) {
-      const there = bySize.get(local.txid);
-      if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
-      const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
-      belongs = await link.isIdentical(there.key, body, waiting);
-      if (belongs) break;
-    }
-  }
-  if (!belongs) {
-    logger.log("warn", "litestream.other-replica", { path });
-    return false;
-  }
-  const to = await setLitestreamAside(
-    fileSystem,
-    litestreamDirectory,
-    asideSuffix(clock.nowMs(), random),
-  );
-  logger.log("warn", "litestream.set-aside", { to });
-  return true;
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
-
-/** Rule (a): the head's level-0 object has the bytes of a file staged here. */
-async function isStagedHere(
-  { staging, link }: EngineParts,
-  head: ReplicaHead | undefined,
-  waiting: Waiting,
-): Promise<boolean> {
-  const staged = head === undefined ? undefined : staging.find(head.txid);
-  if (staged === undefined || head?.single === undefined) return false;
-  return link.isIdentical(head.single.key, staging.body(staged), waiting);
-}
-
-interface RestoredSource {
+export interface RestoredSource {
   readonly source: PageSource;
   readonly table: Awaited<ReturnType<typeof scan>>;
 }
 
 /** Rule (b): the source has exactly the pages that the head proves. Keeps it pinned if so. */
-async function sourceAtHead(
-  { codec }: EngineParts,
+export async function sourceAtHead(
+  { codec }: ReplicaParts,
   capture: Capture,
   head: ReplicaHead | undefined,
   waiting: Waiting,
@@ -189,7 +119,7 @@ async function sourceAtHead(
   return undefined;
 }
 
-async function firstImage(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+async function firstImage(parts: ReplicaParts, capture: Capture, waiting: Waiting): Promise<void> {
   const { history, link, clock, staging } = parts;
   await link.forget();
   // One that was finished locally, but a crash came before its level-0 file.
@@ -221,14 +151,14 @@ function keepPageOne(source: PageSource): PageSource {
   };
 }
 
-async function imageOfHeld(parts: EngineParts, capture: Capture, waiting: Waiting): Promise<void> {
+async function imageOfHeld(parts: ReplicaParts, capture: Capture, waiting: Waiting): Promise<void> {
   await parts.link.forget();
   await putSnapshotOfHeld(parts, capture, waiting);
 }
 
 /** Level 9 of what we hold; the uploader then puts the level-0 file of the same TXID from staging. */
 async function putSnapshotOfHeld(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   waiting: Waiting,
 ): Promise<void> {
@@ -242,7 +172,7 @@ async function putSnapshotOfHeld(
 }
 
 async function continueStaged(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   survey: ReplicaSurvey,
   waiting: Waiting,
@@ -252,19 +182,9 @@ async function continueStaged(
   if (!hasPlan(survey)) await putSnapshotOfHeld(parts, capture, waiting);
 }
 
-/** The head is staged; brings it to where the source is unless capture goes on exactly there. */
-export async function followSource(
-  parts: EngineParts,
-  capture: Capture,
-  waiting: Waiting,
-): Promise<void> {
-  if (capture.resumed && parts.history.table !== undefined) return;
-  const source = await scrub(parts, capture, waiting);
-  source.release();
-}
-
-async function continueRestored(
-  parts: EngineParts,
+/** Rule (b): continues after the head of a replica whose pages the source has. */
+export async function continueRestored(
+  parts: ReplicaParts,
   head: ReplicaHead,
   { source, table }: RestoredSource,
   waiting: Waiting,
@@ -281,7 +201,7 @@ async function continueRestored(
 
 /** Fetches the head's level-0 file as our newest staged one. */
 async function stageHead(
-  parts: EngineParts,
+  parts: ReplicaParts,
   head: ReplicaHead,
   source: PageSource,
   { signal }: Waiting,
@@ -308,24 +228,12 @@ async function stageHead(
   }
 }
 
-/** Our own staged files are no continuation of the replica; they are kept under another name. */
-export async function setStagedAside({
-  staging,
-  clock,
-  random,
-  logger,
-}: EngineParts): Promise<void> {
-  if (staging.newest === undefined && staging.snapshot === undefined) return;
-  const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
-  logger.log("warn", "staging.set-aside", { to });
-}
-
 /**
  * A full image at head + 1. Where the replica has no plan up to its head, a snapshot of the same TXID is put first:
  * whenever we are interrupted, the replica is either as before or can be restored.
  */
 async function takeOver(
-  parts: EngineParts,
+  parts: ReplicaParts,
   capture: Capture,
   survey: ReplicaSurvey,
   waiting: Waiting,
@@ -345,41 +253,4 @@ async function takeOver(
   } finally {
     source.release();
   }
-}
-
-function hasPlan({ files, head }: ReplicaSurvey): boolean {
-  try {
-    planRestore(files, { kind: "txid", txid: required(head).txid });
-    return true;
-  } catch (error) {
-    if (hasCode(error, "replica/empty", "replica/unreachable-txid", "replica/gap")) return false;
-    throw error;
-  }
-}
-
-/** Waits until the head has not changed for two minutes of our own clock. */
-async function waitForQuiet(
-  parts: EngineParts,
-  found: ReplicaHead,
-  waiting: Waiting,
-): Promise<void> {
-  const { clock, link, logger } = parts;
-  if (parts.once) throw await link.conflict(found.file.key, waiting);
-  logger.log("warn", "replica.foreign-head", {
-    head: formatTxid(found.txid),
-    waitMs: quietMs,
-    hint: "another writer may be at work; --take-over does not wait",
-  });
-  let seen: ReplicaHead | undefined = found;
-  let sinceMs = clock.monotonicMs();
-  while (clock.monotonicMs() - sinceMs < quietMs) {
-    await clock.sleep(quietPollMs, waiting);
-    const { head } = await link.survey(waiting);
-    if (!isSameHead(head, seen)) sinceMs = clock.monotonicMs();
-    seen = head;
-  }
-}
-
-function isSameHead(a: ReplicaHead | undefined, b: ReplicaHead | undefined): boolean {
-  return a?.txid === b?.txid && a?.file.etag === b?.file.etag && a?.file.level === b?.file.level;
 }

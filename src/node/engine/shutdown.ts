@@ -1,6 +1,6 @@
 // Ending an engine in order: what is committed is uploaded first, within a limit.
 import { statSync } from "node:fs";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { RunningEngine } from "./running-engine.ts";
 
 /** When the last uploads are given up. */
@@ -51,9 +51,10 @@ export async function stopEngine(
     await engine.stop({ signal });
   } catch (error) {
     if (!signal.aborted) throw error;
+    const behind = hasCode(error, "engine/replicas") ? `${error.message}\n` : "";
     throw new HeadwaterError(
       "engine/stopped",
-      `The last upload was given up ${describe()}. ` +
+      `${behind}The last upload was given up ${describe()}. ` +
         "Nothing is lost: staged files stay in the state directory and go up at the next start.",
       { cause: error },
     );

@@ -10,7 +10,9 @@ import { afterGaps } from "./attach-database.ts";
 import type { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { ImageTaker, pinHead } from "./image-taker.ts";
 import type { HistoryHead } from "./history.ts";
+import type { PrepareImage } from "./image-taker.ts";
 import type { EngineParts } from "./parts.ts";
+import type { StagedFile } from "./staging.ts";
 import { scrub, stageDiffering } from "./scrub.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -43,8 +45,9 @@ export class Stager {
   readonly #parts: EngineParts;
   readonly #checkpoints: CheckpointPolicy;
   readonly #onStaged: () => void;
-  readonly #images: ImageTaker;
+  readonly #images = new ImageTaker();
   readonly #lock = new Mutex();
+  readonly #imaging = new Mutex();
   #capture: Capture | undefined;
   #isCheckpointing = false;
   #fault: unknown;
@@ -61,7 +64,6 @@ export class Stager {
     this.#parts = parts;
     this.#checkpoints = checkpoints;
     this.#onStaged = onStaged;
-    this.#images = new ImageTaker(parts);
   }
 
   /** The attached database; throws `capture/gone` if there is none. */
@@ -160,20 +162,54 @@ export class Stager {
     }
   }
 
-  /** Puts a full image of the newest TXID, unless the replica has it. Captures and uploads go on meanwhile. */
-  async putImage({ signal }: Waiting): Promise<void> {
-    const image = await this.#lock.run(
+  /** Pins an image of the newest TXID and has it put. Captures and uploads go on meanwhile; other images wait. */
+  putImage(prepare: PrepareImage, { signal }: Waiting): Promise<void> {
+    return this.#imaging.run(
       async () => {
-        await this.#stageAll({ signal });
-        const pinned = await this.#comparing(() => pinHead(this.#parts, this.capture, { signal }));
-        // Still under the lock: whoever gets it next can cancel the image.
-        return this.#images.start(this.capture, pinned, { signal });
+        // The image is started under the lock: whoever gets it next can cancel the image.
+        const image = await this.#lock.run(
+          async () => {
+            await this.#stageAll({ signal });
+            const put = await this.#comparing(() => this.#prepareImage(prepare, { signal }));
+            return this.#images.start(put, { signal });
+          },
+          { signal },
+        );
+        this.#onStaged();
+        await image.done;
+        this.#onStaged();
       },
       { signal },
     );
-    this.#onStaged();
-    await image.done;
-    this.#onStaged();
+  }
+
+  async #prepareImage(
+    prepare: PrepareImage,
+    waiting: Waiting,
+  ): Promise<(waiting: Waiting) => Promise<void>> {
+    const { capture } = this;
+    const pinned = await pinHead(this.#parts, capture, waiting);
+    try {
+      return await prepare(capture, pinned, waiting);
+    } catch (error) {
+      pinned.source.release();
+      throw error;
+    }
+  }
+
+  /** Drops a damaged staged file. What it held is in the database: who needs it gets an image instead. */
+  supersede(file: StagedFile, waiting: Waiting): Promise<void> {
+    const { history, staging } = this.#parts;
+    return this.compare(async (capture) => {
+      const source = await scrub(this.#parts, capture, waiting);
+      try {
+        // The newest stays, so there has to be a newer one. It changes nothing.
+        if (staging.newest === file) await history.stageChanges(source, Uint32Array.of(1), waiting);
+      } finally {
+        source.release();
+      }
+      await staging.removeThrough(file.txid);
+    });
   }
 
   /**

@@ -4,7 +4,7 @@ import { hasCode, messageOf } from "../../core/base/errors.ts";
 import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
 import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import type { EngineParts } from "./parts.ts";
-import { setStagedAside } from "./settle.ts";
+import { asideSuffix } from "./state-directory.ts";
 
 /** Staged files that only the checksum table still needs, before it is saved. */
 const maxHeldFiles = 256;
@@ -94,4 +94,16 @@ export class StagingKeeper {
     const { fileSystem, state } = this.#parts;
     return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
   }
+}
+
+/** Our own staged files are no continuation of the replica; they are kept under another name. */
+export async function setStagedAside({
+  staging,
+  clock,
+  random,
+  logger,
+}: EngineParts): Promise<void> {
+  if (staging.newest === undefined && staging.snapshot === undefined) return;
+  const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
+  logger.log("warn", "staging.set-aside", { to });
 }

@@ -1,9 +1,11 @@
 // Staged LTX files: captured, on local disk, not yet everywhere they have to be.
 //
 // `ltx/0/<txid>.ltx`   one file per TXID. The rename that gives it this name is the only commit point of a TXID.
-// `ltx/0/<min>-<max>.ltx`  several TXIDs merged, because staging had grown too large; what it covers goes.
+// `ltx/0/<min>-<max>.ltx`  several TXIDs merged, because staging had grown too large; what it covers goes. Or TXIDs
+//                          passed over, because a replica has them already.
 // `ltx/0/<txid>.pos`   where in the WAL capture stood at the end of it, fsynced before that rename.
-// `ltx/9/<min>-<max>.ltx`  a full image that had to be finished locally (see image.ts).
+// `ltx/9/<min>-<max>.ltx`  a full image that had to be finished locally (see first-image.ts), and waits for the uploader.
+// `ltx/9/<min>-<max>.held` the same, for whoever holds it (see replica-image.ts).
 //
 // After a crash: a `.pos` without its `.ltx`, and every `*.tmp`, belong to a TXID that was never staged and go.
 import { join } from "node:path";
@@ -37,7 +39,14 @@ export interface StagedSnapshot {
   readonly sizeBytes: number;
 }
 
+/** A full image on local disk, there until it is disposed. */
+export interface HeldImage extends AsyncDisposable {
+  readonly body: ObjectBody;
+}
+
 export interface StageRequest {
+  /** The first TXID, if it is not the last. */
+  readonly minTxid?: Txid | undefined;
   readonly txid: Txid;
   /** The file's header where it is at hand; it need not be read again then. */
   readonly header?: LtxHeader | undefined;
@@ -216,6 +225,22 @@ export class Staging {
     }
   }
 
+  /** Writes a full image beside the staged files for somebody who disposes it; a crash ends it too. */
+  async holdImage(name: string, chunks: AsyncIterable<Uint8Array>): Promise<HeldImage> {
+    const directory = this.#snapshotDirectory;
+    await this.#fileSystem.makeDirectory(directory);
+    await this.#fileSystem.setDirectoryOwnership(directory, this.#ownership.directory);
+    const path = join(directory, `${name}.held`);
+    const remove = async (): Promise<void> => void (await this.#fileSystem.unlink(path));
+    try {
+      const sizeBytes = await this.#write(path, chunks);
+      return { body: this.body({ path, sizeBytes }), [Symbol.asyncDispose]: remove };
+    } catch (error) {
+      await remove().catch(() => undefined);
+      throw error;
+    }
+  }
+
   async removeSnapshot(): Promise<void> {
     if (this.#snapshot !== undefined) await this.#fileSystem.unlink(this.#snapshot.path);
     this.#snapshot = undefined;
@@ -235,8 +260,9 @@ export class Staging {
    * Stages one TXID. When it resolves, file and position survive a crash; when it throws, or the process dies
    * before the rename, nothing of it counts.
    */
-  async stage({ txid, header, position, chunks }: StageRequest): Promise<StagedFile> {
-    const path = this.#pathOf(txid);
+  async stage(request: StageRequest): Promise<StagedFile> {
+    const { txid, minTxid = txid, header, position, chunks } = request;
+    const path = this.#pathOf(minTxid, txid);
     const temporary = `${path}.tmp`;
     // An attempt whose last directory fsync failed left its file; a newer `.pos` beside it would skip commits.
     if (await this.#fileSystem.unlink(path)) await this.#fileSystem.syncDirectory(this.#directory);
@@ -250,7 +276,7 @@ export class Staging {
       ]);
       await this.#fileSystem.rename(temporary, path);
       await this.#fileSystem.syncDirectory(this.#directory);
-      const file = { minTxid: txid, txid, path, sizeBytes };
+      const file = { minTxid, txid, path, sizeBytes };
       this.#files.push(file);
       if (header !== undefined) this.#headerByFile.set(file, header);
       this.#newestPosition = position;
@@ -361,8 +387,10 @@ export class Staging {
     return to;
   }
 
-  #pathOf(txid: Txid): string {
-    return join(this.#directory, `${formatTxid(txid)}.ltx`);
+  #pathOf(minTxid: Txid, txid: Txid): string {
+    const isSingle = minTxid === txid;
+    const name = isSingle ? `${formatTxid(txid)}.ltx` : formatLtxName(minTxid, txid);
+    return join(this.#directory, name);
   }
 
   #positionPath(txid: Txid): string {

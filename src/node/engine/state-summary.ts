@@ -11,10 +11,16 @@ export interface StateSummary {
   /** 16 hexadecimal digits; `undefined` before the first TXID. */
   readonly localTxid: string | undefined;
   readonly stagedFiles: number;
-  readonly replica: string | undefined;
-  readonly replicatedTxid: string | undefined;
   /** What the last verifications found; `undefined` before the first. */
   readonly verification: VerificationRecord | undefined;
+  /** Each replica that was replicated to from here, by URL. */
+  readonly replicas: readonly ReplicaSummary[];
+}
+
+export interface ReplicaSummary {
+  readonly url: string;
+  /** 16 hexadecimal digits; `undefined` before the first acknowledged file. */
+  readonly txid: string | undefined;
 }
 
 /** `undefined` if there is no state directory. Throws `engine/state` if it is damaged. */
@@ -25,21 +31,31 @@ export async function readStateFiles(stateDirectory: string): Promise<StateSumma
     name.endsWith(".ltx"),
   );
   const names = await namesIn(join(stateDirectory, "replicas"));
-  const name = names.find((one) => one.endsWith(".json"));
-  const record =
-    name === undefined
-      ? undefined
-      : await readJson(nodeFileSystem, join(stateDirectory, "replicas", name));
+  const records = await Promise.all(
+    names
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => readJson(nodeFileSystem, join(stateDirectory, "replicas", name))),
+  );
   return {
     localTxid: staged
       .map((file) => file.slice(-20, -4))
       .toSorted()
       .at(-1),
     stagedFiles: staged.length,
-    replica: textOf(record?.["url"]),
-    replicatedTxid: textOf(record?.["txid"]),
+    replicas: records
+      .flatMap((record) => {
+        const url = textOf(record?.["url"]);
+        return url === undefined ? [] : [{ url, txid: textOf(record?.["txid"]) }];
+      })
+      .toSorted((a, b) => (a.url < b.url ? -1 : 1)),
     verification: await readVerification({ fileSystem: nodeFileSystem, stateDirectory }),
   };
+}
+
+/** The replica with the lowest TXID; one without any comes first. */
+export function furthestBehind(replicas: readonly ReplicaSummary[]): ReplicaSummary | undefined {
+  const txidOf = ({ txid = "" }: ReplicaSummary): string => txid;
+  return replicas.toSorted((a, b) => (txidOf(a) < txidOf(b) ? -1 : 1))[0];
 }
 
 function textOf(value: unknown): string | undefined {

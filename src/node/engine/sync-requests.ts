@@ -76,6 +76,17 @@ export class SyncRequests {
     for (const { txid, requests } of done) for (const request of requests) request.resolve(txid);
   }
 
+  /** Nothing gets into all replicas any more; what is to be staged is not concerned. */
+  rejectReplicated(error: unknown): void {
+    const isStaged = ({ goal }: Request): boolean => goal === "staged";
+    const pending = [...this.#waiting, ...this.#taken];
+    const aimed = this.#aimed.flatMap(({ requests }) => requests);
+    this.#waiting = this.#waiting.filter(isStaged);
+    this.#taken = this.#taken.filter(isStaged);
+    this.#aimed = [];
+    for (const request of [...pending, ...aimed]) if (!isStaged(request)) request.reject(error);
+  }
+
   rejectAll(error: unknown): void {
     const all = [
       ...this.#waiting,

@@ -1,10 +1,8 @@
 // Carries staged files to the replica, oldest first, one at a time: a chain in a replica never has a hole.
-import { mergeLtx } from "../../core/ltx/merge.ts";
-import { levelZeroFields } from "./history.ts";
 import type { StagedFile } from "./staging.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { backoffMs } from "../../core/base/async.ts";
-import type { EngineParts } from "./parts.ts";
+import type { ReplicaParts } from "./parts.ts";
 import { must } from "../../core/base/assert.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -12,8 +10,8 @@ import type { Waiting } from "./waiting.ts";
 const backoff = { firstMs: 250, maxMs: 300_000 };
 const onceAttempts = 6;
 
-/** Neighbours merged into one wide file at a time: each is open meanwhile. */
-const filesPerMerge = 64;
+/** Trying again would not mend it. */
+const finalCodes = ["engine/another-writer", "capture/page-size"] as const;
 
 /** What a wide file, the look at level 0 before it, and the newest file cost together. */
 const requestsWhenMerged = 3;
@@ -26,18 +24,39 @@ export type DrainOutcome = "done" | "more" | "settle" | "damaged";
 
 const filesPerDrain = 64;
 
+export interface UploaderHooks {
+  /** After each object that the replica has acknowledged. */
+  readonly onAcked: () => void;
+  /** Resolves when staged files may be read. */
+  readonly mayRead: () => Promise<void>;
+  /** An attempt has failed: what waits for the replica may have to be merged. */
+  readonly mergeIfTooLarge: (waiting: Waiting) => Promise<void>;
+  /** Merges what waits for the replica until it is no more than so many files. */
+  readonly mergeIfMoreThan: (files: number, waiting: Waiting) => Promise<void>;
+  /** Only where others have the history, too. Without it `drain` ends when the replica is not what we left. */
+  readonly several?: SeveralHooks | undefined;
+}
+
+export interface SeveralHooks {
+  /** Leads the replica to the history of the others. */
+  readonly follow: (waiting: Waiting) => Promise<void>;
+  /** Makes do without a staged file that is damaged. */
+  readonly supersede: (file: StagedFile, waiting: Waiting) => Promise<void>;
+}
+
 export class Uploader {
-  readonly #parts: EngineParts;
-  readonly #onAcked: () => void;
+  readonly #parts: ReplicaParts;
+  readonly #hooks: UploaderHooks;
+  #mustFollow = false;
+  #isAttempting = false;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
   #uploadedAtMs: number | undefined;
   #hurry: () => void = () => undefined;
 
-  /** `onAcked` is called after each object that the replica has acknowledged. */
-  constructor(parts: EngineParts, onAcked: () => void) {
+  constructor(parts: ReplicaParts, hooks: UploaderHooks) {
     this.#parts = parts;
-    this.#onAcked = onAcked;
+    this.#hooks = hooks;
   }
 
   /** Every TXID up to it is in the replica as a level-0 file, or contained in one there; 0 = none. */
@@ -54,6 +73,20 @@ export class Uploader {
 
   get #waiting(): readonly StagedFile[] {
     return this.#parts.staging.files.filter((file) => file.txid > this.ackedThrough);
+  }
+
+  /** The replica is not known to be at the history of the others: it follows first. */
+  get mustFollow(): boolean {
+    return this.#mustFollow;
+  }
+
+  set mustFollow(value: boolean) {
+    this.#mustFollow = value;
+  }
+
+  /** Staged files may be read at any moment; false while it rests after a failure. */
+  get isReading(): boolean {
+    return this.#isAttempting || this.#failingSinceMs === undefined;
   }
 
   get failingSinceMs(): number | undefined {
@@ -86,21 +119,45 @@ export class Uploader {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#mergeIfTooMany({ signal });
-        const outcome = await this.#drainOnce({ signal });
+        const outcome = await this.#attempt({ signal });
         if (this.#failingSinceMs !== undefined) logger.log("info", "replica.recovered", {});
         this.#failingSinceMs = undefined;
         this.#lastError = undefined;
         return outcome;
       } catch (error) {
-        if (signal.aborted || hasCode(error, "engine/another-writer")) throw error;
+        if (signal.aborted || hasCode(error, ...finalCodes)) throw error;
         if (this.#parts.once && (!canPass(error) || attempt === onceAttempts)) throw error;
         this.#failingSinceMs ??= clock.nowMs();
         this.#lastError = messageOf(error);
         const waitMs = Math.round(backoffMs(attempt, backoff, random));
         logger.log("warn", "replica.failed", { attempt, waitMs, error: messageOf(error) });
-        await this.#mergeIfTooLarge({ signal });
+        await this.#hooks.mergeIfTooLarge({ signal });
         await Promise.race([clock.sleep(waitMs, { signal }), this.#hurried()]);
       }
+    }
+  }
+
+  /** More waits than the budget can pay file by file. */
+  async #mergeIfTooMany(waiting: Waiting): Promise<void> {
+    const putsLeft = this.#parts.link.budget?.putsLeft() ?? Number.POSITIVE_INFINITY;
+    const most = Math.max(requestsWhenMerged, putsLeft);
+    if (this.#waiting.length > most) await this.#hooks.mergeIfMoreThan(most, waiting);
+  }
+
+  async #attempt(waiting: Waiting): Promise<DrainOutcome> {
+    const { several } = this.#hooks;
+    try {
+      await this.#hooks.mayRead();
+      this.#isAttempting = true;
+      if (several === undefined) return await this.#drainOnce(waiting);
+      if (this.#mustFollow) await several.follow(waiting);
+      this.#mustFollow = false;
+      const outcome = await this.#drainOnce(waiting);
+      if (outcome !== "settle") return outcome;
+      this.#mustFollow = true;
+      return "more";
+    } finally {
+      this.#isAttempting = false;
     }
   }
 
@@ -111,6 +168,7 @@ export class Uploader {
       const { snapshot } = staging;
       const next = staging.files.find((file) => file.txid > this.ackedThrough);
       const isDone = snapshot === undefined && next === undefined;
+      if (next !== undefined && this.#hooks.several && !this.#continues(next)) return "settle";
       // A single pass is not over before the replica has been looked at.
       if (isDone && (!this.#parts.once || link.isConfirmed)) return "done";
       const wasConfirmed = link.isConfirmed;
@@ -126,14 +184,23 @@ export class Uploader {
         if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
         this.#uploadedAtMs = clock.nowMs();
-        this.#onAcked();
+        this.#hooks.onAcked();
       } catch (error) {
         if (hasCode(error, "engine/another-writer") && !wasConfirmed) return "settle";
+        // Dropped or merged meanwhile: what is there now is chosen anew.
+        if (next !== undefined && !staging.files.includes(next)) continue;
         if (!hasCode(error, "engine/state")) throw error;
         this.#parts.logger.log("error", "staging.damaged", { error: error.message });
-        return "damaged";
+        if (this.#hooks.several === undefined || next === undefined) return "damaged";
+        await this.#hooks.several.supersede(next, { signal });
       }
     }
+  }
+
+  /** A staged file follows what the replica has without a hole. */
+  #continues({ minTxid }: StagedFile): boolean {
+    const through = this.#parts.link.record?.maxTxid ?? 0n;
+    return minTxid > this.ackedThrough && minTxid <= through + 1n;
   }
 
   async #put(file: StagedFile, { signal }: Waiting): Promise<void> {
@@ -145,44 +212,6 @@ export class Uploader {
       { level: 0, minTxid, maxTxid, timestampMs, body: staging.body(file) },
       { signal },
     );
-  }
-
-  /** While the store cannot be reached and too much waits, neighbours become wide files. */
-  async #mergeIfTooLarge({ signal }: Waiting): Promise<void> {
-    const waitingBytes = this.#waiting.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (waitingBytes > this.#parts.limits.maxStagingBytes) await this.#mergeWaiting({ signal });
-  }
-
-  /** More waits than the budget can pay file by file. */
-  async #mergeIfTooMany({ signal }: Waiting): Promise<void> {
-    const putsLeft = this.#parts.budget?.putsLeft() ?? Number.POSITIVE_INFINITY;
-    while (this.#waiting.length > Math.max(requestsWhenMerged, putsLeft)) {
-      if (!(await this.#mergeWaiting({ signal }))) return;
-    }
-  }
-
-  /**
-   * Neighbours among what waits become one wide file; the newest stays single. `false` if nothing was merged: not being
-   * able to is no reason not to upload.
-   */
-  async #mergeWaiting({ signal }: Waiting): Promise<boolean> {
-    const { staging, codec, state, logger } = this.#parts;
-    const files = neighboursToMerge(this.#waiting.slice(0, -1));
-    if (files.length < 2) return false;
-    try {
-      const inputs = files.map((file) => ({
-        name: file.path,
-        chunks: staging.body(file).open({ signal }),
-      }));
-      const chunks = mergeLtx(codec, inputs, { ...levelZeroFields(state.nodeId), signal });
-      const { sizeBytes } = await staging.replaceByMerged(files, chunks);
-      logger.log("info", "staging.merged", { files: files.length, sizeBytes });
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      logger.log("warn", "staging.not-merged", { files: files.length, error: messageOf(error) });
-      return false;
-    }
   }
 
   async #putSnapshot({ signal }: Waiting): Promise<void> {
@@ -199,17 +228,4 @@ export class Uploader {
 
 function canPass(error: unknown): boolean {
   return error instanceof HeadwaterError && error.recovery === "retry";
-}
-
-/** The neighbours that are smallest together: merging what is wide already again and again would copy it each time. */
-function neighboursToMerge(files: readonly StagedFile[]): readonly StagedFile[] {
-  const count = Math.min(filesPerMerge, files.length);
-  let best = files.slice(0, count);
-  let bestBytes = Number.POSITIVE_INFINITY;
-  for (let from = 0; from + count <= files.length; from++) {
-    const group = files.slice(from, from + count);
-    const bytes = group.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (bytes < bestBytes) [best, bestBytes] = [group, bytes];
-  }
-  return best;
 }

@@ -24,12 +24,15 @@ export interface VerificationRecordOptions {
   readonly fileSystem: FileSystem;
   readonly stateDirectory: string;
   readonly ownership: StateOwnership;
+  /** Of several replicas not the first: that has the name that is told to who asks. */
+  readonly replica?: string | undefined;
 }
 
 export async function writeVerification(
   { result, verified, restoreVerified }: VerificationRecord,
-  { fileSystem, stateDirectory, ownership }: VerificationRecordOptions,
+  options: VerificationRecordOptions,
 ): Promise<void> {
+  const { fileSystem, ownership } = options;
   const value = {
     result,
     verifiedAt: toText(verified?.atMs),
@@ -37,19 +40,16 @@ export async function writeVerification(
     restoreVerifiedAt: toText(restoreVerified?.atMs),
     restoreVerifiedTxid: restoreVerified && toHex64(restoreVerified.txid),
   };
-  await replaceFile(fileSystem, pathOf(stateDirectory), encodeJson(value), {
+  await replaceFile(fileSystem, pathOf(options), encodeJson(value), {
     ownership: ownership.file,
   });
 }
 
 /** `undefined` if there is none; a damaged one is none. */
-export async function readVerification({
-  fileSystem,
-  stateDirectory,
-}: Pick<VerificationRecordOptions, "fileSystem" | "stateDirectory">): Promise<
-  VerificationRecord | undefined
-> {
-  const value = await readJson(fileSystem, pathOf(stateDirectory)).catch(() => undefined);
+export async function readVerification(
+  options: Omit<VerificationRecordOptions, "ownership">,
+): Promise<VerificationRecord | undefined> {
+  const value = await readJson(options.fileSystem, pathOf(options)).catch(() => undefined);
   const result = (["passed", "healed", "failed"] as const).find((one) => one === value?.["result"]);
   if (value === undefined || result === undefined) return undefined;
   return {
@@ -69,6 +69,10 @@ function toText(atMs: number | undefined): string | undefined {
   return atMs === undefined ? undefined : new Date(atMs).toISOString();
 }
 
-function pathOf(stateDirectory: string): string {
-  return join(stateDirectory, "verification.json");
+function pathOf({
+  stateDirectory,
+  replica,
+}: Pick<VerificationRecordOptions, "stateDirectory" | "replica">): string {
+  const suffix = replica === undefined ? "" : `-${replica}`;
+  return join(stateDirectory, `verification${suffix}.json`);
 }

@@ -6,7 +6,7 @@ import { hasCode, messageOf } from "../../core/base/errors.ts";
 import { toHex64 } from "../../core/base/bytes.ts";
 import { Bell } from "./bell.ts";
 import type { VerificationStatus } from "./engine-status.ts";
-import type { EngineParts, VerificationSchedule } from "./parts.ts";
+import type { ReplicaParts, VerificationSchedule } from "./parts.ts";
 import { Recurring } from "./recurring.ts";
 import { ReplicaVerification } from "./replica-verification.ts";
 import type { Outcome, ReplicaVerificationHooks } from "./replica-verification.ts";
@@ -54,7 +54,7 @@ interface Kinds {
 }
 
 export class Verification {
-  readonly #parts: EngineParts;
+  readonly #parts: ReplicaParts;
   readonly #schedule: VerificationSchedule;
   readonly #hooks: ReplicaVerificationHooks;
   readonly #replica: ReplicaVerification;
@@ -65,7 +65,11 @@ export class Verification {
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
 
-  constructor(parts: EngineParts, schedule: VerificationSchedule, hooks: ReplicaVerificationHooks) {
+  constructor(
+    parts: ReplicaParts,
+    schedule: VerificationSchedule,
+    hooks: ReplicaVerificationHooks,
+  ) {
     this.#parts = parts;
     this.#schedule = schedule;
     this.#hooks = hooks;
@@ -144,7 +148,8 @@ export class Verification {
 
   get #recordOptions(): VerificationRecordOptions {
     const { fileSystem, state } = this.#parts;
-    return { fileSystem, stateDirectory: state.path, ownership: state.ownership };
+    const { path: stateDirectory, ownership } = state;
+    return { fileSystem, stateDirectory, ownership, replica: this.#schedule.replica };
   }
 
   async #attempt(kind: Kind, { signal }: Waiting): Promise<void> {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import type { Fleet } from "../engine/fleet.ts";
-import { replicaIdentityOf } from "../engine/fleet.ts";
+import { hasSameReplicas } from "../engine/fleet.ts";
 import type { FleetDatabase, FleetFailure } from "../engine/fleet-database.ts";
 import type { FleetMember } from "../engine/fleet-run.ts";
 import { startShutdownLimit } from "../engine/shutdown.ts";
@@ -123,7 +123,7 @@ export class Control implements Disposable {
     const member = this.#options.memberFor(path, replicaUrl);
     const known = this.#find(path);
     if (known !== undefined) {
-      if (replicaIdentityOf(known.member) === replicaIdentityOf(member))
+      if (hasSameReplicas(known.member, member))
         return { status: "already_registered", path: known.path };
       throw new HeadwaterError(
         "engine/fleet",

@@ -5,7 +5,7 @@ import { parseTxid } from "../../core/ltx/txid.ts";
 import type { EngineStatus } from "../engine/engine-status.ts";
 import type { FleetDatabase } from "../engine/fleet-database.ts";
 import { stateDirectoryOf } from "../engine/state-directory.ts";
-import { readStateFiles } from "../engine/state-summary.ts";
+import { furthestBehind, readStateFiles } from "../engine/state-summary.ts";
 
 export interface DatabaseStatus {
   /** `open`: on its way to replicating, or kept from it by `error`. */
@@ -40,7 +40,7 @@ export async function statusOf(database: FleetDatabase): Promise<DatabaseStatus>
   return {
     state: database.isStopped || database.hasGivenUp ? "stopped" : "open",
     txid: parseTxid(files?.localTxid ?? "") ?? 0n,
-    replicatedTxid: parseTxid(files?.replicatedTxid ?? "") ?? 0n,
+    replicatedTxid: parseTxid(furthestBehind(files?.replicas ?? [])?.txid ?? "") ?? 0n,
     uploadedAtMs: undefined,
     error: failure,
     engine: undefined,

@@ -117,6 +117,22 @@ describe("a whole file", () => {
     ]);
   });
 
+  test("gives several replicas, each with its own secrets and what the top of the file says", () => {
+    const text =
+      "access-key-id: TOP\nsecret-access-key: top\ndbs:\n  - path: /a.db\n    replicas:\n      - path: /r\n" +
+      "      - {type: s3, bucket: b, path: p}\n      - {url: 's3://c/p', access-key-id: OWN, secret-access-key: own}\n";
+    const severalConfig = readConfigText(text);
+    expect(severalConfig.databases[0]?.options).toMatchObject({
+      replicas: [
+        { url: "file:///r" },
+        { url: "s3://b/p", secrets: { accessKeyId: "TOP", secretAccessKey: "top" } },
+        { url: "s3://c/p", secrets: { accessKeyId: "OWN", secretAccessKey: "own" } },
+      ],
+    });
+    expect(severalConfig.databases[0]?.options.replica).toBeUndefined();
+    expect(warningsOf(severalConfig)).toEqual([]);
+  });
+
   test("gives what holds for all of them", () => {
     expect(config.exec).toBe("node server.js --port 80");
     expect(config.shutdownSyncTimeoutMs).toBe(45_000);

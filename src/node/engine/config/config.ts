@@ -1,6 +1,7 @@
 // Reads a configuration file, Litestream's or our own, into what Headwater is to do. The file is read once, at the edge:
 // whoever has a `Config` needs to check nothing.
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { HeadwaterError, messageOf } from "../../../core/base/errors.ts";
 import { nearestOf } from "../../../core/base/nearest.ts";
 import type { Environment } from "../../store/s3-settings.ts";
@@ -119,7 +120,8 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     register: (wanted: string, replicaUrl: string) => {
       const registered = toRegistered(wanted, replicaUrl, { file, environment });
       const listed = databaseAt(entries, wanted);
-      return listed?.replicaIdentity === registered.replicaIdentity ? listed : registered;
+      const isSame = isDeepStrictEqual(listed?.replicaIdentities, registered.replicaIdentities);
+      return listed !== undefined && isSame ? listed : registered;
     },
     exec: file.exec,
     logging: Object.freeze({
@@ -234,7 +236,9 @@ function checkDistinct(found: readonly Found[], remarks: Remarks): void {
     const { path, stateDir, metaPath } = database.options;
     const claims = [
       [`database ${realPathOf(path)}`, `is the database of ${path}, which`],
-      [`replica ${database.replicaIdentity}`, `has a replica which`],
+      ...database.replicaIdentities.map(
+        (identity) => [`replica ${identity}`, `has a replica which`] as const,
+      ),
       ...Object.entries({ "state-dir": stateDir, "meta-path": metaPath })
         .filter(([, directory]) => directory !== undefined)
         .map(([key, directory]) => [`${key} ${directory}`, `has a ${key} which`] as const),

@@ -1,12 +1,15 @@
 // One entry of `dbs` as the options of one or more replications.
 import { basename, dirname, join, relative } from "node:path";
+import { must } from "../../../core/base/assert.ts";
 import { localPath } from "../../base/local-path.ts";
+import { replicasOf } from "../engine-options.ts";
 import type { ReplicateOptions } from "../engine-options.ts";
 import { matchesDirectory, patternOf } from "./directory.ts";
 import { globalSettingNames } from "./keys.ts";
 import type { ConfigFile, DatabaseEntry, ReplicaEntry } from "./keys.ts";
 import type { KeyPath, Remarks } from "./mistakes.ts";
 import { toReplicaPlace } from "./replica-url.ts";
+import type { ReplicaPlace } from "./replica-url.ts";
 import type { Environment } from "../../store/s3-settings.ts";
 import { storePrices } from "../../store/store-prices.ts";
 import type { StoreSecrets } from "../../store/store-secrets.ts";
@@ -15,8 +18,8 @@ import type { StoreSecrets } from "../../store/store-secrets.ts";
 export interface DatabaseConfig {
   readonly options: ReplicateOptions;
   readonly restoreIfDbNotExists: boolean;
-  /** The same for two databases that would go to the same replica. */
-  readonly replicaIdentity: string;
+  /** One for each replica: the same for two databases that would go to the same replica. */
+  readonly replicaIdentities: readonly string[];
 }
 
 /** A directory of databases, and where their replicas are: each at the database's own path below `replica`. */
@@ -56,28 +59,30 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
     );
     return undefined;
   }
-  const found = replicaOf(entry, context);
-  if (found === undefined) return undefined;
-  if (found.replica.url !== undefined) {
-    for (const name of ["path", "bucket", "host", "webdav-url"] as const) {
-      if (found.replica[name] === undefined) continue;
-      remarks.mistake([...found.at, name], "and url exclude each other. The URL holds it.");
-      return undefined;
-    }
-  }
-  const replica = withDefaults(found.replica, context.file);
+  const found = replicasOfEntry(entry, context);
+  if (found.length === 0 || !found.every((one) => checkUrl(one, remarks))) return undefined;
+  const replicas = found.map((one) => ({
+    ...one,
+    replica: withDefaults(one.replica, context.file),
+  }));
+  checkAlike(replicas, remarks);
+  const syncIntervalMs = replicas[0]?.replica["sync-interval"];
   const make = (path: string, subpath: string): DatabaseConfig | undefined => {
-    const place = toReplicaPlace(replica, subpath, { ...context, at: found.at });
-    if (place === undefined) return undefined;
-    const { url, secrets, identity } = place;
-    const budget = budgetOf(replica, url, { ...context, at: found.at });
-    if (budget === undefined) return undefined;
+    const places = replicas.flatMap(
+      ({ replica, at: replicaAt }) =>
+        toReplicaPlace(replica, subpath, { ...context, at: replicaAt }) ?? [],
+    );
+    if (places.length < replicas.length) return undefined;
+    const budgets = places.flatMap(
+      ({ url }, index) => budgetOf(must(replicas[index], "its replica"), url, context) ?? [],
+    );
+    const [budget] = budgets;
+    if (budgets.length < places.length) return undefined;
     return {
       options: Object.freeze({
         path,
-        replica: url,
-        secrets: secrets === undefined ? undefined : Object.freeze(secrets),
-        syncIntervalMs: replica["sync-interval"],
+        ...placeOptions(places),
+        syncIntervalMs,
         ...budget,
         stateDir: placeOf(entry["state-dir"], subpath, "headwater"),
         metaPath: metaPathOf(entry, subpath),
@@ -90,7 +95,7 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
         verifyRestoreIntervalMs: settingOf("verify-restore-interval", entry, context.file),
       }),
       restoreIfDbNotExists: subpath === "" && entry["restore-if-db-not-exists"] === true,
-      replicaIdentity: identity,
+      replicaIdentities: places.map(({ identity }) => identity),
     };
   };
   return entry.path === undefined
@@ -100,9 +105,9 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
 
 /** What the replica may cost. After a mistake, which is in the remarks, `undefined`. */
 function budgetOf(
-  replica: ReplicaEntry,
+  { replica, at }: FoundReplica,
   url: string,
-  { remarks, at, environment }: Pick<EntryContext, "remarks" | "at" | "environment">,
+  { remarks, environment }: Pick<EntryContext, "remarks" | "environment">,
 ): Pick<ReplicateOptions, "maxCostPerMonth" | "maxPutsPerMonth"> | undefined {
   const { "max-cost": maxCostPerMonth, "max-puts-per-month": maxPutsPerMonth } = replica;
   if (maxCostPerMonth !== undefined && maxPutsPerMonth !== undefined) {
@@ -191,7 +196,8 @@ function toDirectory(
   // Tells the mistakes of the replica now, whatever is in the directory.
   const root = make(directory, "");
   if (root === undefined) return undefined;
-  const { replica, secrets } = root.options;
+  // Databases that are gone are looked for in the first of several replicas.
+  const { url: replica, secrets } = must(replicasOf(root.options)[0], "a replica");
   const databaseAt = (path: string): DatabaseConfig | undefined => {
     const subpath = relative(directory, path);
     return matchesDirectory(subpath, { pattern, recursive }) ? make(path, subpath) : undefined;
@@ -210,29 +216,62 @@ function toDirectory(
   };
 }
 
-function replicaOf(
+interface FoundReplica {
+  readonly replica: ReplicaEntry;
+  readonly at: KeyPath;
+}
+
+/** After a mistake none. */
+function replicasOfEntry(
   { replica, replicas }: DatabaseEntry,
   { remarks, at }: EntryContext,
-): { readonly replica: ReplicaEntry; readonly at: KeyPath } | undefined {
+): readonly FoundReplica[] {
   if (replica !== undefined && replicas !== undefined) {
     remarks.mistake([...at, "replicas"], "and replica exclude each other.");
-    return undefined;
+    return [];
   }
-  if (replica !== undefined) return { replica, at: [...at, "replica"] };
-  const [first, ...others] = replicas ?? [];
-  if (first === undefined) {
-    remarks.mistake(at, "needs a replica.");
-    return undefined;
+  if (replica !== undefined) return [{ replica, at: [...at, "replica"] }];
+  const found = (replicas ?? []).map((one, index) => ({
+    replica: one,
+    at: [...at, "replicas", index],
+  }));
+  if (found.length === 0) remarks.mistake(at, "needs a replica.");
+  if (found.length === 1)
+    remarks.warning([...at, "replicas"], "is the old form. Write replica, without the list.");
+  return found;
+}
+
+function checkUrl({ replica, at }: FoundReplica, remarks: Remarks): boolean {
+  if (replica.url === undefined) return true;
+  const twice = (["path", "bucket", "host", "webdav-url"] as const).find(
+    (name) => replica[name] !== undefined,
+  );
+  if (twice === undefined) return true;
+  remarks.mistake([...at, twice], "and url exclude each other. The URL holds it.");
+  return false;
+}
+
+/** What is staged is staged once for all replicas, at one pace. */
+function checkAlike(replicas: readonly FoundReplica[], remarks: Remarks): void {
+  const [first, ...others] = replicas;
+  for (const { replica, at } of others) {
+    for (const name of ["sync-interval", "max-cost", "max-puts-per-month"] as const) {
+      if (replica[name] !== first?.replica[name])
+        remarks.mistake([...at, name], "must be the same for all replicas of a database.");
+    }
   }
-  if (others.length > 0) {
-    remarks.mistake(
-      [...at, "replicas"],
-      "must hold exactly one replica in this version. Give the others databases of their own, or leave them out.",
-    );
-    return undefined;
-  }
-  remarks.warning([...at, "replicas"], "is the old form. Write replica, without the list.");
-  return { replica: first, at: [...at, "replicas", 0] };
+}
+
+function placeOptions(
+  places: readonly ReplicaPlace[],
+): Pick<ReplicateOptions, "replica" | "secrets" | "replicas"> {
+  const frozen = places.map(({ url, secrets }) =>
+    Object.freeze({ url, secrets: secrets === undefined ? undefined : Object.freeze(secrets) }),
+  );
+  const [first, ...others] = frozen;
+  return first !== undefined && others.length === 0
+    ? { replica: first.url, secrets: first.secrets }
+    : { replicas: Object.freeze(frozen) };
 }
 
 /** What the replica leaves out comes from the top of the file; a URL names its bucket and host itself. */

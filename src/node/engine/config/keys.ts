@@ -197,7 +197,10 @@ const database = z.strictObject({
     "10GiB",
   ),
   replica: used(replica, "The replica."),
-  replicas: used(z.array(replica), "Old form of `replica`: a list of exactly one."),
+  replicas: used(
+    z.array(replica),
+    "In place of `replica`: several replicas, each with the whole history.",
+  ),
   snapshot: used(snapshot, "Of this database alone.", "that of the file"),
   "verify-interval": used(interval, "Of this database alone.", "that of the file"),
   "verify-restore-interval": used(interval, "Of this database alone.", "that of the file"),

@@ -139,10 +139,22 @@ describe("mistakes are told with line, column and key", () => {
       ["4:5: dbs[0].replicas and replica exclude each other."],
     ],
     [
-      db("replicas: [{path: /r}, {path: /s}]"),
+      db("replicas: [{path: /r}, {url: file:///r/}]"),
+      ["2:5: dbs[0] has a replica which dbs[0] has already. Each needs its own."],
+    ],
+    [
+      db("replicas: [{path: /r}, {path: /s, sync-interval: 2s}]"),
+      ["3:39: dbs[0].replicas[1].sync-interval must be the same for all replicas of a database."],
+    ],
+    [
+      db("replicas: [{path: /r}, {url: ftp://h/s}]"),
       [
-        "3:5: dbs[0].replicas must hold exactly one replica in this version. Give the others databases of their own, or leave them out.",
+        "3:29: dbs[0].replicas[1].url is of type ftp, which this version cannot write. It writes file and s3.",
       ],
+    ],
+    [
+      `${db("replica: {path: /r}")}  - path: /b.db\n    replicas: [{path: /q}, {path: /r}]\n`,
+      ["4:5: dbs[1] has a replica which dbs[0] has already. Each needs its own."],
     ],
     [
       "dbs:\n  - replica: {path: /r}\n",
