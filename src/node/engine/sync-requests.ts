@@ -57,7 +57,7 @@ export class SyncRequests {
       for (const request of taken) request.reject(nothingThere());
       return;
     }
-    const requests = taken.filter(({ goal }) => goal === "replicated");
+    const requests = taken.filter((request) => !isStaged(request));
     if (requests.length > 0) this.#aimed.push({ txid, requests });
     for (const { goal, resolve } of taken) if (goal === "staged") resolve(txid);
   }
@@ -78,7 +78,6 @@ export class SyncRequests {
 
   /** Nothing gets into all replicas any more; what is to be staged is not concerned. */
   rejectReplicated(error: unknown): void {
-    const isStaged = ({ goal }: Request): boolean => goal === "staged";
     const pending = [...this.#waiting, ...this.#taken];
     const aimed = this.#aimed.flatMap(({ requests }) => requests);
     this.#waiting = this.#waiting.filter(isStaged);
@@ -108,6 +107,10 @@ export class SyncRequests {
       return left.length === 0 ? [] : [{ txid, requests: left }];
     });
   }
+}
+
+function isStaged({ goal }: Request): boolean {
+  return goal === "staged";
 }
 
 function nothingThere(): HeadwaterError {
