@@ -295,7 +295,8 @@ test("two replicas: both get everything, status tells of each, and the newest re
     },
   ]);
   const unnamed = await outcome(headwater("restore", path, "-o", directory.file("copy.db")));
-  expect(unnamed.stderr).toContain(`several replicas. Give the URL of one: ${urls.join(", ")}`);
+  expect(unnamed.stderr).toContain("several replicas. Give the URL of one: ");
+  for (const url of urls) expect(unnamed.stderr).toContain(url);
   {
     using db = new DatabaseSync(path);
     db.exec("INSERT INTO t VALUES(6)");
