@@ -9,11 +9,18 @@ interface Logging {
   readonly logger: Logger;
 }
 
+/** A request that is to be logged. */
+interface LoggedRequest extends Logging {
+  /** Kind of store: the scheme of its URL. */
+  readonly store: string;
+}
+
 /**
- * `store`, logging each finished request at level debug as `store.<operation>` with `elapsedMs`. A list is one event
+ * `store`, logging each finished request at level debug as `store.<operation>` with its kind and `elapsedMs`. A list is one event
  * when it ends; the body of a get is not followed.
  */
-export function createLoggedStore(store: ObjectStore, logging: Logging): ObjectStore {
+export function createLoggedStore(store: ObjectStore, tools: Logging): ObjectStore {
+  const logging = { ...tools, store: store.url.slice(0, store.url.indexOf(":")) };
   return {
     url: store.url,
     features: (options) => logged(logging, "features", {}, () => store.features(options)),
@@ -38,7 +45,7 @@ export function createLoggedStore(store: ObjectStore, logging: Logging): ObjectS
 }
 
 async function logged<T>(
-  { clock, logger }: Logging,
+  { store, clock, logger }: LoggedRequest,
   operation: string,
   fields: LogFields,
   work: () => Promise<T>,
@@ -55,14 +62,14 @@ async function logged<T>(
     throw error;
   } finally {
     const elapsedMs = Math.round(clock.monotonicMs() - startMs);
-    logger.log("debug", `store.${operation}`, { ...fields, ...outcome, elapsedMs });
+    logger.log("debug", `store.${operation}`, { store, ...fields, ...outcome, elapsedMs });
   }
 }
 
 async function* loggedList(
   store: ObjectStore,
   options: ListOptions,
-  { clock, logger }: Logging,
+  { store: kind, clock, logger }: LoggedRequest,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
   const { prefix, after } = options;
   const startMs = clock.monotonicMs();
@@ -79,7 +86,8 @@ async function* loggedList(
     throw error;
   } finally {
     const elapsedMs = Math.round(clock.monotonicMs() - startMs);
-    logger.log("debug", "store.list", { prefix, after, objects, ...outcome, elapsedMs });
+    const fields = { store: kind, prefix, after, objects };
+    logger.log("debug", "store.list", { ...fields, ...outcome, elapsedMs });
   }
 }
 

@@ -153,11 +153,14 @@ test("every request is logged with what it was about and how long it took", asyn
   for await (const _ of store.list({ prefix: "" }));
   await store.delete(["a", "b"], {});
   expect(events).toEqual([
-    ["store.put", { key: "a", sizeBytes: 1000, elapsedMs: 40 }],
-    ["store.put", expect.objectContaining({ key: "a", code: "store/exists", elapsedMs: 40 })],
-    ["store.head", { key: "b", isPresent: false, elapsedMs: 0 }],
+    ["store.put", { store: "memory", key: "a", sizeBytes: 1000, elapsedMs: 40 }],
+    [
+      "store.put",
+      expect.objectContaining({ store: "memory", key: "a", code: "store/exists", elapsedMs: 40 }),
+    ],
+    ["store.head", { store: "memory", key: "b", isPresent: false, elapsedMs: 0 }],
     ["store.list", expect.objectContaining({ prefix: "", objects: 1, isComplete: true })],
-    ["store.delete", { key: "a", objects: 2, elapsedMs: 0 }],
+    ["store.delete", { store: "memory", key: "a", objects: 2, elapsedMs: 0 }],
   ]);
 });
 

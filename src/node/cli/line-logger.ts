@@ -1,4 +1,5 @@
 // Events as lines for a person or a log collector: time, level, event, fields.
+import { styleText } from "node:util";
 import type { LogFields, LogLevel, Logger } from "../../core/base/log.ts";
 
 const ranks: Readonly<Record<string, number>> = {
@@ -13,17 +14,23 @@ const ranks: Readonly<Record<string, number>> = {
 export interface LineLoggerOptions {
   /** The least level that is printed. */
   readonly level: string;
-  /** Each line is a JSON object: `time`, `level`, `msg` (the event), and the fields; the level of an LTX file is `ltx_level`. */
-  readonly json?: boolean;
+  /**
+   * Default `text`. `json`: each line is an object: `time`, `level`, `msg` (the event), and the fields; the level of an LTX
+   * file is `ltx_level`. `pretty`: for a person who looks on.
+   */
+  readonly type?: "text" | "json" | "pretty" | undefined;
+  /** Colours for `pretty`. */
+  readonly isTerminal?: boolean | undefined;
 }
 
 /** Prints events: `2026-11-26T12:00:00.000Z INFO ltx.uploaded level=0 txid=0000000000000001`. */
 export function createLineLogger(
   print: (text: string) => void,
-  { level, json = false }: LineLoggerOptions,
+  { level, type = "text", isTerminal = false }: LineLoggerOptions,
 ): Logger {
   const least = ranks[level] ?? 1;
-  const format = json ? formatJsonEvent : formatEvent;
+  const pretty = isTerminal ? formatInColours : formatPretty;
+  const format = { text: formatEvent, json: formatJsonEvent, pretty }[type];
   return {
     log: (eventLevel, event, fields) => {
       if ((ranks[eventLevel] ?? 1) < least) return;
@@ -42,6 +49,35 @@ function formatJsonEvent(time: Date, level: LogLevel, msg: string, fields?: LogF
 
 function bigintToText(_: string, value: unknown): unknown {
   return typeof value === "bigint" ? value.toString() : value;
+}
+
+type Colour = "gray" | "green" | "yellow" | "red";
+
+const colours: Readonly<Record<LogLevel, Colour>> = {
+  debug: "gray",
+  info: "green",
+  warn: "yellow",
+  error: "red",
+};
+
+function formatInColours(time: Date, level: LogLevel, event: string, fields?: LogFields): string {
+  return formatPretty(time, level, event, fields, (colour, text) =>
+    styleText(colour, text, { validateStream: false }),
+  );
+}
+
+function formatPretty(
+  time: Date,
+  level: LogLevel,
+  event: string,
+  fields?: LogFields,
+  paint: (colour: Colour, text: string) => string = (_, text) => text,
+): string {
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join(":");
+  const name = paint(colours[level], level.toUpperCase().padEnd(5));
+  return `${paint("gray", clock)} ${name} ${event.padEnd(22)}${paint("gray", formatFields(fields))}\n`;
 }
 
 function formatEvent(time: Date, level: LogLevel, event: string, fields?: LogFields): string {

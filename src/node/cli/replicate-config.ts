@@ -94,7 +94,8 @@ function loggerOf({ logging }: Config, flags: ReplicateFlags, context: CliContex
   const level = logLevelOf(flags, environment, logging.level);
   return createLineLogger(logging.stderr ? inform : print, {
     level,
-    json: logging.type === "json",
+    type: logging.type,
+    isTerminal: (logging.stderr ? process.stderr : process.stdout).isTTY,
   });
 }
 

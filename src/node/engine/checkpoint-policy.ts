@@ -79,11 +79,12 @@ export class CheckpointPolicy {
     this.#logger.log("error", "checkpoint.failed", { error: error.message });
   }
 
-  noteOutcome(outcome: CheckpointOutcome | undefined, capture: Capture): void {
+  /** `undefined`: something stood in the way. */
+  noteOutcome(outcome: CheckpointOutcome | undefined, capture: Capture, elapsedMs: number): void {
     const now = this.#clock.monotonicMs();
     this.#attemptedAtMs = now;
     if (outcome === undefined) return;
-    this.#logger.log("debug", "checkpoint.done", { ...outcome });
+    this.#logger.log("debug", "checkpoint.done", { ...outcome, elapsedMs });
     this.#isComplete = outcome.complete;
     this.#isStuck = !outcome.complete && outcome.backfilledFrames === this.#backfilledFrames;
     this.#backfilledFrames = outcome.backfilledFrames;

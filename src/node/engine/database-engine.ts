@@ -39,6 +39,7 @@ export class DatabaseEngine {
   readonly #litestream: LitestreamWatch;
   #state: EngineStatus["state"] = "starting";
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
+  #unreplicatedSinceMs: number | undefined;
 
   constructor(parts: EngineParts, links: readonly ReplicaLink[]) {
     this.#parts = parts;
@@ -145,11 +146,13 @@ export class DatabaseEngine {
       txid: history.head?.txid,
       transactions: stager.transactions,
       pendingTransactions: stager.pending,
+      databaseSizeBytes: (history.table?.commit ?? 0) * (history.table?.pageSize ?? 0),
       walSizeBytes: stager.isAttached ? stager.capture.walSizeBytes : 0,
       stagedBytes: staging.sizeBytes,
       isDiskFull: history.isDiskFull,
       isWalBlocked: this.#checkpoints.isBlocked,
       budget: this.#cadence.status,
+      unreplicatedSinceMs: this.#unreplicatedSinceMs,
       ...this.#replicas.status,
     };
   }
@@ -308,6 +311,7 @@ export class DatabaseEngine {
     this.#cadence.noteFlush();
     await this.#stager.stageAll({ signal });
     this.#syncs.aimAt(this.#head());
+    this.#noteLag();
     this.#replicas.wake();
   }
 
@@ -315,6 +319,14 @@ export class DatabaseEngine {
 
   #acknowledged(): void {
     this.#syncs.resolveThrough(this.#replicas.ackedThrough, this.#head());
+    this.#noteLag();
+  }
+
+  /** Something captured that is not in every replica is lag from the moment it was noticed. */
+  #noteLag(): void {
+    const isReplicated = this.#replicas.ackedThrough >= (this.#head() ?? 0n);
+    if (isReplicated) this.#unreplicatedSinceMs = undefined;
+    else this.#unreplicatedSinceMs ??= this.#parts.clock.nowMs();
   }
 
   async #tidy(): Promise<void> {

@@ -13,6 +13,8 @@ export interface EngineStatus {
   readonly transactions: number;
   /** Transactions seen and not yet staged. */
   readonly pendingTransactions: number;
+  /** As of the newest TXID; 0 = not known. */
+  readonly databaseSizeBytes: number;
   readonly walSizeBytes: number;
   /** Put into the replicas by this process. */
   readonly uploadedBytes: number;
@@ -22,6 +24,8 @@ export interface EngineStatus {
   readonly isWalBlocked: boolean;
   /** Wall-clock times in ms. */
   readonly uploadedAtMs: number | undefined;
+  /** Since then something that was captured has not been in the replica; `undefined`: everything is. */
+  readonly unreplicatedSinceMs: number | undefined;
   readonly failingSinceMs: number | undefined;
   readonly lastError: string | undefined;
   /** `undefined`: there is no limit. */

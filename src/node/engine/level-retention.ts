@@ -52,6 +52,7 @@ export class LevelRetention {
       plan = this.#plan();
       if (!(await this.#delete(plan, waiting))) return { waitMs: undefined, isHeldUp: true };
     }
+    logLevelZero(this.#parts, plan);
     return { waitMs: this.#msUntilMoreGoes(plan), isHeldUp: false };
   }
 
@@ -96,3 +97,16 @@ export class LevelRetention {
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 }
+
+/** How level 0 stands, in Litestream's words. */
+function logLevelZero({ logger }: ReplicaParts, { verdicts }: RetentionPlan): void {
+  const counts = { eligible: 0, not_compacted: 0, too_recent: 0 };
+  for (const { file, goes, reason } of verdicts) {
+    if (file.level > 0) continue;
+    if (goes) counts.eligible++;
+    else if (reason === "young") counts.too_recent++;
+    else counts.not_compacted++;
+  }
+  logger.log("debug", "retention.looked", counts);
+}
+

@@ -4,6 +4,8 @@ import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { must } from "../../core/base/assert.ts";
 import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import { formatTxid } from "../../core/ltx/txid.ts";
+import { walFrameOffset } from "../../core/sqlite/wal.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { CapturedBatch, PageSource } from "../capture/capture-types.ts";
 import { afterGaps } from "./attach-database.ts";
@@ -260,13 +262,15 @@ export class Stager {
 
   async checkpoint({ signal }: Waiting): Promise<void> {
     const { capture } = this;
+    const { clock } = this.#parts;
     await this.#lock.run(async () => {
       this.#isCheckpointing = true;
       try {
         const mode = this.#checkpoints.modeFor(capture);
         const drain = (): Promise<void> => this.#stageIfMuch({ signal });
+        const startedMs = clock.monotonicMs();
         const outcome = await capture.checkpoint({ mode, drain, signal });
-        this.#checkpoints.noteOutcome(outcome, capture);
+        this.#checkpoints.noteOutcome(outcome, capture, clock.monotonicMs() - startedMs);
       } catch (error) {
         if (hasCode(error, "capture/gap")) await this.#resync(error.message, { signal });
         else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
@@ -323,14 +327,21 @@ export class Stager {
   }
 
   async #stageBatch(batch: CapturedBatch, waiting: Waiting): Promise<void> {
+    const { clock, logger, history } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const walBytes = walBytesOf(batch);
     this.#mustCompare = true;
+    const { transactions } = batch;
     try {
-      await this.#parts.history.stageBatch(batch, waiting);
+      const { txid, sizeBytes } = await history.stageBatch(batch, waiting);
+      const elapsedMs = clock.monotonicMs() - startedMs;
+      const file = { txid: formatTxid(txid), sizeBytes };
+      logger.log("debug", "ltx.staged", { ...file, transactions, walBytes, elapsedMs });
     } finally {
       batch.release();
     }
     this.#mustCompare = false;
-    this.#transactions += batch.transactions;
+    this.#transactions += transactions;
     this.#checkpoints.noteCapture();
     this.#onStaged();
   }
@@ -350,4 +361,11 @@ export class Stager {
     this.#pending = 0;
     this.#onStaged();
   }
+}
+
+/** Of the frames of a batch. One that begins in an earlier WAL counts from the start of its own. */
+function walBytesOf({ start, position, pageSize }: CapturedBatch): number {
+  const isSameWal = start.salt1 === position.salt1 && start.salt2 === position.salt2;
+  const from = isSameWal ? start.frame : 0;
+  return walFrameOffset(position.frame + 1, pageSize) - walFrameOffset(from + 1, pageSize);
 }

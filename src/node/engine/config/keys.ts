@@ -229,7 +229,7 @@ export const configSchema = z.strictObject({
       ),
       type: used(
         choice(["text", "json", "pretty"]),
-        "Lines for people or JSON; pretty is text.",
+        "Lines, JSON, or short lines in colours for somebody who looks on.",
         "text",
       ),
       stderr: used(flag, "Log to standard error.", "false"),
