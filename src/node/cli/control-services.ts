@@ -70,7 +70,11 @@ async function startMcp(
 }
 
 /** Replication does not depend on who can be told about it. */
-async function orWarn(logger: Logger, name: string, start: () => Promise<string>): Promise<void> {
+export async function orWarn(
+  logger: Logger,
+  name: string,
+  start: () => Promise<string>,
+): Promise<void> {
   try {
     logger.log("info", `${name}.listening`, { address: await start() });
   } catch (error) {

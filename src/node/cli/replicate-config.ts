@@ -10,7 +10,7 @@ import type { DatabaseConfig } from "../engine/config/database-config.ts";
 import { costFields, expectedCost, totalCost } from "../engine/expected-cost.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { FleetKeeper } from "../engine/fleet-keeper.ts";
-import type { FleetFailure } from "../engine/fleet-database.ts";
+import type { FleetDatabase, FleetFailure } from "../engine/fleet-database.ts";
 import type { FleetMember } from "../engine/fleet-run.ts";
 import { checkPlatform } from "../engine/platform.ts";
 import { shutdownSyncMs, startEngine } from "../engine/running-engine.ts";
@@ -142,7 +142,14 @@ async function run(
     throwFailures("The command was not started: its databases could not be restored.", failures);
   }
   await using command = line === undefined ? undefined : startCommand(line);
-  const fleet = new Fleet({ logger, clock: systemClock, random: systemRandom });
+  const patients = (): readonly FleetDatabase[] => fleet.databases;
+  const { createMetrics, startMonitor } = await import("./monitor-services.ts");
+  const metrics = createMetrics(config.monitor, patients);
+  const fleet = new Fleet({
+    logger: metrics.counting(logger),
+    clock: systemClock,
+    random: systemRandom,
+  });
   const startLimit = (): ShutdownLimit => startShutdownLimit(shutdownSyncTimeoutMs, signals.second);
   const toMember = (database: DatabaseConfig): FleetMember =>
     members.get(database) ?? toFleetMember(database, flags, logger);
@@ -158,6 +165,7 @@ async function run(
   await using services = new AsyncDisposableStack();
   const memberFor = (path: string, url: string): FleetMember =>
     toMember(keeper.config.register(path, url));
+  services.use(await startMonitor(config.monitor, { metrics, patients, logger }));
   services.use(await startControl(config, { fleet, memberFor, logger, context }));
   const failure = await Promise.race([
     signals.received(),

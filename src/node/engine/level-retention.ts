@@ -109,4 +109,3 @@ function logLevelZero({ logger }: ReplicaParts, { verdicts }: RetentionPlan): vo
   }
   logger.log("debug", "retention.looked", counts);
 }
-

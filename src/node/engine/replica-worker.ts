@@ -40,7 +40,8 @@ export interface WorkerHooks {
 /** A timer longer than this overflows; the loop just looks again. */
 const longestWaitMs = 24 * 60 * 60 * 1000;
 
-const noLevels: LevelsStatus = Object.freeze({
+/** The status where nobody makes levels. */
+export const noLevels: LevelsStatus = Object.freeze({
   compactedThrough: 0n,
   compactions: 0,
   snapshots: 0,

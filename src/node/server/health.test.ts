@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { EngineStatus } from "../engine/engine-status.ts";
+import { noLevels } from "../engine/replica-worker.ts";
+import { noVerification } from "../engine/verification.ts";
 import { healthOf } from "./health.ts";
 import type { DatabaseHealth, Patient } from "./health.ts";
 
@@ -24,14 +26,10 @@ function statusWith(changes: Partial<EngineStatus>): EngineStatus {
     unreplicatedSinceMs: undefined,
     failingSinceMs: undefined,
     lastError: undefined,
-    levels: {
-      compactedThrough: 0n,
-      compactions: 0,
-      snapshots: 0,
-      deletedFiles: 0,
-      failingSinceMs: undefined,
-      lastError: undefined,
-    },
+    budget: undefined,
+    levels: noLevels,
+    verification: noVerification,
+    replicas: [],
     ...changes,
   };
 }
@@ -71,7 +69,8 @@ describe("a database is not healthy", () => {
     ["lagging", { failingSinceMs: nowMs - 61_000 }],
     ["disk-full", { isDiskFull: true }],
     ["wal-blocked", { isWalBlocked: true }],
-    ["levels-failing", { levels: { ...statusWith({}).levels, failingSinceMs: 0 } }],
+    ["levels-failing", { levels: { ...noLevels, failingSinceMs: 0 } }],
+    ["verification-failed", { verification: { ...noVerification, result: "failed" as const } }],
   ])("%s", (reason, status) => {
     expect(judge(status)).toMatchObject({ isHealthy: false, reasons: [reason] });
   });

@@ -11,7 +11,14 @@ export interface Patient {
   readonly engine: { status(): EngineStatus } | undefined;
 }
 
-export type HealthReason = "failing" | "lagging" | "disk-full" | "wal-blocked" | "levels-failing";
+export type HealthReason =
+  | "failing"
+  | "lagging"
+  | "replica-stopped"
+  | "disk-full"
+  | "wal-blocked"
+  | "levels-failing"
+  | "verification-failed";
 
 export interface DatabaseHealth {
   readonly path: string;
@@ -44,9 +51,11 @@ export function healthOf(
   const checks: readonly (readonly [HealthReason, boolean])[] = [
     ["failing", failure !== undefined && status === undefined],
     ["lagging", lagMs > maxLagMs],
+    ["replica-stopped", status?.replicas.some((replica) => replica.state === "stopped") === true],
     ["disk-full", status?.isDiskFull === true],
     ["wal-blocked", status?.isWalBlocked === true],
     ["levels-failing", failingForMs > maxLagMs],
+    ["verification-failed", status?.verification.result === "failed"],
   ];
   const reasons = checks.flatMap(([reason, isIll]) => (isIll ? [reason] : []));
   const state = status?.state ?? (failure === undefined ? "idle" : "failing");

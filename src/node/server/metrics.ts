@@ -91,6 +91,38 @@ const readings: readonly Reading[] = [
     read: (status) => status.levels.snapshots,
   },
   {
+    name: "headwater_repaired_files_total",
+    help: "Damaged or missing files of levels that were made anew.",
+    kind: "counter",
+    read: (status) => status.levels.repairedFiles,
+  },
+  {
+    name: "headwater_verified_timestamp_seconds",
+    help: "When database and replica were last verified; 0 = not yet.",
+    read: (status) => (status.verification.lastVerifiedAtMs ?? 0) / 1000,
+  },
+  {
+    name: "headwater_restore_verified_timestamp_seconds",
+    help: "When a restore was last compared with the database; 0 = not yet.",
+    read: (status) => (status.verification.lastRestoreVerifiedAtMs ?? 0) / 1000,
+  },
+  {
+    name: "headwater_verification_failed",
+    help: "1 while the last verification found something wrong that is not healed.",
+    read: (status) => Number(status.verification.result === "failed"),
+  },
+  {
+    name: "headwater_diverged_pages_total",
+    help: "Pages of the database that were not as they had been captured.",
+    kind: "counter",
+    read: (status) => status.verification.divergedPages,
+  },
+  {
+    name: "headwater_budget_puts_left",
+    help: "Uploads that can go now at full speed; 0 without a budget.",
+    read: (status) => status.budget?.putsLeft ?? 0,
+  },
+  {
     name: "headwater_deleted_files_total",
     help: "Files that retention deleted.",
     kind: "counter",

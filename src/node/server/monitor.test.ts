@@ -42,7 +42,7 @@ const ill: Patient = { ...well, failure: new Error("no disk") };
 
 test("a heartbeat is sent once an interval while every database is well, and at least one is not stopped", async () => {
   const scenery = new Scenery();
-  await using _monitor = scenery.monitor({
+  await using monitor = scenery.monitor({
     heartbeat: { url: "http://beat/", intervalMs: 60_000 },
   });
   await scenery.pass(70);
@@ -56,13 +56,14 @@ test("a heartbeat is sent once an interval while every database is well, and at 
   scenery.patients = [well, { ...ill, path: "/b.db" }];
   await scenery.pass(125);
   expect(scenery.sent).toHaveLength(3);
+  expect(monitor.health()).toHaveLength(scenery.patients.length);
 });
 
 test("a heartbeat that fails is logged and not tried again before the interval is over", async () => {
   const scenery = new Scenery();
   scenery.patients = [well];
   scenery.answer = () => new Response(null, { status: 500 });
-  await using _monitor = scenery.monitor({
+  await using monitor = scenery.monitor({
     heartbeat: { url: "http://beat/", intervalMs: 60_000 },
   });
   await scenery.pass(59);
@@ -71,6 +72,7 @@ test("a heartbeat that fails is logged and not tried again before the interval i
   scenery.answer = () => new Error("refused");
   await scenery.pass(60);
   expect(scenery.events).toEqual(["heartbeat.failed", "heartbeat.failed"]);
+  expect(monitor.health()).toHaveLength(scenery.patients.length);
 });
 
 test("a change of health is logged once and posted, also when the other side needs more than one try", async () => {
@@ -78,7 +80,7 @@ test("a change of health is logged once and posted, also when the other side nee
   scenery.patients = [well];
   let failures = 2;
   scenery.answer = () => (failures-- > 0 ? new Error("refused") : new Response());
-  await using _monitor = scenery.monitor({ webhookUrl: "http://hook/" });
+  await using monitor = scenery.monitor({ webhookUrl: "http://hook/" });
   await scenery.pass(20);
   scenery.patients = [ill];
   await scenery.pass(20);
@@ -100,16 +102,18 @@ test("a change of health is logged once and posted, also when the other side nee
     "webhook.failed",
     "database.healthy",
   ]);
+  expect(monitor.health()).toHaveLength(scenery.patients.length);
 });
 
 test("messages that nobody takes are given up after a few tries, and do not pile up", async () => {
   const scenery = new Scenery();
   scenery.answer = () => new Error("refused");
-  await using _monitor = scenery.monitor({ webhookUrl: "http://hook/" });
+  await using monitor = scenery.monitor({ webhookUrl: "http://hook/" });
   scenery.patients = Array.from({ length: 150 }, (_, i) => ({ ...ill, path: `/${i}.db` }));
   await scenery.pass(30);
   expect(scenery.events.filter((event) => event === "webhook.dropped").length).toBeGreaterThan(40);
   expect(
     scenery.events.filter((event) => event === "webhook.failed").length,
   ).toBeGreaterThanOrEqual(4);
+  expect(monitor.health()).toHaveLength(scenery.patients.length);
 });

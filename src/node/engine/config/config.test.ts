@@ -141,9 +141,7 @@ describe("a whole file", () => {
 
   test("warns of each key that has no effect, with its place", () => {
     expect(warningsOf(config)).toEqual([
-      "2:1: addr has no effect. Metrics: not in this version.",
-      "17:1: heartbeat-url has no effect. Not in this version.",
-      "18:1: heartbeat-interval has no effect. Not in this version.",
+      "2:1: addr names no host: only this machine can reach it. For others, write 0.0.0.0:9090.",
       "28:5: dbs[0].monitor-interval has no effect. A commit wakes Headwater at once.",
       "29:5: dbs[0].checkpoint-interval has no effect. The size of the WAL decides, and a minute.",
       "30:5: dbs[0].busy-timeout has no effect. Headwater does not wait for locks.",

@@ -17,8 +17,8 @@ import { Remarks, formatKeyPath } from "./mistakes.ts";
 import type { KeyPath, Remark } from "./mistakes.ts";
 import { toRegistered } from "./registered.ts";
 import { sectionAt, walkKeys } from "./schema-walk.ts";
-import { toMcpConfig, toSocketConfig } from "./services.ts";
-import type { McpConfig, SocketConfig } from "./services.ts";
+import { toMcpConfig, toMonitorConfig, toSocketConfig } from "./services.ts";
+import type { McpConfig, MonitorConfig, SocketConfig } from "./services.ts";
 import { parseYaml } from "./yaml-source.ts";
 
 /** What a configuration file says. */
@@ -49,6 +49,7 @@ export interface Config {
   readonly socket: SocketConfig;
   /** `undefined`: no MCP server. */
   readonly mcp: McpConfig | undefined;
+  readonly monitor: MonitorConfig;
   readonly warnings: readonly Remark[];
 }
 
@@ -74,6 +75,11 @@ const keysAtStart = [
   "logging",
   "shutdown-sync-timeout",
   "socket",
+  "addr",
+  "health-max-lag",
+  "heartbeat-url",
+  "heartbeat-interval",
+  "webhook-url",
   "mcp-addr",
   "mcp-token",
 ] as const;
@@ -98,6 +104,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     })),
   );
   const mcp = toMcpConfig(file, remarks);
+  const monitor = toMonitorConfig(file, remarks);
   checkDistinct(found, remarks);
   remarks.throwMistakes();
   const filled = new Set(found.map(({ at }) => at));
@@ -133,6 +140,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
     atStart: Object.freeze(Object.fromEntries(keysAtStart.map((key) => [key, file[key]]))),
     socket: Object.freeze(toSocketConfig(file)),
     mcp: mcp && Object.freeze(mcp),
+    monitor: Object.freeze(monitor),
     warnings: Object.freeze(remarks.warnings),
   });
 }

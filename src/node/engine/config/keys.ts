@@ -40,7 +40,6 @@ const none = <T extends z.ZodType>(type: T, means: string): z.ZodOptional<T> =>
 const otherStore = <T extends z.ZodType>(type: T, store: string): z.ZodOptional<T> =>
   none(type, `${store}: this version replicates to file and S3.`);
 
-const notYet = "Not in this version.";
 const oldRetention = "Litestream 0.3. Write snapshot and retention at the top of the file.";
 
 /** Where a replica is reached and how. At the top of the file: for every replica that leaves the key out. */
@@ -291,7 +290,15 @@ export const configSchema = z.strictObject({
     "A file is looked at when it is old enough.",
   ),
   "verify-compaction": none(flag, "Always on: every merged file is looked up and read back."),
-  addr: none(text, `Metrics: ${notYet.toLowerCase()}`),
+  addr: used(
+    text,
+    "Where `/metrics` (Prometheus) and `/health` are served, `host:port`; without a host on this machine alone.",
+  ),
+  "health-max-lag": used(
+    positiveDuration,
+    "What is not in its replica after this time makes a database unhealthy.",
+    "1m",
+  ),
   socket: used(
     z.strictObject({
       enabled: used(flag, "Listen on it.", "false"),
@@ -300,8 +307,9 @@ export const configSchema = z.strictObject({
     }),
     "Control socket, for `headwater start`, `stop`, `sync`, `register`, `unregister`, `list` and `info`.",
   ),
-  "heartbeat-url": none(text, notYet),
-  "heartbeat-interval": none(duration({ atLeastMs: 60_000 }), notYet),
+  "heartbeat-url": used(text, "Gets a GET every interval while every database is healthy."),
+  "heartbeat-interval": used(duration({ atLeastMs: 60_000 }), "At least a minute.", "5m"),
+  "webhook-url": used(text, "Gets a POST when a database becomes unhealthy, or healthy again."),
   "mcp-addr": used(
     text,
     "Where the MCP server listens, `host:port`; without a host on this machine alone.",

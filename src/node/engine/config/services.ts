@@ -22,6 +22,45 @@ export interface McpConfig {
 
 const shortestToken = 16;
 
+/** What watches over the databases, and tells about them. */
+export interface MonitorConfig {
+  /** Where metrics and health are served. */
+  readonly place: { readonly host: string; readonly port: number } | undefined;
+  readonly maxLagMs: number;
+  readonly heartbeat: { readonly url: string; readonly intervalMs: number } | undefined;
+  readonly webhookUrl: string | undefined;
+}
+
+const defaultMaxLagMs = 60_000;
+const defaultHeartbeatMs = 300_000;
+
+export function toMonitorConfig(file: ConfigFile, remarks: Remarks): MonitorConfig {
+  const { addr, "heartbeat-url": heartbeatUrl, "webhook-url": webhookUrl } = file;
+  for (const name of ["heartbeat-url", "webhook-url"] as const) {
+    const url = file[name];
+    if (url !== undefined && !/^https?:\/\/[^/]/iu.test(url))
+      remarks.mistake([name], "must begin with http:// or https:// and name a host.");
+  }
+  const address = addr === undefined ? undefined : parseAddress(addr);
+  if (addr !== undefined && address === undefined)
+    remarks.mistake(["addr"], "must be a host and a port, such as 127.0.0.1:9090.");
+  if (address !== undefined && address.host === undefined) {
+    remarks.warning(
+      ["addr"],
+      `names no host: only this machine can reach it. For others, write 0.0.0.0:${address.port}.`,
+    );
+  }
+  return {
+    place: address && { host: address.host ?? "127.0.0.1", port: address.port },
+    maxLagMs: file["health-max-lag"] ?? defaultMaxLagMs,
+    heartbeat:
+      heartbeatUrl === undefined
+        ? undefined
+        : { url: heartbeatUrl, intervalMs: file["heartbeat-interval"] ?? defaultHeartbeatMs },
+    webhookUrl,
+  };
+}
+
 export function toSocketConfig({ socket }: ConfigFile): SocketConfig {
   return {
     isEnabled: socket?.enabled ?? false,
