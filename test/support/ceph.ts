@@ -44,6 +44,16 @@ export function missingForCeph(): string | undefined {
   return `${missing.join(", ")} not found: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw ceph-common util-linux`;
 }
 
+/** Whether tests can have one. Says so if not; with HEADWATER_REQUIRE_ALL=1 that is an error. */
+export function hasCeph(): boolean {
+  const missing = missingForCeph();
+  if (missing === undefined) return true;
+  const text = `Tests that need S3 are left out. ${missing}`;
+  if (process.env["HEADWATER_REQUIRE_ALL"] === "1") throw new Error(text);
+  console.warn(text);
+  return false;
+}
+
 /** Starts a server of its own; two seconds, and a few more the first time. Dispose it to stop it. */
 export async function startCeph(): Promise<RunningCeph> {
   // Short: the path of a socket below it must stay under 107 bytes.
@@ -64,7 +74,7 @@ export async function startCeph(): Promise<RunningCeph> {
 }
 
 async function start(directory: string, daemons: ChildProcess[]): Promise<S3Service> {
-  const [monitorPort, s3Port] = await freePorts(2);
+  const [monitorPort, s3Port] = await freePorts();
   const [fsid, osdId] = [randomUUID(), randomUUID()];
   for (const name of ["mon", "osd", "rgw", "run"]) await fs.mkdir(join(directory, name));
   await fs.writeFile(join(directory, "keyring"), "");
@@ -180,10 +190,10 @@ async function until(isTrue: () => Promise<boolean>, signal: AbortSignal): Promi
   while (!(await isTrue().catch(() => false))) await sleep(50, undefined, { signal });
 }
 
-/** Ports that were free a moment ago. */
-async function freePorts(count: 2): Promise<[number, number]> {
+/** Two ports that were free a moment ago. */
+export async function freePorts(): Promise<[number, number]> {
   const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
+    Array.from({ length: 2 }, async () => {
       const server = createServer();
       await new Promise<void>((resolve) => {
         server.listen(0, "127.0.0.1", resolve);

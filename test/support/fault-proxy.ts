@@ -22,8 +22,16 @@ export interface FaultProxy extends AsyncDisposable {
   setFault(fault: ProxyFault | undefined, times?: number): void;
 }
 
+export interface FaultProxyOptions {
+  /** Hears of each request of a client, with its method and target. */
+  readonly onRequest?: ((method: string, target: string) => void) | undefined;
+}
+
 /** A proxy in front of `endpoint` (`http://host:port`). */
-export async function startFaultProxy(endpoint: string): Promise<FaultProxy> {
+export async function startFaultProxy(
+  endpoint: string,
+  { onRequest }: FaultProxyOptions = {},
+): Promise<FaultProxy> {
   const target = new URL(endpoint);
   const sockets = new Set<Socket>();
   let fault: ProxyFault | undefined;
@@ -38,6 +46,7 @@ export async function startFaultProxy(endpoint: string): Promise<FaultProxy> {
 
   const server = createServer((client) => {
     track(client);
+    if (onRequest !== undefined) client.on("data", (chunk) => hearRequest(chunk, onRequest));
     const current = left > 0 ? fault : undefined;
     left -= 1;
     if (current?.kind === "refuse") return void client.resetAndDestroy();
@@ -73,6 +82,14 @@ export async function startFaultProxy(endpoint: string): Promise<FaultProxy> {
       });
     },
   };
+}
+
+/** A client sends a request once the one before is answered, so it begins with a chunk. */
+function hearRequest(chunk: Buffer, onRequest: (method: string, target: string) => void): void {
+  const line = /^(?<method>GET|HEAD|PUT|POST|DELETE) (?<target>\S+) HTTP/u.exec(
+    chunk.toString("latin1", 0, 2_000),
+  )?.groups;
+  if (line !== undefined) onRequest(line["method"] ?? "", line["target"] ?? "");
 }
 
 function forward(
