@@ -28,6 +28,12 @@ export class SoakDaemon implements AsyncDisposable {
     return this.#child?.pid;
   }
 
+  /** Unless it has said that `addr` does nothing. */
+  get servesMetrics(): boolean {
+    const lines = this.#child?.lines ?? [];
+    return !lines.some((line) => isEvent(line, "config.remark") && /\baddr\b/u.test(line));
+  }
+
   /** Everything that was printed, also by those before. */
   readonly log: string[] = [];
 

@@ -42,12 +42,22 @@ export interface Proofs {
   exact: number;
   /** Whole replicas by `headwater verify`. */
   verified: number;
+  /** Of these: retention had deleted some of the moments that were. */
+  thinned: number;
   /** Moments that retention deleted before they could be restored. */
   gone: number;
 }
 
 export class Prover {
-  readonly proofs: Proofs = { txids: 0, times: 0, newest: 0, exact: 0, verified: 0, gone: 0 };
+  readonly proofs: Proofs = {
+    txids: 0,
+    times: 0,
+    newest: 0,
+    exact: 0,
+    verified: 0,
+    thinned: 0,
+    gone: 0,
+  };
   readonly #options: ProverOptions;
   readonly #acknowledgements = new Map<string, Acknowledgements>();
   #files = 0;
@@ -135,6 +145,8 @@ export class Prover {
     if (holes.length + timeline.unreadable.length > 0)
       throw new Error(`the timeline of ${name} has holes: ${JSON.stringify(timeline)}`);
     this.proofs.verified++;
+    if (timeline.gaps.length > 0 || toTxid(timeline.points[0]?.txid ?? "") > 1n)
+      this.proofs.thinned++;
   }
 
   /** What `headwater timeline` says. */

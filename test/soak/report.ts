@@ -41,6 +41,7 @@ export function printReport(report: SoakReport): void {
     ["- byte for byte", String(proofs.exact)],
     ["moments that retention took first", String(proofs.gone)],
     ["replicas verified", String(proofs.verified)],
+    ["- thinned by retention", String(proofs.thinned)],
     ["files in the bucket at the end", String(report.files)],
     ["memory of Headwater, most", megabytes(costs.peakResidentBytes)],
     ["processor time of Headwater", `${costs.processorSeconds.toFixed(1)} s`],

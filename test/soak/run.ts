@@ -22,6 +22,9 @@ import type { SoakReport } from "./report.ts";
 
 const bucketName = "soak";
 
+/** In a longer run something is older than retention's grace period, whatever the machine has to do. */
+const graceMinutes = 8;
+
 /** Runs one. What fails is in the report; its working directory is then kept. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   await using ceph = await startCeph();
@@ -183,10 +186,14 @@ class Soak {
     for (const one of applications)
       sha256s.set(one.name, await this.#chaos.syncExactly(one, { resumes: false }));
     const metrics = await scrapeMetrics(metricsPort, applications);
+    if (metrics === 0 && this.#daemon.servesMetrics)
+      throw new Error(`nobody answers on 127.0.0.1:${metricsPort}, the addr of the configuration`);
     await this.#daemon.stop();
     await Promise.all(
       applications.map(({ name }) => this.#prover.proveAll(name, sha256s.get(name) ?? "")),
     );
+    if (this.#options.minutes > graceMinutes && this.#prover.proofs.thinned === 0)
+      throw new Error("retention has deleted nothing of any replica");
     const files = await countReplicaFiles(bucket, [...this.#applications.keys()]);
     return { files, metrics };
   }
