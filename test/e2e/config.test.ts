@@ -215,7 +215,7 @@ describe("headwater replicate with a configuration file", () => {
     using directory = temporaryDirectory();
     write(directory.file("a.db"), "CREATE TABLE t(x)");
     const keys =
-      "addr: :9090\nlogging: {type: json, stderr: true}\naccess-key-id: AK\nsecret-access-key: $HUSH\n";
+      "verify-compaction: true\nlogging: {type: json, stderr: true}\naccess-key-id: AK\nsecret-access-key: $HUSH\n";
     const config = configFor(directory, ["a"], keys);
     await using child = headwater(["replicate", "-once", "-config", config], { HUSH: "hush-hush" });
     const { code, stderr, stdout } = await outcome(child);
@@ -228,7 +228,7 @@ describe("headwater replicate with a configuration file", () => {
       expect.objectContaining({
         level: "WARN",
         msg: "config.remark",
-        message: expect.stringContaining(":1:1: addr has no effect."),
+        message: expect.stringContaining(":1:1: verify-compaction has no effect."),
       }),
     );
     expect(stderr).not.toContain("hush-hush");
