@@ -4,7 +4,7 @@ import { silentLogger } from "../../src/core/base/log.ts";
 import { systemClock, systemRandom } from "../../src/node/base/clock.ts";
 import { resolveOptions } from "../../src/node/engine/engine-options.ts";
 import { Fleet } from "../../src/node/engine/fleet.ts";
-import type { FleetMember } from "../../src/node/engine/fleet-run.ts";
+import type { FleetMember } from "../../src/node/engine/fleet-environment.ts";
 import { startShutdownLimit } from "../../src/node/engine/shutdown.ts";
 import { Scene } from "../support/scene.ts";
 
@@ -35,8 +35,7 @@ test("what is written while a database is stopped, its WAL gone, is whole after 
     await scene.app.close();
     expect(database?.start()).toBe(true);
     expect(database?.start()).toBe(false);
-    const engine = await database?.started({ signal: never });
-    await engine?.sync();
+    await database?.sync({ signal: never });
     expect((await scene.prove()).at(-1)?.seq).toBe(seq);
   }
   expect(preparations).toBe(4);
@@ -54,7 +53,7 @@ test("a database that is taken out gets its last commits, leaves the others alon
   expect(fleet.databases).toEqual([second]);
   expect((await one.prove()).at(-1)?.seq).toBe(seq);
   await other.app.ledger(3);
-  await second?.engine?.sync();
+  await second?.sync({ signal: never });
   await other.prove();
   const again = fleet.add(memberOf(one));
   expect(() => fleet.add(memberOf(one))).toThrow("is replicated already");

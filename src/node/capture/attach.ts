@@ -13,7 +13,7 @@ import type { OpenCaptureOptions } from "./capture-types.ts";
 import { closeKeepingWal, openConnection, readOnce } from "./connections.ts";
 import { DatabaseFiles, readFully } from "./database-files.ts";
 import { acquireDescriptors, inodeKey, type Descriptors } from "./descriptors.ts";
-import { continuationOf, endOfWal, takeExactPosition } from "./exact-position.ts";
+import { continuationOf, endOfWal, startAfterRest, takeExactPosition } from "./exact-position.ts";
 import { Guard } from "./guard.ts";
 import { maxTailBytes } from "./hand-over.ts";
 import { isBusy, toCaptureError } from "./sqlite-errors.ts";
@@ -59,16 +59,18 @@ export async function attach(options: OpenCaptureOptions): Promise<Attachment> {
   }
 }
 
-/** Places a tracker at `resumeAt` if the WAL surely continues there, else at the end of the WAL. */
+/** Places a tracker where an earlier run stopped if the WAL surely continues there, else at the end of the WAL. */
 async function startTracking(
   files: DatabaseFiles,
   guard: Guard,
   options: OpenCaptureOptions,
 ): Promise<{ readonly tracker: Tracker; readonly isResumed: boolean }> {
-  const { logger, resumeAt } = options;
+  const { logger, resumeAt, atRest } = options;
   return takeExactPosition(guard, files, options, (index) => {
     const end = endOfWal(files, index);
-    const earlier = resumeAt === undefined ? undefined : continuationOf(files, index, resumeAt);
+    const earlier =
+      (resumeAt && continuationOf(files, index, resumeAt)) ??
+      (atRest && startAfterRest(files, index, atRest));
     const tracker = new Tracker(files, logger, earlier ?? end);
     let isResumed = earlier !== undefined;
     if (isResumed && guard.mayBeOnMarkZero) {

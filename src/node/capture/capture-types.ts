@@ -1,6 +1,7 @@
 // What capture takes from the engine and gives to it. Evidence for every rule: docs/capture.md.
 import type { Clock } from "../../core/base/clock.ts";
 import type { Logger } from "../../core/base/log.ts";
+import type { RestFacts } from "./rest.ts";
 
 export interface OpenCaptureOptions {
   readonly path: string;
@@ -9,6 +10,8 @@ export interface OpenCaptureOptions {
   readonly signal?: AbortSignal | undefined;
   /** Where an earlier run stopped. Capture goes on from there if the WAL still continues exactly. */
   readonly resumeAt?: CapturePosition | undefined;
+  /** When the database file alone held all that an earlier run captured. If it is still that file, the whole WAL is new. */
+  readonly atRest?: RestFacts | undefined;
 }
 
 /** The place in the WAL up to which everything has been captured. All numbers are u32. */

@@ -18,21 +18,19 @@ import type {
   PendingSummary,
 } from "./capture-types.ts";
 import { PendingBatch } from "./batch.ts";
-import { runCheckpoint } from "./checkpoint.ts";
+import { runCheckpoint, type CheckpointParts } from "./checkpoint.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { endOfWal, takeExactPosition } from "./exact-position.ts";
 import type { Guard } from "./guard.ts";
 import { HandOver } from "./hand-over.ts";
 import { PinnedImage } from "./image.ts";
+import { closeAtExit, forgetAtExit } from "./open-captures.ts";
+import { takeRestFacts, type RestFacts } from "./rest.ts";
 import { gap, type Tracker } from "./tracker.ts";
 
 interface Waiting {
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Captures still open, for the end of the process. */
-const openCaptures = new Set<Capture>();
-let hasExitHook = false;
 
 /**
  * Attaches to the database at `path` and takes its guard. Switches a rollback-journal database to WAL mode (logged).
@@ -41,14 +39,7 @@ let hasExitHook = false;
 export async function openCapture(options: OpenCaptureOptions): Promise<Capture> {
   const attachment = await attach(options);
   const capture = new Capture(attachment, options);
-  openCaptures.add(capture);
-  if (!hasExitHook) {
-    hasExitHook = true;
-    // A process that just ends would have its connections closed in any order, and the WAL deleted.
-    process.once("exit", () => {
-      for (const open of openCaptures) open.closeNow();
-    });
-  }
+  closeAtExit(capture);
   return capture;
 }
 
@@ -67,7 +58,9 @@ export class Capture implements AsyncDisposable {
   #batch: PendingBatch | undefined;
   #image: PinnedImage | undefined;
 
-  /** True when `resumeAt` was the exact continuation. Otherwise `position` is where the database is now, and everything before it must be compared. */
+  /** Where capture began. */
+  readonly start: CapturePosition;
+  /** True when that is where an earlier run had stopped (`resumeAt`, `atRest`). Otherwise `position` is where the database is now, and everything before it must be compared. */
   readonly resumed: boolean;
   /** The SQLite that wrote last (3051003 = 3.51.3), to warn about known bugs. */
   readonly sqliteVersion: number;
@@ -80,6 +73,7 @@ export class Capture implements AsyncDisposable {
     this.#clock = clock;
     this.#handOver = new HandOver(guard, tracker, () => this.#batch !== undefined);
     this.resumed = attachment.isResumed;
+    this.start = tracker.pendingStart;
     this.sqliteVersion = attachment.sqliteVersion;
   }
 
@@ -197,18 +191,18 @@ export class Capture implements AsyncDisposable {
   async checkpoint(options: CheckpointOptions): Promise<CheckpointOutcome | undefined> {
     return this.#exclusively(options, async (signal) => {
       if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
-      return runCheckpoint(
-        {
-          files: this.#files,
-          guard: this.#guard,
-          tracker: this.#tracker,
-          clock: this.#clock,
-          isReferenced: () => this.#batch !== undefined || this.#image !== undefined,
-          handOver: this.#handOver,
-        },
-        { ...options, signal },
-      );
+      return runCheckpoint(this.#parts, { ...options, signal });
     });
+  }
+
+  /**
+   * What the files are like while the database file alone is what has been captured, seen under a momentary write lock;
+   * `undefined` if it is not so now. A later attachment takes it as `atRest`.
+   */
+  async restFacts({ signal }: Waiting = {}): Promise<RestFacts | undefined> {
+    return this.#exclusively({ signal }, async (anySignal) =>
+      this.#guard.isLost ? undefined : takeRestFacts(this.#parts, { signal: anySignal }),
+    );
   }
 
   /** Makes what is committed now the exact position, under a momentary write lock. Drops what is pending. */
@@ -252,13 +246,24 @@ export class Capture implements AsyncDisposable {
   closeNow(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    openCaptures.delete(this);
+    forgetAtExit(this);
     this.#guard.close();
     this.#files.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #parts(): CheckpointParts {
+    return {
+      files: this.#files,
+      guard: this.#guard,
+      tracker: this.#tracker,
+      clock: this.#clock,
+      isReferenced: () => this.#batch !== undefined || this.#image !== undefined,
+      handOver: this.#handOver,
+    };
   }
 
   async #exclusively<T>(

@@ -11,6 +11,7 @@ import {
 } from "../../core/sqlite/wal-index.ts";
 import { inodeKey, type Descriptors } from "./descriptors.ts";
 import type { FileIdentity } from "./capture-types.ts";
+import { toFileFacts, type FileFacts } from "./rest.ts";
 
 /** Torn reads of the wal-index come in bursts while a writer publishes; one retry is normally enough. */
 const indexReadAttempts = 200;
@@ -111,6 +112,10 @@ export class DatabaseFiles {
 
   get databaseSizeBytes(): number {
     return fstatSync(this.#descriptors.database).size;
+  }
+
+  get databaseFacts(): FileFacts {
+    return toFileFacts(fstatSync(this.#descriptors.database, { bigint: true }));
   }
 
   /** Makes the WAL and the database file durable, off the event loop. */

@@ -7,6 +7,7 @@ import type { CapturePosition } from "./capture-types.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { readFrameHeader } from "./frame-scan.ts";
 import type { Guard } from "./guard.ts";
+import { isSameFile, type RestFacts } from "./rest.ts";
 import type { TrackerStart } from "./tracker.ts";
 
 /** How long to try to get between two commits. */
@@ -80,6 +81,23 @@ export function continuationOf(
   if (!isSame) return undefined;
   // The counter at that frame is not known; it is set when capture has caught up.
   return { position: at, commit: frame.commit, changeCounter: undefined };
+}
+
+/**
+ * The start of the WAL, if the database file is still the one that held everything: whatever the WAL holds was committed
+ * since, and whoever had copied any of it would have changed the file.
+ */
+export function startAfterRest(
+  files: DatabaseFiles,
+  index: WalIndex,
+  { database }: RestFacts,
+): TrackerStart | undefined {
+  if (!isSameFile(files.databaseFacts, database)) return undefined;
+  return {
+    position: { salt1: index.salt1, salt2: index.salt2, frame: 0, checksum1: 0, checksum2: 0 },
+    commit: files.databaseSizeBytes / files.pageSize,
+    changeCounter: index.frameCount === 0 ? index.changeCounter : undefined,
+  };
 }
 
 function locked(path: string, why: string): HeadwaterError {

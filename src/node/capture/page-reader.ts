@@ -27,6 +27,8 @@ export interface PagesToRead {
 }
 
 const scratchSizeBytes = 1 << 20;
+/** Used within one call at a time, so that a thousand attachments need no megabyte each. */
+let sharedScratch: Uint8Array | undefined;
 const databasePlace = 0;
 
 /** Reads pages of one attachment. */
@@ -38,7 +40,8 @@ export class PageReader {
     this.#files = files;
     const frameSizeBytes = walFrameHeaderSizeBytes + files.pageSize;
     const frames = Math.max(1, Math.floor(scratchSizeBytes / frameSizeBytes));
-    this.#scratch = new Uint8Array(frames * frameSizeBytes);
+    sharedScratch ??= new Uint8Array(scratchSizeBytes);
+    this.#scratch = sharedScratch.subarray(0, frames * frameSizeBytes);
   }
 
   /** Fills `into` with `count` pages. Throws `capture/gap` if a frame is no longer the one that was captured. */

@@ -1,10 +1,9 @@
-// Tells the engine at once when somebody commits, at no cost while nobody does. The directory is watched (a watch on the
-// file would die with it); but the event comes with the write to the WAL, before the commit is published in the
-// wal-index, and publishing makes no event. So after an event we look again for a while, and once a second anyway.
-import { basename, dirname } from "node:path";
+// Tells the engine at once when somebody commits, at no cost while nobody does. The directory is watched; but the event
+// comes with the write to the WAL, before the commit is published in the wal-index, and publishing makes no event. So
+// after an event we look again for a while, and once a second anyway.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/base/clock.ts";
-import { DirectoryWatcher } from "../file/directory-watcher.ts";
+import { watchDatabase, type DatabaseWatch } from "./directory-watch.ts";
 
 export interface WakeUpOptions {
   /** Of the database; it need not exist yet. */
@@ -41,32 +40,29 @@ export function startWakeUp(options: WakeUpOptions): AsyncDisposable {
 
 class WakeUp implements AsyncDisposable {
   readonly #options: WakeUpOptions;
-  readonly #watcher: DirectoryWatcher;
-  readonly #name: string;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #done: Promise<unknown>;
+  #watch: DatabaseWatch | undefined;
   #eventAtMs = -Infinity;
   #isBusy = false;
   #wake: (() => void) | undefined;
 
   constructor(options: WakeUpOptions) {
     this.#options = options;
-    this.#watcher = new DirectoryWatcher(dirname(options.path), (name) => this.#onEvent(name));
-    this.#name = basename(options.path);
     this.#signal =
       options.signal === undefined
         ? this.#stop.signal
         : AbortSignal.any([options.signal, this.#stop.signal]);
     this.#signal.addEventListener("abort", () => this.#wake?.(), { once: true });
-    this.#watcher.refresh();
+    this.#watchDirectory();
     this.#done = Promise.all([this.#follow(), this.#poll()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#done;
-    this.#watcher.close();
+    this.#unwatch();
   }
 
   /** Waits for events and looks until what they announced must be visible. */
@@ -120,13 +116,13 @@ class WakeUp implements AsyncDisposable {
   /** While commits come all the time, looking now and then costs less than an event for each write of each of them. */
   async #lookWhileBusy(): Promise<void> {
     this.#isBusy = true;
-    this.#watcher.close();
+    this.#unwatch();
     for (let quiet = 0; quiet < quietLooks && !this.#signal.aborted;) {
       await this.#rest(busyStepMs);
       quiet = this.#options.check() ? 0 : quiet + 1;
     }
     this.#isBusy = false;
-    this.#watcher.refresh();
+    this.#watchDirectory();
     // What came just before the watch is followed like an event.
     this.#eventAtMs = this.#options.clock.monotonicMs();
   }
@@ -136,7 +132,7 @@ class WakeUp implements AsyncDisposable {
     for (;;) {
       await this.#rest(this.#options.safetyPollMs ?? defaultSafetyPollMs);
       if (this.#signal.aborted) return;
-      if (!this.#isBusy) this.#watcher.refresh();
+      if (!this.#isBusy) this.#watchDirectory();
       this.#options.check();
     }
   }
@@ -165,10 +161,20 @@ class WakeUp implements AsyncDisposable {
     this.#wake = undefined;
   }
 
-  #onEvent(name: string | null): void {
-    // Null when the system does not say. Our own state directory begins with a dot and never matches.
-    if (name !== null && !name.startsWith(this.#name)) return;
+  #onEvent(): void {
     this.#eventAtMs = this.#options.clock.monotonicMs();
     this.#wake?.();
+  }
+
+  /** Watches the directory, anew if it is another one than before. A missing one is tried again by the poll. */
+  #watchDirectory(): void {
+    if (this.#watch === undefined) {
+      this.#watch = watchDatabase(this.#options.path, () => this.#onEvent());
+    } else this.#watch.refresh();
+  }
+
+  #unwatch(): void {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
   }
 }

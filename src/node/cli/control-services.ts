@@ -7,7 +7,7 @@ import { packageVersion } from "../base/package-version.ts";
 import type { Config } from "../engine/config/config.ts";
 import type { McpConfig, SocketConfig } from "../engine/config/services.ts";
 import type { Fleet } from "../engine/fleet.ts";
-import type { FleetMember } from "../engine/fleet-run.ts";
+import type { FleetMember } from "../engine/fleet-environment.ts";
 import type { CliContext } from "./command.ts";
 
 export interface ControlServices {

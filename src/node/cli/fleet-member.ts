@@ -2,7 +2,7 @@
 import type { Logger } from "../../core/base/log.ts";
 import type { DatabaseConfig } from "../engine/config/database-config.ts";
 import { resolveOptions } from "../engine/engine-options.ts";
-import type { FleetMember } from "../engine/fleet-run.ts";
+import type { FleetMember } from "../engine/fleet-environment.ts";
 import { restoreIfMissing } from "./replicate-steps.ts";
 import type { ReplicateFlags } from "./replicate-steps.ts";
 

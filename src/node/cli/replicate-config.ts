@@ -11,7 +11,7 @@ import { costFields, expectedCost, totalCost } from "../engine/expected-cost.ts"
 import { Fleet } from "../engine/fleet.ts";
 import { FleetKeeper } from "../engine/fleet-keeper.ts";
 import type { FleetDatabase, FleetFailure } from "../engine/fleet-database.ts";
-import type { FleetMember } from "../engine/fleet-run.ts";
+import type { FleetMember } from "../engine/fleet-environment.ts";
 import { checkPlatform } from "../engine/platform.ts";
 import { shutdownSyncMs, startEngine } from "../engine/running-engine.ts";
 import { startShutdownLimit } from "../engine/shutdown.ts";
@@ -131,7 +131,7 @@ async function run(
   readAgain: (isOpen: (path: string) => boolean) => Config,
   { context, logger, flags, signals }: Run,
 ): Promise<number> {
-  const { exec, shutdownSyncTimeoutMs = shutdownSyncMs } = config;
+  const { exec, hibernateAfterMs, shutdownSyncTimeoutMs = shutdownSyncMs } = config;
   const line = flags.exec ?? exec;
   if (line !== undefined) {
     // The command would make an empty database where one could not be restored.
@@ -149,6 +149,7 @@ async function run(
     logger: metrics.counting(logger),
     clock: systemClock,
     random: systemRandom,
+    hibernateAfterMs,
   });
   const startLimit = (): ShutdownLimit => startShutdownLimit(shutdownSyncTimeoutMs, signals.second);
   const toMember = (database: DatabaseConfig): FleetMember =>

@@ -3,8 +3,10 @@
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { openCapture } from "../capture/capture.ts";
 import type { Capture } from "../capture/capture.ts";
+import type { RestFacts } from "../capture/rest.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts, ReplicaParts } from "./parts.ts";
+import { readRestRecord } from "./rest-record.ts";
 import { retryStore } from "./retry-store.ts";
 import { pageSizeError } from "./replica-survey.ts";
 import type { ReplicaWorker } from "./replica-worker.ts";
@@ -15,6 +17,9 @@ import type { Waiting } from "./waiting.ts";
 /** How often a missing or locked database is looked at again. */
 const attachRetryMs = 1_000;
 
+/** An application that closes its database locks it for a moment: the first tries follow each other closer. */
+const lockedRetryMs = 8;
+
 /** A gap while the source is compared is answered by a new position, so often. */
 const gapAttempts = 3;
 
@@ -24,25 +29,42 @@ export async function openCaptureWhenThere(
   { signal, onWaiting }: Waiting & { readonly onWaiting: () => void },
 ): Promise<Capture> {
   const { path, clock, logger, staging } = parts;
+  const startedMs = clock.monotonicMs();
   let waitingFor: string | undefined;
-  for (;;) {
+  for (let attempt = 0; ; attempt++) {
     try {
       const resumeAt = staging.newest && (await staging.readPosition(staging.newest.txid));
-      const capture = await openCapture({ path, clock, logger, signal, resumeAt });
+      const atRest = await restFactsOfHead(parts);
+      const capture = await openCapture({ path, clock, logger, signal, resumeAt, atRest });
       const { resumed, pageSize } = capture;
-      logger.log("info", "database.attached", { path, resumed, pageSize });
+      if (resumed) staging.continueAt(capture.start);
+      const level = parts.endedRest === undefined ? "info" : "debug";
+      logger.log(level, "database.attached", { path, resumed, pageSize });
       return capture;
     } catch (error) {
       const canWait = hasCode(error, "capture/gone", "capture/empty", "capture/locked");
       if (!canWait || parts.once) throw error;
-      if (waitingFor !== error.code) {
+      const isShort =
+        error.code === "capture/locked" && clock.monotonicMs() - startedMs < attachRetryMs;
+      if (waitingFor !== error.code && !isShort) {
         logger.log("warn", "database.waiting", { path, why: error.message });
+        waitingFor = error.code;
       }
-      waitingFor = error.code;
       onWaiting();
-      await clock.sleep(attachRetryMs, { signal });
+      await clock.sleep(isShort ? lockedRetryMs * 2 ** attempt : attachRetryMs, { signal });
     }
   }
+}
+
+/** What the files were like when the database file alone was the head, if anybody has seen that. */
+async function restFactsOfHead({
+  history: { head },
+  fileSystem,
+  state,
+}: EngineParts): Promise<RestFacts | undefined> {
+  if (head === undefined || head.after === 0n) return undefined;
+  const record = await readRestRecord({ fileSystem, stateDirectory: state.path });
+  return record?.after === head.after && record.txid === head.txid ? record.facts : undefined;
 }
 
 /**

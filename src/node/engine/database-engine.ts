@@ -15,6 +15,9 @@ import type { EngineParts } from "./parts.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import { ReplicaSet } from "./replica-set.ts";
 import type { Disunion, ReplicaWorker } from "./replica-worker.ts";
+import { RestTaker } from "./rest-taker.ts";
+import type { RestRequest } from "./rest-taker.ts";
+import type { RestRecord } from "./rest-record.ts";
 import { Stager } from "./stager.ts";
 import { StagingKeeper, setStagedAside } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
@@ -37,6 +40,7 @@ export class DatabaseEngine {
   readonly #checkpoints: CheckpointPolicy;
   readonly #cadence: Cadence;
   readonly #litestream: LitestreamWatch;
+  readonly #rest: RestTaker;
   #state: EngineStatus["state"] = "starting";
   #inspectedAtMs = Number.NEGATIVE_INFINITY;
   #unreplicatedSinceMs: number | undefined;
@@ -59,6 +63,8 @@ export class DatabaseEngine {
       onStopped: (error) => this.#syncs.rejectReplicated(error),
       tidy: () => this.#tidy(),
     });
+    const [stager, replicas, keeper] = [this.#stager, this.#replicas, this.#keeper];
+    this.#rest = new RestTaker(parts, { stager, replicas, keeper, litestream: this.#litestream });
     parts.history.whenFull(() => this.#keeper.makeRoom(this.#replicas.ackedSomewhere));
   }
 
@@ -86,6 +92,7 @@ export class DatabaseEngine {
 
   /** Resolves when everything committed before the call is in all replicas. Rejects while one of them is stopped. */
   async sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
+    if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("replicated", waiting);
     this.#bell.ring();
     this.#replicas.hurry();
@@ -95,7 +102,8 @@ export class DatabaseEngine {
   }
 
   /** Resolves when everything committed before the call is staged on local disk. */
-  stage(waiting: Waiting): Promise<Txid> {
+  async stage(waiting: Waiting): Promise<Txid> {
+    if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("staged", waiting);
     this.#bell.ring();
     return request;
@@ -104,6 +112,11 @@ export class DatabaseEngine {
   /** Puts a full image of the newest TXID into each replica. Captures and uploads go on meanwhile. */
   snapshot(waiting: Waiting): Promise<void> {
     return this.#replicas.snapshot(waiting);
+  }
+
+  /** Writes down what the files are like, if there is nothing left to do; see `RestTaker`. */
+  async rest(request: RestRequest): Promise<RestRecord | undefined> {
+    return this.#rest.take(request, () => this.#state === "replicating" && !this.#syncs.isWaiting);
   }
 
   /** Captures and uploads what is left; throws when aborted. Nothing else may run any more. */
@@ -130,9 +143,7 @@ export class DatabaseEngine {
   /** Detaches, keeping the WAL, and saves what makes the next start quick. */
   async close(): Promise<void> {
     this.#state = "stopped";
-    this.#syncs.rejectAll(
-      new HeadwaterError("engine/stopped", "The replication was stopped. Start it again to go on."),
-    );
+    this.#syncs.rejectAll(stopped());
     await this.#stager.detach();
     await this.#keeper.trySave();
   }
@@ -186,9 +197,11 @@ export class DatabaseEngine {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
+    if (this.#parts.endedRest?.wasWatched === true) await this.#litestream.check();
     await this.#litestream.note();
     this.#stager.attach(capture);
     this.#state = "settling";
+    if (!capture.resumed) this.#rest.noteNews();
     await this.#stager.compare(async () => {
       await this.#replicas.join(capture, { signal });
       this.#aimAnew();
@@ -200,7 +213,8 @@ export class DatabaseEngine {
     this.#replicas.wake();
     const txid = history.head && formatTxid(history.head.txid);
     const replica = this.#replicas.urls;
-    logger.log("info", "database.replicating", { path, replica, txid });
+    const level = this.#parts.endedRest === undefined ? "info" : "debug";
+    logger.log(level, "database.replicating", { path, replica, txid });
   }
 
   async #settleAgain({ parts }: ReplicaWorker, { signal }: Waiting): Promise<void> {
@@ -258,6 +272,8 @@ export class DatabaseEngine {
   }
 
   async #loop({ signal }: Waiting): Promise<void> {
+    // What was committed before we attached makes no event.
+    this.#check();
     this.#bell.ring();
     while (!signal.aborted) {
       await this.#bell.wait(this.#msUntilDue(), signal);
@@ -276,6 +292,7 @@ export class DatabaseEngine {
   #check(): boolean {
     const { isNews, isMuch } = this.#stager.look();
     if (isMuch) this.#cadence.noteMuch();
+    if (isNews) this.#rest.noteNews();
     if (isNews || this.#isInspectionDue()) this.#bell.ring();
     return isNews;
   }
@@ -335,4 +352,11 @@ export class DatabaseEngine {
       return this.#keeper.tidy(heldAfter, compactedThrough);
     });
   }
+}
+
+function stopped(): HeadwaterError {
+  return new HeadwaterError(
+    "engine/stopped",
+    "The replication was stopped. Start it again to go on.",
+  );
 }

@@ -2,8 +2,18 @@
 import type { Txid } from "../../core/ltx/txid.ts";
 
 export interface EngineStatus {
-  /** `waiting`: for the database; `settling`: bringing replica and database to one history. */
-  readonly state: "starting" | "waiting" | "settling" | "replicating" | "stopping" | "stopped";
+  /**
+   * `waiting`: for the database; `settling`: bringing replica and database to one history; `hibernated`: in a fleet,
+   * everything is in the replica and nothing has changed since.
+   */
+  readonly state:
+    | "starting"
+    | "waiting"
+    | "settling"
+    | "replicating"
+    | "hibernated"
+    | "stopping"
+    | "stopped";
   readonly path: string;
   /** The newest TXID, staged on local disk. */
   readonly txid: Txid | undefined;

@@ -1,9 +1,12 @@
 // One database of a fleet: can be stopped and started again while the others go on.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { FleetRun } from "./fleet-run.ts";
-import type { FleetEnvironment, FleetMember } from "./fleet-run.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { EngineStatus } from "./engine-status.ts";
+import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
 import type { RunningEngine } from "./running-engine.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** A database that could not be replicated, and why. */
 export interface FleetFailure {
@@ -13,10 +16,10 @@ export interface FleetFailure {
 
 export class FleetDatabase {
   readonly member: FleetMember;
-  readonly #environment: FleetEnvironment;
+  readonly #environment: FleetRunEnvironment;
   #run: FleetRun | undefined;
 
-  constructor(member: FleetMember, environment: FleetEnvironment) {
+  constructor(member: FleetMember, environment: FleetRunEnvironment) {
     this.member = member;
     this.#environment = environment;
   }
@@ -30,7 +33,7 @@ export class FleetDatabase {
     return this.#run === undefined || this.#run.isStopping;
   }
 
-  /** The engine at work; `undefined` while there is none, because it starts, failed or is stopped. */
+  /** The engine at work; `undefined` while there is none, because it starts, failed, rests or is stopped. */
   get engine(): RunningEngine | undefined {
     return this.#run?.engine;
   }
@@ -58,12 +61,32 @@ export class FleetDatabase {
     return true;
   }
 
-  /** The engine, as soon as it replicates. Rejects with what has kept it from that, or if it is stopped. */
-  started(waiting: { readonly signal: AbortSignal }): Promise<RunningEngine> {
-    if (this.#run === undefined) {
-      throw new HeadwaterError("engine/stopped", `${this.path} is stopped. Start it first.`);
-    }
-    return this.#run.started(waiting);
+  /** What its engine says, or that it rests (`hibernated`); `undefined` while it starts, has failed or is stopped. */
+  get status(): EngineStatus | undefined {
+    return this.#run?.status;
+  }
+
+  /** Resolves as soon as it is replicated, or rests. Rejects with what has kept it from that, or if it is stopped. */
+  started(waiting: Waiting): Promise<void> {
+    return this.#started.started(waiting);
+  }
+
+  /**
+   * Resolves when everything committed before the call is in the replica. One at rest is woken only if there is anything.
+   * Rejects as `started` does.
+   */
+  sync(waiting: Waiting): Promise<Txid> {
+    return this.#started.sync(waiting);
+  }
+
+  /** As `sync`, but resolves when it is staged on local disk. */
+  stage(waiting: Waiting): Promise<Txid> {
+    return this.#started.stage(waiting);
+  }
+
+  get #started(): FleetRun {
+    if (this.#run !== undefined) return this.#run;
+    throw new HeadwaterError("engine/stopped", `${this.path} is stopped. Start it first.`);
   }
 
   /** Stops after a last sync. Returns why it was not replicated to its end, if so; nothing if it was stopped already. */

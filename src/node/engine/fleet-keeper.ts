@@ -13,7 +13,7 @@ import type { Config } from "./config/config.ts";
 import type { DatabaseConfig } from "./config/database-config.ts";
 import { isCompanionName, isStateName } from "./config/directory.ts";
 import type { Fleet } from "./fleet.ts";
-import type { FleetMember } from "./fleet-run.ts";
+import type { FleetMember } from "./fleet-environment.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
 
 export interface FleetKeeperOptions {

@@ -1,62 +1,61 @@
-// A database of a fleet from its start to its stop, with whatever pauses between. An engine that fails is tried again
-// and again; one that has met another writer stays stopped.
-import { backoffMs, orAborted } from "../../core/base/async.ts";
-import type { Clock } from "../../core/base/clock.ts";
-import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
-import type { Logger } from "../../core/base/log.ts";
-import type { Random } from "../../core/base/random.ts";
-import type { ResolvedOptions } from "./engine-options.ts";
+// A database of a fleet from its start to its stop, with whatever pauses between. While nothing happens to it, it is at
+// rest and has no engine. An engine that fails is tried again and again; one that has met another writer stays stopped.
+import { orAborted } from "../../core/base/async.ts";
+import { hasCode, messageOf } from "../../core/base/errors.ts";
+import { formatTxid } from "../../core/ltx/txid.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { EngineStatus } from "./engine-status.ts";
+import { attemptEnded, newAttempt } from "./fleet-attempt.ts";
+import { withDatabase } from "./fleet-environment.ts";
+import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
+import { continueCounts, statusAsleep } from "./fleet-status.ts";
+import type { Awake } from "./hibernation.ts";
+import type { EndedRest } from "./parts.ts";
+import { endedRestOf, findPause } from "./pause.ts";
+import type { Pause } from "./pause.ts";
+import { restPurpose } from "./rest-record.ts";
+import { Restarts } from "./restarts.ts";
 import { startEngine } from "./running-engine.ts";
 import type { RunningEngine } from "./running-engine.ts";
-import { finishStarting, stopEngine } from "./shutdown.ts";
+import { startGivenUp, stopStarting } from "./shutdown.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
+import { Sleep, hasChangedSince } from "./sleep.ts";
+import type { WakeReason } from "./sleep.ts";
+import { realPathOf } from "./state-directory.ts";
 import type { Waiting } from "./waiting.ts";
 
-/** What a fleet is told to replicate. */
-export interface FleetMember {
-  readonly options: ResolvedOptions;
-  /** Runs before each start of an engine, and does nothing once it has succeeded. */
-  readonly prepare: (waiting: { readonly signal: AbortSignal }) => Promise<void>;
-  /** One for each replica, the same for two URLs that lead to the same one; without them, the URLs themselves. */
-  readonly replicaIdentities?: readonly string[] | undefined;
-}
-
-export interface FleetEnvironment {
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly random: Random;
-}
-
-const restartBackoff = { firstMs: 1_000, maxMs: 60_000 };
-
-/**
- * After these the engine stays stopped: a second start would take the replica over from the other writer, or stop the
- * Litestream, without anybody having decided so.
- */
-const finalCodes = ["engine/another-writer", "engine/litestream"] as const;
-
-/** An engine that has run for so long is not failing over and over: the next pause is short again. */
-const soundRunMs = 300_000;
-
-export class FleetRun {
+export class FleetRun implements Awake {
   readonly #member: FleetMember;
-  readonly #environment: FleetEnvironment;
+  readonly #environment: FleetRunEnvironment;
+  readonly #purpose: string;
   /** Ends pauses and preparations, and forbids another start. */
   readonly #stopping = new AbortController();
   /** Gives up a start that is under way. */
   readonly #giveUp = new AbortController();
+  /** Gives it up because there is no database. */
+  #absent = new AbortController();
   readonly #ended: Promise<void>;
-  /** Settled when an engine replicates, or has failed to get there. */
+  /** Settled when an engine replicates, none is needed, or it has failed to get there. */
   #attempt = newAttempt();
   #starting: Promise<RunningEngine> | undefined;
   #engine: RunningEngine | undefined;
+  /** Ends the engine if it is not needed. */
+  #pausing: Promise<Pause | undefined> | undefined;
+  #sleep: Sleep | undefined;
+  /** While it is awake for upkeep alone. */
+  #upkeepWake: Disposable | undefined;
+  /** `undefined` while an engine is needed. */
+  #pause: Pause | undefined;
+  /** Of the engines before the present one. */
+  #earlier: EngineStatus | undefined;
   #failure: { readonly error: unknown } | undefined;
   #hasGivenUp = false;
 
   /** Starts at once. */
-  constructor(member: FleetMember, environment: FleetEnvironment) {
+  constructor(member: FleetMember, environment: FleetRunEnvironment) {
     this.#member = member;
     this.#environment = withDatabase(environment, member.options.path);
+    this.#purpose = restPurpose(member.options);
     this.#ended = this.#live();
   }
 
@@ -79,9 +78,73 @@ export class FleetRun {
     return this.#failure?.error;
   }
 
-  /** The engine, as soon as it replicates. Rejects with what has kept the present attempt from that. */
-  started(waiting: Waiting): Promise<RunningEngine> {
-    return orAborted(this.#attempt.promise, waiting);
+  /** `undefined` while there is no engine although there should be one. */
+  get status(): EngineStatus | undefined {
+    const now =
+      this.#sleep === undefined
+        ? this.#engine?.status()
+        : statusAsleep(this.#member.options.path, this.#sleep.record);
+    return now && continueCounts(now, this.#earlier);
+  }
+
+  /** Resolves as soon as it replicates or rests. Rejects with what has kept the present attempt from that. */
+  async started(waiting: Waiting): Promise<void> {
+    await orAborted(this.#attempt.promise, waiting);
+  }
+
+  /** Resolves when everything committed before the call is in the replica; wakes it only if something was. */
+  sync(waiting: Waiting): Promise<Txid> {
+    return this.#ask((engine) => engine.sync(waiting), waiting);
+  }
+
+  /** As `sync`, but resolves when it is staged on local disk. */
+  stage(waiting: Waiting): Promise<Txid> {
+    return this.#ask((engine) => engine.stage(waiting), waiting);
+  }
+
+  async #ask(request: (engine: RunningEngine) => Promise<Txid>, waiting: Waiting): Promise<Txid> {
+    for (;;) {
+      const engine = await orAborted(this.#attempt.promise, waiting);
+      if (engine === undefined) {
+        const sleep = this.#sleep;
+        const record = sleep?.hasChanged() === false ? sleep.record : undefined;
+        if (record !== undefined) return record.txid;
+        sleep?.wake("change");
+        continue;
+      }
+      try {
+        return await orAborted(request(engine), waiting);
+      } catch (error) {
+        const isPausing = this.#pausing !== undefined || this.#engine !== engine;
+        if (!hasCode(error, "engine/stopped") || this.isStopping || !isPausing) throw error;
+        // It was ended at that moment, because nothing had been left to do.
+        await this.#pausing;
+      }
+    }
+  }
+
+  /** Ends the engine if nothing has happened for `quietMs`, or if there is no database any more. */
+  async rest(quietMs: number): Promise<void> {
+    const engine = this.#engine;
+    // A start that waits for a database keeps a place that others need.
+    if (engine === undefined && this.#isGone) this.#absent.abort();
+    if (engine === undefined || this.isStopping || this.#pausing !== undefined) return;
+    this.#pausing = this.#pauseEngine(engine, quietMs);
+    try {
+      if ((await this.#pausing) === undefined) this.#pausing = undefined;
+    } catch (error) {
+      const { logger } = this.#environment;
+      logger.log("warn", "database.restless", { error: messageOf(error) });
+      if (!engine.isStopping) this.#pausing = undefined;
+    }
+  }
+
+  async #pauseEngine(engine: RunningEngine, quietMs: number): Promise<Pause | undefined> {
+    const request = { quietMs, purpose: this.#purpose, signal: this.#giveUp.signal };
+    const record = await engine.hibernate(request);
+    if (record === undefined && !(this.#isGone && (await engine.endIfGone()))) return undefined;
+    this.#attempt = newAttempt();
+    return { record, sinceMs: this.#environment.clock.monotonicMs() };
   }
 
   /** Stops after a last sync; what went wrong is `failure`. */
@@ -89,10 +152,12 @@ export class FleetRun {
     const { path } = this.#member.options;
     this.#stopping.abort();
     try {
-      if (this.#starting !== undefined) {
-        const engine = await finishStarting(this.#starting, this.#giveUp, { path, limit });
-        if (engine !== undefined) await stopEngine(engine, limit);
-        else if (limit.signal.aborted) throw givenUp(limit);
+      if (this.#starting !== undefined)
+        await stopStarting(this.#starting, this.#giveUp, { path, limit });
+      await this.#ended;
+      // Something may have happened that nobody has seen yet.
+      if (this.#pause !== undefined && hasChangedSince(this.#pause.record, this.#realPath)) {
+        await this.#syncLast(this.#pause, limit);
       }
     } catch (error) {
       this.#failure = { error };
@@ -100,45 +165,114 @@ export class FleetRun {
     await this.#ended;
   }
 
+  async #syncLast(pause: Pause, limit: ShutdownLimit): Promise<void> {
+    const { path } = this.#member.options;
+    const waiting = { signal: limit.signal, isUrgent: true };
+    using _ = await this.#environment.hibernation.takePlace(waiting).catch(() => {
+      throw startGivenUp(limit);
+    });
+    const starting = this.#start(endedRestOf(pause, "change"));
+    await stopStarting(starting, this.#giveUp, { path, limit });
+  }
+
   async #live(): Promise<void> {
-    const { logger, clock, random } = this.#environment;
+    const { logger, clock } = this.#environment;
     const { signal } = this.#stopping;
-    let isPrepared = false;
-    for (let failures = 1; ; failures++) {
-      const startedMs = clock.monotonicMs();
+    const restarts = new Restarts(this.#environment);
+    for (;;) {
+      restarts.noteBegin();
       try {
         await this.#member.prepare({ signal });
-        isPrepared = true;
         if (signal.aborted) return;
-        await this.#replicate();
+        await this.#alternate();
         return;
       } catch (error) {
         this.#attempt.reject(error);
-        // Told to stop. A restore that was broken off has changed nothing, a start that was given up is no failure.
-        if (signal.aborted && (!isPrepared || this.#giveUp.signal.aborted)) return;
+        // Told to stop. What had not begun has changed nothing, a start that was given up is no failure.
+        if (signal.aborted && (this.#starting === undefined || this.#giveUp.signal.aborted)) return;
         this.#failure = { error };
         if (signal.aborted) return;
-        if (hasCode(error, ...finalCodes)) {
+        const waitMs = restarts.noteFailure(error);
+        if (waitMs === undefined) {
           this.#hasGivenUp = true;
-          logger.log("error", "database.stopped", { error: error.message });
+          logger.log("error", "database.stopped", { error: messageOf(error) });
           return;
         }
-        if (clock.monotonicMs() - startedMs > soundRunMs) failures = 1;
-        const waitMs = backoffMs(failures, restartBackoff, random);
         logger.log("error", "database.failed", { error: messageOf(error), againInMs: waitMs });
         await clock.sleep(waitMs, { signal }).catch(() => undefined);
         if (signal.aborted) return;
         this.#attempt = newAttempt();
       } finally {
-        if (signal.aborted) this.#attempt.reject(stopped(this.#member.options.path));
+        this.#upkeepWake?.[Symbol.dispose]();
+        if (signal.aborted) this.#attempt.reject(attemptEnded(this.#member.options.path));
       }
     }
   }
 
-  /** Starts an engine and waits for its end; throws if that was not our doing. */
-  async #replicate(): Promise<void> {
-    const { logger } = this.#environment;
-    const starting = startEngine(this.#member.options, { logger }, { signal: this.#giveUp.signal });
+  /** Pauses and engines in turn, until it is told to stop. */
+  async #alternate(): Promise<void> {
+    const { clock } = this.#environment;
+    const found = await findPause(this.#member.options, this.#environment);
+    this.#pause = found.pause;
+    let ended = found.left;
+    for (;;) {
+      if (this.#isGone) this.#pause ??= { record: undefined, sinceMs: clock.monotonicMs() };
+      if (this.#pause !== undefined) {
+        const why = await this.#sleepUntilWoken(this.#pause);
+        if (why === undefined) return;
+        ended = endedRestOf(this.#pause, why) ?? ended;
+        this.#pause = undefined;
+        // What has changed may be that it was deleted.
+        if (this.#isGone) continue;
+      }
+      this.#pause = await this.#replicate(ended);
+      if (this.#pause === undefined) return;
+    }
+  }
+
+  /** `undefined`: it is told to stop. */
+  async #sleepUntilWoken({ record }: Pause): Promise<WakeReason | undefined> {
+    const { hibernation, logger } = this.#environment;
+    let isAnswered = false;
+    using sleep = new Sleep(this.#realPath, record, hibernation, (why) => {
+      this.#sleep = undefined;
+      if (isAnswered) this.#attempt = newAttempt();
+      if (why === "upkeep") this.#upkeepWake = hibernation.noteUpkeepWake();
+    });
+    this.#sleep = sleep;
+    // What came while the engine ended.
+    sleep.look();
+    if (this.#sleep !== undefined && record !== undefined) {
+      this.#failure = undefined;
+      this.#attempt.resolve(undefined);
+      isAnswered = true;
+      logger.log("debug", "database.hibernated", { txid: formatTxid(record.txid) });
+    } else if (this.#sleep !== undefined) {
+      const { path } = this.#member.options;
+      logger.log("warn", "database.waiting", { path, why: "There is no database yet." });
+    }
+    try {
+      const why = await orAborted(sleep.woken, this.#stopping);
+      logger.log("debug", "database.woken", { why });
+      return why;
+    } catch (error) {
+      if (!this.isStopping) throw error;
+      return undefined;
+    } finally {
+      this.#sleep = undefined;
+    }
+  }
+
+  /** Runs an engine to its end. Returns why it is not needed, `undefined` after our stop; throws for any other end. */
+  async #replicate(ended: EndedRest | undefined): Promise<Pause | undefined> {
+    const { hibernation } = this.#environment;
+    const isUrgent = ended?.isUndisturbed === false;
+    await using held = new AsyncDisposableStack();
+    held.use(await hibernation.takePlace({ signal: this.#stopping.signal, isUrgent }));
+    held.use(this.#upkeepWake);
+    this.#absent = new AbortController();
+    held.use(hibernation.addAwake(this));
+    const starting = this.#start(ended);
     this.#starting = starting;
     try {
       const engine = await starting;
@@ -153,36 +287,35 @@ export class FleetRun {
         this.#attempt = newAttempt();
         throw error;
       }
+      return await this.#pausing;
+    } catch (error) {
+      if (!this.#absent.signal.aborted || this.#giveUp.signal.aborted) throw error;
+      return { record: undefined, sinceMs: this.#environment.clock.monotonicMs() };
     } finally {
+      const status = this.#engine?.status();
+      this.#earlier = status && continueCounts(status, this.#earlier);
       this.#engine = undefined;
-      if (!this.#stopping.signal.aborted) this.#starting = undefined;
+      this.#pausing = undefined;
+      if (!this.isStopping) this.#starting = undefined;
     }
   }
-}
 
-function newAttempt(): PromiseWithResolvers<RunningEngine> {
-  const attempt = Promise.withResolvers<RunningEngine>();
-  // It may be that nobody asks.
-  attempt.promise.catch(() => undefined);
-  return attempt;
-}
+  #start(ended: EndedRest | undefined): Promise<RunningEngine> {
+    const { hibernation, logger, parts } = this.#environment;
+    const signal = AbortSignal.any([this.#giveUp.signal, this.#absent.signal]);
+    const isUrgent = ended?.isUndisturbed === false;
+    const environment = { ...parts, logger, endedRest: ended };
+    return hibernation.start(() => startEngine(this.#member.options, environment, { signal }), {
+      signal,
+      isUrgent,
+    });
+  }
 
-function stopped(path: string): HeadwaterError {
-  return new HeadwaterError("engine/stopped", `The replication of ${path} was stopped.`);
-}
+  get #isGone(): boolean {
+    return !hasChangedSince(undefined, this.#realPath);
+  }
 
-function givenUp({ describe }: ShutdownLimit): HeadwaterError {
-  return new HeadwaterError(
-    "engine/stopped",
-    `Starting was given up ${describe()}. What is not in the replica yet goes up at the next start.`,
-  );
-}
-
-/** Tells whose event it is. */
-function withDatabase(environment: FleetEnvironment, db: string): FleetEnvironment {
-  const { logger } = environment;
-  return {
-    ...environment,
-    logger: { log: (level, event, fields) => logger.log(level, event, { db, ...fields }) },
-  };
+  get #realPath(): string {
+    return realPathOf(this.#member.options.path);
+  }
 }

@@ -4,17 +4,33 @@ import { isDeepStrictEqual } from "node:util";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { FleetDatabase } from "./fleet-database.ts";
 import type { FleetFailure } from "./fleet-database.ts";
-import type { FleetEnvironment, FleetMember } from "./fleet-run.ts";
+import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
+import { Hibernation, hibernateAfterDefaultMs } from "./hibernation.ts";
+import type { HibernationOptions } from "./hibernation.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
+
+export interface FleetEnvironment
+  extends
+    Omit<FleetRunEnvironment, "hibernation">,
+    Pick<HibernationOptions, "maxAwake" | "sweepMs"> {
+  /** After so much quiet a database is put to rest, ms; 0 = never. Default 30 s. */
+  readonly hibernateAfterMs?: number | undefined;
+}
 
 /** The databases of this process by their paths. Whoever makes it stops it. */
 export class Fleet {
-  readonly #environment: FleetEnvironment;
+  readonly #environment: FleetRunEnvironment;
   readonly #databases = new Map<string, FleetDatabase>();
   #isStopping = false;
 
-  constructor(environment: FleetEnvironment) {
-    this.#environment = environment;
+  constructor({ hibernateAfterMs, maxAwake, sweepMs, ...environment }: FleetEnvironment) {
+    const hibernation = new Hibernation({
+      ...environment,
+      hibernateAfterMs: hibernateAfterMs ?? hibernateAfterDefaultMs,
+      maxAwake,
+      sweepMs,
+    });
+    this.#environment = { ...environment, hibernation };
   }
 
   /** All of them, in the order they came. */
@@ -71,6 +87,7 @@ export class Fleet {
   async stop(limit: ShutdownLimit): Promise<readonly FleetFailure[]> {
     this.#isStopping = true;
     const ends = await Promise.all(this.databases.map((database) => database.stop(limit)));
+    await this.#environment.hibernation[Symbol.asyncDispose]();
     return ends.filter((failure) => failure !== undefined);
   }
 }

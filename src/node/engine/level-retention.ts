@@ -23,15 +23,16 @@ export class LevelRetention {
   readonly #parts: ReplicaParts;
   readonly #policy: LevelSchedule["retention"];
   readonly #repair: LevelRepair;
-  /** On the clock that nobody sets. */
-  readonly #startedMs: number;
+  /** On the clock that nobody sets: when files were put before that, is not known. Our start, or the rest it ended. */
+  readonly #quietSinceMs: number;
   #deletedFiles = 0;
 
   constructor(parts: ReplicaParts, { retention }: LevelSchedule, repair: LevelRepair) {
     this.#parts = parts;
     this.#policy = retention;
     this.#repair = repair;
-    this.#startedMs = parts.clock.monotonicMs();
+    const nowMs = parts.clock.monotonicMs();
+    this.#quietSinceMs = Math.min(nowMs, parts.endedRest?.sinceMs ?? nowMs);
   }
 
   /** Files deleted by this process. */
@@ -41,7 +42,7 @@ export class LevelRetention {
 
   /** What a restore begun before our start has planned cannot be known from what we put: nothing goes so long, ms. */
   msUntilAllowed(): number {
-    return Math.max(0, this.#startedMs + this.#policy.graceMs - this.#parts.clock.monotonicMs());
+    return Math.max(0, this.#quietSinceMs + this.#policy.graceMs - this.#parts.clock.monotonicMs());
   }
 
   /** Deletes what goes. `relist` brings what is known of the replica up to date; deleting is decided on that alone. */

@@ -47,6 +47,7 @@ export class Levels {
   #compactions = 0;
   #snapshots = 0;
   #filledFiles = 0;
+  #isAtWork = false;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
 
@@ -88,6 +89,17 @@ export class Levels {
     return this.#levelJobs.length === 0 ? undefined : this.#compactedThrough;
   }
 
+  /** True while a job runs or will within `ms`, or has to be tried again. */
+  isBusyWithin(ms: number): boolean {
+    return this.#isAtWork || this.msUntilDue <= ms || this.#failingSinceMs !== undefined;
+  }
+
+  /** How long until something is due if nothing changes, ms; `Infinity` = never. */
+  get msUntilDue(): number {
+    const nowMs = this.#parts.clock.nowMs();
+    return Math.min(...this.#jobs.map((job) => job.msUntilDue(nowMs)));
+  }
+
   get status(): LevelsStatus {
     return {
       compactedThrough: this.#compactedThrough,
@@ -103,7 +115,7 @@ export class Levels {
     };
   }
 
-  /** The replica has taken a level-0 file. */
+  /** There may be something to do: the replica has taken a level-0 file, or an earlier engine has left something. */
   noteUpload(): void {
     const [first] = this.#levelJobs;
     if (first !== undefined) first.isPending = true;
@@ -129,7 +141,10 @@ export class Levels {
       if (this.#msUntilPaid() > 0) continue;
       for (const job of jobs) {
         if (signal.aborted) return;
-        if (job.msUntilDue(clock.nowMs()) === 0) await this.#attempt(job, { signal });
+        if (job.msUntilDue(clock.nowMs()) > 0) continue;
+        this.#isAtWork = true;
+        await this.#attempt(job, { signal });
+        this.#isAtWork = false;
       }
     }
   }

@@ -40,6 +40,11 @@ export class LitestreamWatch {
     this.#parts = parts;
   }
 
+  /** One was there at the last look. */
+  get isThere(): boolean {
+    return this.#isKnown;
+  }
+
   /** One that is there now is known: it is set aside on the way, or serves another replica. */
   async note(): Promise<void> {
     this.#isKnown = await hasLitestream(this.#parts);

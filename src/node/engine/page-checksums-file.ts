@@ -46,13 +46,13 @@ export async function saveChecksums(
 
 /**
  * The table as of the newest staged file: loaded, replayed forward through the staged files, and compared with
- * what they say it must be. `undefined` if it is missing, damaged, too old or wrong.
+ * what they say it must be; `savedAt` is the TXID that was loaded. `undefined` if it is missing, damaged, too old or wrong.
  */
 export async function loadChecksums(
   staging: Staging,
   codec: Codec,
   options: ChecksumFileOptions,
-): Promise<ChecksumTable | undefined> {
+): Promise<(ChecksumTable & { readonly savedAt: Txid }) | undefined> {
   const bytes = await readWhole(options.fileSystem, pathOf(options));
   const table = bytes === undefined ? undefined : parse(bytes);
   const newest = staging.newest;
@@ -66,7 +66,7 @@ export async function loadChecksums(
       return undefined;
     txid = file.txid;
   }
-  return { ...table, txid };
+  return { ...table, txid, savedAt: table.txid };
 }
 
 async function provesAfter(

@@ -37,6 +37,18 @@ export interface VerificationSchedule {
   readonly replica?: string | undefined;
 }
 
+/** The rest that the engine ends. */
+export interface EndedRest {
+  /** When it began, on the clock that nobody sets, ms. */
+  readonly sinceMs: number;
+  /** Something of the levels had been left to do. */
+  readonly hasDueLevels: boolean;
+  /** Nothing has changed: it is only ended for upkeep. */
+  readonly isUndisturbed: boolean;
+  /** By this process: a Litestream that is there now came meanwhile. */
+  readonly wasWatched: boolean;
+}
+
 export interface EngineParts {
   /** The database's path with links followed. */
   readonly path: string;
@@ -59,6 +71,8 @@ export interface EngineParts {
   readonly takeOver: boolean;
   /** One pass: whatever would have to wait for another writer fails. */
   readonly once: boolean;
+  /** `undefined`: the engine starts without having been at rest. */
+  readonly endedRest: EndedRest | undefined;
 }
 
 /** The same for work on one of the replicas. */

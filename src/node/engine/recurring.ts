@@ -14,6 +14,8 @@ export interface RecurringOptions {
   readonly intervalMs: number;
   /** When it was done last, before this process, by the wall clock; `undefined` = never. */
   readonly lastAtMs: number | undefined;
+  /** What is overdue does not wait: others that begin now have been spread already. */
+  readonly isSpread?: boolean | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -25,11 +27,11 @@ export class Recurring {
 
   constructor(options: RecurringOptions) {
     this.#options = options;
-    const { intervalMs, lastAtMs, clock, random } = options;
+    const { intervalMs, lastAtMs, isSpread = true, clock, random } = options;
     // A last time in the future was written by a clock that was wrong.
     const sinceMs = Math.max(0, clock.nowMs() - (lastAtMs ?? Number.NEGATIVE_INFINITY));
     const restMs = Math.max(0, intervalMs - sinceMs);
-    const spreadMs = (0.5 + random.float() / 2) * Math.min(startSpreadMs, intervalMs);
+    const spreadMs = isSpread ? spreadOf(intervalMs, random) : 0;
     this.#dueAtMs = clock.monotonicMs() + Math.min(intervalMs, Math.max(restMs, spreadMs));
   }
 
@@ -58,4 +60,8 @@ export class Recurring {
     this.#dueAtMs = clock.monotonicMs() + waitMs;
     return waitMs;
   }
+}
+
+function spreadOf(intervalMs: number, random: Random): number {
+  return (0.5 + random.float() / 2) * Math.min(startSpreadMs, intervalMs);
 }

@@ -110,6 +110,25 @@ export class ReplicaSet {
     for (const worker of this.#workers) worker.hurry();
   }
 
+  /** All of them have everything up to `txid`, and nothing to do within `ms`. */
+  isIdleFor(ms: number, txid: bigint): boolean {
+    return this.#workers.every((worker) => worker.isIdleFor(ms, txid));
+  }
+
+  /** How long until something is due if nothing changes, ms; `Infinity` = never. */
+  get untilUpkeep(): { readonly levelsMs: number; readonly verificationMs: number } {
+    const all = this.#workers.map((worker) => worker.untilUpkeep);
+    return {
+      levelsMs: Math.min(...all.map(({ levelsMs }) => levelsMs)),
+      verificationMs: Math.min(...all.map(({ verificationMs }) => verificationMs)),
+    };
+  }
+
+  /** An earlier engine has left something of the levels to do. */
+  noteLeftLevels(): void {
+    for (const worker of this.#workers) worker.noteLeftLevels();
+  }
+
   /** Makes one history of the attached database and its replicas. */
   join(capture: Capture, waiting: Waiting): Promise<void> {
     const [first, ...others] = this.#workers;

@@ -155,6 +155,27 @@ export class ReplicaWorker {
     };
   }
 
+  /** It has everything up to `txid`, and nothing to do within `ms`. */
+  isIdleFor(ms: number, txid: bigint): boolean {
+    if (this.#stoppedBy !== undefined || this.#uploader.mustFollow || this.#images > 0)
+      return false;
+    if (this.ackedThrough < txid || this.#levels?.isBusyWithin(ms) === true) return false;
+    return this.untilUpkeep.verificationMs > ms;
+  }
+
+  /** How long until something is due if nothing changes, ms; `Infinity` = never. */
+  get untilUpkeep(): { readonly levelsMs: number; readonly verificationMs: number } {
+    return {
+      levelsMs: this.#levels?.msUntilDue ?? Number.POSITIVE_INFINITY,
+      verificationMs: this.#verification?.msUntilDue ?? Number.POSITIVE_INFINITY,
+    };
+  }
+
+  /** An earlier engine has left something of the levels to do. */
+  noteLeftLevels(): void {
+    this.#levels?.noteUpload();
+  }
+
   /** Something may be there to upload. */
   wake(): void {
     this.#bell.ring();

@@ -7,6 +7,7 @@ import type { Clock } from "../../core/base/clock.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
+import type { Codec } from "../../core/codec/codec.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { createLoggedStore } from "../../core/store/logged-store.ts";
@@ -17,6 +18,7 @@ import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import { meteredStores, openBudget } from "./budget-keeper.ts";
 import { DatabaseEngine } from "./database-engine.ts";
 import type { ReplicaOptions, ResolvedOptions } from "./engine-options.ts";
+import type { RestRequest } from "./rest-taker.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { costFields, expectedCost } from "./expected-cost.ts";
 import { enforceRetention } from "./enforce-retention.ts";
@@ -24,10 +26,11 @@ import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
 import type { LeaseKeeperOptions } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
-import type { EngineParts, LevelSchedule } from "./parts.ts";
+import type { EndedRest, EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import type { ReplicaLinkOptions } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
+import type { RestRecord } from "./rest-record.ts";
 import { Staging } from "./staging.ts";
 import {
   openStateDirectory,
@@ -37,6 +40,9 @@ import {
 } from "./state-directory.ts";
 import type { Waiting } from "./waiting.ts";
 
+/** Its working memory serves all engines of the process in turn; each would keep more than half a megabyte of its own. */
+let sharedCodec: Codec | undefined;
+
 /** A last sync at shutdown is given up after this long. */
 export const shutdownSyncMs = 30_000;
 
@@ -44,6 +50,8 @@ export interface EngineEnvironment {
   readonly logger: Logger;
   /** One pass: sync, upload, end. */
   readonly once?: boolean | undefined;
+  /** What the engine is started out of. */
+  readonly endedRest?: EndedRest | undefined;
   /** Tests put a faster one in its place. */
   readonly clock?: Clock | undefined;
   /** Tests put a failing one in front. */
@@ -60,6 +68,7 @@ export class RunningEngine {
   readonly #abort: AbortController;
   readonly #run: Promise<void>;
   #stopping: Promise<void> | undefined;
+  #resting: Promise<unknown> | undefined;
   /** Replication ended by itself, before anybody stopped it. */
   #hasFailed = false;
 
@@ -88,6 +97,11 @@ export class RunningEngine {
     } catch (error) {
       if (!this.#abort.signal.aborted) throw error;
     }
+  }
+
+  /** True from the moment it is told to stop, or puts itself to rest. */
+  get isStopping(): boolean {
+    return this.#stopping !== undefined;
   }
 
   sync(waiting: { readonly signal?: AbortSignal } = {}): Promise<Txid> {
@@ -122,11 +136,45 @@ export class RunningEngine {
     return this.#stopping;
   }
 
-  async #stop({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+  /**
+   * Stops if nothing has happened for `quietMs` and nothing is left to do. Returns what the next start may rely on;
+   * `undefined` if it was not so, and replication goes on. What is committed from then on changes the files.
+   */
+  async hibernate(request: RestRequest): Promise<RestRecord | undefined> {
+    if (this.#stopping !== undefined || this.#resting !== undefined) return undefined;
+    const resting = this.#engine.rest(request);
+    this.#resting = resting.catch(() => undefined);
+    try {
+      const record = await resting;
+      // Nothing is waited for that could last: whatever has happened since is the next engine's.
+      if (record !== undefined) await (this.#stopping ??= this.#end(async () => undefined));
+      return record;
+    } finally {
+      this.#resting = undefined;
+    }
+  }
+
+  /** Stops if there is no database any more and the replica has everything of it; `false` if it is not so. */
+  async endIfGone(): Promise<boolean> {
+    const { state, txid, replicatedThrough } = this.#engine.status();
+    if (state !== "waiting" || replicatedThrough < (txid ?? 0n)) return false;
+    if (this.#stopping !== undefined || this.#resting !== undefined) return false;
+    await (this.#stopping = this.#end(async () => undefined));
+    return true;
+  }
+
+  #stop({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    return this.#end(async () => {
+      await this.#resting;
+      if (!this.#hasFailed) await this.#engine.finish({ signal });
+    });
+  }
+
+  async #end(finish: () => Promise<void>): Promise<void> {
     this.#abort.abort(new HeadwaterError("engine/stopped", "The replication was stopped."));
     await this.#run.catch(() => undefined);
     try {
-      if (!this.#hasFailed) await this.#engine.finish({ signal });
+      await finish();
     } finally {
       await this.#engine.close();
       await this.#dispose();
@@ -201,6 +249,7 @@ async function openParts(
   const {
     logger,
     once = false,
+    endedRest,
     clock = systemClock,
     fileSystem = nodeFileSystem,
     wrapStore = (store) => store,
@@ -213,11 +262,8 @@ async function openParts(
     const named = options.replicas.length > 1 ? namingReplica(logger, url) : logger;
     const place = { ...storeOptions, logger: named, environment: process.env, secrets };
     const opened = wrapStore(await openStore(url, place));
-    return {
-      url,
-      store: stack.use(createLoggedStore(opened, { clock, logger: named })),
-      logger: named,
-    };
+    const store = stack.use(createLoggedStore(opened, { clock, logger: named }));
+    return { url, store, logger: named };
   };
   const stores: OpenedReplica[] = [];
   for (const replica of options.replicas) stores.push(await openReplica(replica));
@@ -226,7 +272,7 @@ async function openParts(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
   );
   const staging = await Staging.open(fileSystem, state.path, ownership);
-  const codec = openCodec();
+  const codec = (sharedCodec ??= openCodec());
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const links: ReplicaLink[] = [];
@@ -234,7 +280,8 @@ async function openParts(
     const url = urlWithoutSecrets(address);
     const layout = layoutForUrl(address);
     const { nodeId } = state;
-    const place = { ...tools, layout, stateDirectory, ownership, url, nodeId, once, logger: named };
+    const where = { layout, stateDirectory, ownership, url, nodeId };
+    const place = { ...tools, ...where, once, endedRest, logger: named };
     const records = await ReplicaRecordFile.open(place);
     if (records.record === undefined) await records.clear();
     const link = await openLink({ options, address }, store, { ...place, records });
@@ -260,13 +307,14 @@ async function openParts(
     verification,
     takeOver,
     once,
+    endedRest,
   };
 }
 
 type LinkTools = Omit<
   LeaseKeeperOptions & ReplicaLinkOptions,
   "store" | "upkeepStore" | "budget" | "lease" | "ttlMs" | "takeOver"
->;
+> & { readonly endedRest: EndedRest | undefined };
 
 /** The replica with what guards it: a budget, and a lease that whoever opens it gives up. */
 async function openLink(
@@ -275,7 +323,7 @@ async function openLink(
   tools: LinkTools,
 ): Promise<ReplicaLink> {
   const cost = expectedCost(options, address, process.env);
-  tools.logger.log("info", "budget.expected", {
+  tools.logger.log(tools.endedRest === undefined ? "info" : "debug", "budget.expected", {
     replica: store.url,
     intervalMs: Math.round(cost.intervalMs),
     ...costFields(cost),

@@ -42,6 +42,25 @@ export async function finishStarting(
   }
 }
 
+/** Stops an engine that may still be starting, after a last sync. Throws if that was given up, or failed. */
+export async function stopStarting(
+  starting: Promise<RunningEngine>,
+  giveUp: AbortController,
+  { path, limit }: { readonly path: string; readonly limit: ShutdownLimit },
+): Promise<void> {
+  const engine = await finishStarting(starting, giveUp, { path, limit });
+  if (engine !== undefined) await stopEngine(engine, limit);
+  else if (limit.signal.aborted) throw startGivenUp(limit);
+}
+
+/** The error for a start that was given up. */
+export function startGivenUp({ describe }: ShutdownLimit): HeadwaterError {
+  return new HeadwaterError(
+    "engine/stopped",
+    `Starting was given up ${describe()}. What is not in the replica yet goes up at the next start.`,
+  );
+}
+
 /** Stops after a last sync. Throws if something could not be uploaded. */
 export async function stopEngine(
   engine: RunningEngine,

@@ -7,7 +7,8 @@ import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { walFrameOffset } from "../../core/sqlite/wal.ts";
 import type { Capture } from "../capture/capture.ts";
-import type { CapturedBatch, PageSource } from "../capture/capture-types.ts";
+import type { CapturedBatch, CheckpointOptions, PageSource } from "../capture/capture-types.ts";
+import type { RestFacts } from "../capture/rest.ts";
 import { afterGaps } from "./attach-database.ts";
 import type { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { ImageTaker, pinHead } from "./image-taker.ts";
@@ -260,25 +261,44 @@ export class Stager {
     return differing;
   }
 
-  async checkpoint({ signal }: Waiting): Promise<void> {
+  checkpoint(waiting: Waiting): Promise<void> {
+    return this.#lock.run(() => this.#checkpoint(this.#checkpoints.modeFor(this.capture), waiting));
+  }
+
+  /**
+   * What the files are like while the database file alone is the head, and that head; `undefined` if it is not so now.
+   * Empties the WAL first, so that who only reads afterwards changes nothing.
+   */
+  restFacts(
+    waiting: Waiting,
+  ): Promise<{ readonly facts: RestFacts; readonly head: HistoryHead } | undefined> {
+    return this.#lock.run(async () => {
+      if (this.#mustCompare || this.#fault !== undefined) return undefined;
+      const { capture } = this;
+      if (capture.walSizeBytes > 0) await this.#checkpoint("truncate", waiting);
+      const { head } = this.#parts.history;
+      if (this.#fault !== undefined || head === undefined) return undefined;
+      const facts = await capture.restFacts(waiting);
+      return facts && { facts, head };
+    }, waiting);
+  }
+
+  async #checkpoint(mode: CheckpointOptions["mode"], { signal }: Waiting): Promise<void> {
     const { capture } = this;
     const { clock } = this.#parts;
-    await this.#lock.run(async () => {
-      this.#isCheckpointing = true;
-      try {
-        const mode = this.#checkpoints.modeFor(capture);
-        const drain = (): Promise<void> => this.#stageIfMuch({ signal });
-        const startedMs = clock.monotonicMs();
-        const outcome = await capture.checkpoint({ mode, drain, signal });
-        this.#checkpoints.noteOutcome(outcome, capture, clock.monotonicMs() - startedMs);
-      } catch (error) {
-        if (hasCode(error, "capture/gap")) await this.#resync(error.message, { signal });
-        else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
-        else throw error;
-      } finally {
-        this.#isCheckpointing = false;
-      }
-    });
+    this.#isCheckpointing = true;
+    try {
+      const drain = (): Promise<void> => this.#stageIfMuch({ signal });
+      const startedMs = clock.monotonicMs();
+      const outcome = await capture.checkpoint({ mode, drain, signal });
+      this.#checkpoints.noteOutcome(outcome, capture, clock.monotonicMs() - startedMs);
+    } catch (error) {
+      if (hasCode(error, "capture/gap")) await this.#resync(error.message, { signal });
+      else if (hasCode(error, "engine/disk-full")) this.#checkpoints.noteFailure(error);
+      else throw error;
+    } finally {
+      this.#isCheckpointing = false;
+    }
   }
 
   async #comparing<T>(work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 // What stays in the state directory between runs: the page-checksum table, and staged files as long as the replica or
 // the saved table still needs them.
 import { hasCode, messageOf } from "../../core/base/errors.ts";
+import type { HistoryHead } from "./history.ts";
 import { loadChecksums, saveChecksums } from "./page-checksums-file.ts";
 import type { ChecksumFileOptions } from "./page-checksums-file.ts";
 import type { EngineParts } from "./parts.ts";
@@ -17,6 +18,8 @@ export class StagingKeeper {
   readonly #parts: EngineParts;
   /** The saved table is that of this TXID; staged files up to it are not needed to replay it. */
   #savedThrough = 0n;
+  /** The database checksum that the saved table proves. */
+  #savedAfter = 0n;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -44,6 +47,7 @@ export class StagingKeeper {
     const table = await loadChecksums(staging, codec, this.#file);
     const head = { txid: staging.newest.txid, after: proof?.after ?? 0n, timestampMs };
     history.continueAfter(head, table?.pages);
+    if (table?.savedAt === head.txid) this.#noteSaved(head);
   }
 
   /** Saves the table, if it is that of the newest staged file. */
@@ -51,8 +55,14 @@ export class StagingKeeper {
     const { history, staging } = this.#parts;
     const { head, table } = history;
     if (head === undefined || table === undefined || staging.newest?.txid !== head.txid) return;
+    if (this.#savedThrough === head.txid && this.#savedAfter === head.after) return;
     await saveChecksums({ txid: head.txid, pages: table }, this.#file);
-    this.#savedThrough = head.txid;
+    this.#noteSaved(head);
+  }
+
+  #noteSaved({ txid, after }: HistoryHead): void {
+    this.#savedThrough = txid;
+    this.#savedAfter = after;
   }
 
   /** As `save`; without space or permission for this cache the engine goes on, and starts slower the next time. */

@@ -307,6 +307,11 @@ export class Staging {
     if (txid === this.newest?.txid) this.#newestPosition = position;
   }
 
+  /** Notes that the newest staged TXID is also what the source holds at `position`. Its file says where that was first. */
+  continueAt(position: CapturePosition): void {
+    this.#newestPosition = position;
+  }
+
   /** The position after a staged TXID; `undefined` if it is missing or unreadable (then capture compares). */
   async readPosition(txid: Txid): Promise<CapturePosition | undefined> {
     const value = await readJson(this.#fileSystem, this.#positionPath(txid)).catch(() => undefined);

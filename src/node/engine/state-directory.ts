@@ -8,7 +8,7 @@ import { toHex, toHex64, viewOf } from "../../core/base/bytes.ts";
 import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
 import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
 import type { Random } from "../../core/base/random.ts";
-import { encodeJson, readJson, writeDurably } from "./durable-file.ts";
+import { encodeJson, readJson, replaceFile, writeDurably } from "./durable-file.ts";
 
 /** Version of the layout below; a newer one is refused. */
 const stateVersion = 1;
@@ -126,7 +126,8 @@ export async function lockStateDirectory({
     );
   }
   const holder = { pid: process.pid, startedAt: new Date().toISOString() };
-  await writeDurably(fileSystem, details, encodeJson(holder), { ownership: ownership.file });
+  // Only words for an error message: not worth a sync of the disk each time a database wakes up.
+  await replaceFile(fileSystem, details, encodeJson(holder), { ownership: ownership.file });
   return lock;
 }
 

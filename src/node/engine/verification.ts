@@ -60,6 +60,7 @@ export class Verification {
   readonly #replica: ReplicaVerification;
   readonly #bell = new Bell();
   #kinds: Kinds | undefined;
+  #isAtWork = false;
   #divergedPages = 0;
   #failures = 0;
   #failingSinceMs: number | undefined;
@@ -93,6 +94,13 @@ export class Verification {
     };
   }
 
+  /** How long until something is due, ms; 0 also before that is known, and while something is at work or has failed. */
+  get msUntilDue(): number {
+    const isSettled =
+      this.#kinds !== undefined && !this.#isAtWork && this.#failingSinceMs === undefined;
+    return isSettled ? Math.min(...this.#all.map(({ due }) => due.msUntilDue)) : 0;
+  }
+
   /** Works until aborted. Never throws. */
   async run({ signal }: Waiting): Promise<void> {
     this.#kinds = await this.#load();
@@ -104,7 +112,10 @@ export class Verification {
       );
       for (const kind of this.#all) {
         if (signal.aborted) return;
-        if (kind.due.msUntilDue === 0) await this.#attempt(kind, { signal });
+        if (kind.due.msUntilDue > 0) continue;
+        this.#isAtWork = true;
+        await this.#attempt(kind, { signal });
+        this.#isAtWork = false;
       }
     }
   }
@@ -131,7 +142,9 @@ export class Verification {
       last: VerifiedAt | undefined,
       work: Kind["work"],
     ): Kind => {
-      const due = new Recurring({ intervalMs, lastAtMs: last?.atMs, clock, random });
+      const lastAtMs = last?.atMs;
+      const isSpread = this.#parts.endedRest === undefined;
+      const due = new Recurring({ intervalMs, lastAtMs, isSpread, clock, random });
       return { name, due, work, last, result: "none" };
     };
     const { verifyIntervalMs: often, verifyRestoreIntervalMs: seldom } = this.#schedule;

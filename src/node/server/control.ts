@@ -6,7 +6,7 @@ import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import type { Fleet } from "../engine/fleet.ts";
 import { hasSameReplicas } from "../engine/fleet.ts";
 import type { FleetDatabase, FleetFailure } from "../engine/fleet-database.ts";
-import type { FleetMember } from "../engine/fleet-run.ts";
+import type { FleetMember } from "../engine/fleet-environment.ts";
 import { startShutdownLimit } from "../engine/shutdown.ts";
 import { realPathOf } from "../engine/state-directory.ts";
 import { statusOf, syncDatabase } from "./database-calls.ts";

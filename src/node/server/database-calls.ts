@@ -1,5 +1,4 @@
 // The two questions that the control socket has for one database of the fleet: how is it, and is everything safe now?
-import { orAborted } from "../../core/base/async.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import { parseTxid } from "../../core/ltx/txid.ts";
 import type { EngineStatus } from "../engine/engine-status.ts";
@@ -17,17 +16,18 @@ export interface DatabaseStatus {
   /** Of the last upload of this process. */
   readonly uploadedAtMs: number | undefined;
   readonly error: string | undefined;
-  /** While an engine is at work. */
+  /** While an engine is at work, or the database is at rest. */
   readonly engine: EngineStatus | undefined;
 }
 
 /** How the database is; without an engine at work, from its state directory. */
 export async function statusOf(database: FleetDatabase): Promise<DatabaseStatus> {
-  const engine = database.engine?.status();
+  const engine = database.status;
   const failure = database.failure === undefined ? undefined : messageOf(database.failure);
   if (engine !== undefined) {
     return {
-      state: engine.state === "replicating" ? "replicating" : "open",
+      // One at rest is replicated, and will be as soon as it changes.
+      state: ["replicating", "hibernated"].includes(engine.state) ? "replicating" : "open",
       txid: engine.txid ?? 0n,
       replicatedTxid: engine.replicatedThrough,
       uploadedAtMs: engine.uploadedAtMs,
@@ -55,6 +55,5 @@ export async function syncDatabase(
   database: FleetDatabase,
   { wait, signal }: { readonly wait: boolean; readonly signal: AbortSignal },
 ): Promise<bigint> {
-  const engine = await database.started({ signal });
-  return orAborted(wait ? engine.sync({ signal }) : engine.stage({ signal }), { signal });
+  return wait ? database.sync({ signal }) : database.stage({ signal });
 }

@@ -38,8 +38,8 @@ function judge(
   status: Partial<EngineStatus> | undefined,
   patient: Partial<Patient> = {},
 ): DatabaseHealth {
-  const engine = status && { status: () => statusWith(status) };
-  const base = { path: "/a.db", isStopped: false, failure: undefined, engine };
+  const whole = status && statusWith(status);
+  const base = { path: "/a.db", isStopped: false, failure: undefined, status: whole };
   return healthOf({ ...base, ...patient }, nowMs, { maxLagMs: 60_000 });
 }
 

@@ -7,8 +7,8 @@ export interface Patient {
   readonly path: string;
   readonly isStopped: boolean;
   readonly failure: unknown;
-  /** While an engine is at work. */
-  readonly engine: { status(): EngineStatus } | undefined;
+  /** While an engine is at work, or none is needed. */
+  readonly status: EngineStatus | undefined;
 }
 
 export type HealthReason =
@@ -37,14 +37,13 @@ export interface HealthLimits {
 }
 
 export function healthOf(
-  { path, isStopped, failure, engine }: Patient,
+  { path, isStopped, failure, status }: Patient,
   nowMs: number,
   { maxLagMs }: HealthLimits,
 ): DatabaseHealth {
   if (isStopped) {
     return { path, state: "stopped", isHealthy: true, reasons: [], lagMs: 0, error: undefined };
   }
-  const status = engine?.status();
   const error = failure === undefined ? status?.lastError : messageOf(failure);
   const lagMs = lagOf(status, nowMs);
   const failingForMs = sinceOf(status?.levels.failingSinceMs, nowMs);
@@ -63,7 +62,7 @@ export function healthOf(
 }
 
 /** How long something has been missing in the replica, ms. */
-export function lagOf(status: EngineStatus | undefined, nowMs: number): number {
+function lagOf(status: EngineStatus | undefined, nowMs: number): number {
   return Math.max(
     sinceOf(status?.unreplicatedSinceMs, nowMs),
     sinceOf(status?.failingSinceMs, nowMs),

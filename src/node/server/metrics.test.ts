@@ -4,7 +4,7 @@ import { VirtualClock } from "../../core/testing/virtual-clock.ts";
 import { Metrics } from "./metrics.ts";
 
 function metrics(): Metrics {
-  const failing = { path: "/b.db", isStopped: false, failure: new Error("x"), engine: undefined };
+  const failing = { path: "/b.db", isStopped: false, failure: new Error("x"), status: undefined };
   return new Metrics({ patients: () => [failing], clock: new VirtualClock(), maxLagMs: 60_000 });
 }
 

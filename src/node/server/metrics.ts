@@ -192,8 +192,8 @@ export class Metrics {
     this.#add(description, ["db"], () =>
       this.#options
         .patients()
-        .flatMap(({ path: db, engine }) =>
-          engine === undefined ? [] : [[{ db }, read(engine.status())] as const],
+        .flatMap(({ path: db, status }) =>
+          status === undefined ? [] : [[{ db }, read(status)] as const],
         ),
     );
   }

@@ -37,7 +37,7 @@ class Scenery {
   }
 }
 
-const well: Patient = { path: "/a.db", isStopped: false, failure: undefined, engine: undefined };
+const well: Patient = { path: "/a.db", isStopped: false, failure: undefined, status: undefined };
 const ill: Patient = { ...well, failure: new Error("no disk") };
 
 test("a heartbeat is sent once an interval while every database is well, and at least one is not stopped", async () => {

@@ -44,6 +44,8 @@ export interface Config {
   };
   /** For the last uploads of all databases together. */
   readonly shutdownSyncTimeoutMs: number | undefined;
+  /** Quiet after which a database is put to rest; 0 = never. */
+  readonly hibernateAfterMs: number | undefined;
   /** The keys that count once, when the process starts. */
   readonly atStart: Readonly<Record<string, unknown>>;
   readonly socket: SocketConfig;
@@ -73,6 +75,7 @@ export interface ReadConfigOptions {
 const keysAtStart = [
   "exec",
   "logging",
+  "hibernate-after",
   "shutdown-sync-timeout",
   "socket",
   "addr",
@@ -137,6 +140,7 @@ export function readConfig(path: string, options: ReadConfigOptions): Config {
       stderr: file.logging?.stderr ?? false,
     }),
     shutdownSyncTimeoutMs: file["shutdown-sync-timeout"] || undefined,
+    hibernateAfterMs: file["hibernate-after"],
     atStart: Object.freeze(Object.fromEntries(keysAtStart.map((key) => [key, file[key]]))),
     socket: Object.freeze(toSocketConfig(file)),
     mcp: mcp && Object.freeze(mcp),

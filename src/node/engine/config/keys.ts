@@ -236,6 +236,11 @@ export const configSchema = z.strictObject({
     }),
     "What is logged, and where to.",
   ),
+  "hibernate-after": used(
+    duration({ atLeastMs: 0 }),
+    "A database that was quiet for so long rests until it changes; 0 = never.",
+    "30s",
+  ),
   "shutdown-sync-timeout": used(
     duration({ atLeastMs: 0 }),
     "The last uploads are given up after this time, all databases together; 0 = the default.",
