@@ -21,6 +21,8 @@ export interface FleetEnvironment
 export class Fleet {
   readonly #environment: FleetRunEnvironment;
   readonly #databases = new Map<string, FleetDatabase>();
+  /** By the identity of each replica. */
+  readonly #writers = new Map<string, FleetDatabase>();
   #isStopping = false;
 
   constructor({ hibernateAfterMs, maxAwake, sweepMs, ...environment }: FleetEnvironment) {
@@ -44,7 +46,9 @@ export class Fleet {
 
   /** The database that is replicated to where `member` would be. */
   rivalOf(member: FleetMember): FleetDatabase | undefined {
-    return this.databases.find(({ member: other }) => sharesReplica(other, member));
+    return identitiesOf(member)
+      .map((identity) => this.#writers.get(identity))
+      .find((writer) => writer !== undefined);
   }
 
   /**
@@ -71,6 +75,7 @@ export class Fleet {
     }
     const database = new FleetDatabase(member, this.#environment);
     this.#databases.set(path, database);
+    for (const identity of identitiesOf(member)) this.#writers.set(identity, database);
     database.start();
     return database;
   }
@@ -79,7 +84,10 @@ export class Fleet {
   async remove(path: string, limit: ShutdownLimit): Promise<FleetFailure | undefined> {
     const database = this.#databases.get(path);
     const failure = await database?.stop(limit);
-    if (this.#databases.get(path) === database) this.#databases.delete(path);
+    if (database !== undefined && this.#databases.get(path) === database) {
+      this.#databases.delete(path);
+      for (const identity of identitiesOf(database.member)) this.#writers.delete(identity);
+    }
     return failure;
   }
 
@@ -90,12 +98,6 @@ export class Fleet {
     await this.#environment.hibernation[Symbol.asyncDispose]();
     return ends.filter((failure) => failure !== undefined);
   }
-}
-
-/** Two members that would write the same replica. */
-function sharesReplica(one: FleetMember, other: FleetMember): boolean {
-  const identities = new Set(identitiesOf(one));
-  return identitiesOf(other).some((identity) => identities.has(identity));
 }
 
 /** Two members that would write the same replicas, and no others. */
