@@ -54,6 +54,9 @@ export const applicationPlans: readonly ApplicationPlan[] = [
   { name: listedName, loads: [{ commitsPerSecond: 10, rough: true }], disturbers: [] },
 ];
 
+/** In a shorter run nothing is deleted. */
+const minutesWithRetention = 2;
+
 export interface ConfigurationFacts {
   readonly directory: string;
   readonly socket: string;
@@ -95,6 +98,8 @@ export function configuration(facts: ConfigurationFacts): string {
     ],
     snapshot: { interval: part(1 / 6, 86_400), retention: part(1 / 4, 86_400) },
     "l0-retention": part(1 / 15, 300),
+    // Reloads and kills come every half minute, and after each nothing is deleted for so long.
+    retention: minutes < minutesWithRetention ? {} : { grace: "15s" },
     "access-key-id": service.accessKeyId,
     "secret-access-key": service.secretAccessKey,
     endpoint: service.endpoint,

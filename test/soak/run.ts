@@ -22,8 +22,8 @@ import type { SoakReport } from "./report.ts";
 
 const bucketName = "soak";
 
-/** In a longer run something is older than retention's grace period, whatever the machine has to do. */
-const graceMinutes = 8;
+/** In a longer run retention has its turn, whatever the machine has to do. */
+const minutesUntilRetention = 8;
 
 /** Runs one. What fails is in the report; its working directory is then kept. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
@@ -192,7 +192,7 @@ class Soak {
     await Promise.all(
       applications.map(({ name }) => this.#prover.proveAll(name, sha256s.get(name) ?? "")),
     );
-    if (this.#options.minutes > graceMinutes && this.#prover.proofs.thinned === 0)
+    if (this.#options.minutes > minutesUntilRetention && this.#prover.proofs.thinned === 0)
       throw new Error("retention has deleted nothing of any replica");
     const files = await countReplicaFiles(bucket, [...this.#applications.keys()]);
     return { files, metrics };

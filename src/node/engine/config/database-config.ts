@@ -144,6 +144,7 @@ function retentionOf(
   | "snapshotRetentionMs"
   | "l0RetentionMs"
   | "retentionEnabled"
+  | "retentionGraceMs"
   | "validationIntervalMs"
 > {
   return {
@@ -152,6 +153,7 @@ function retentionOf(
     snapshotRetentionMs: snapshot?.retention ?? file.snapshot?.retention,
     l0RetentionMs: file["l0-retention"],
     retentionEnabled: file.retention?.enabled,
+    retentionGraceMs: file.retention?.grace,
     validationIntervalMs: file.validation?.interval,
   };
 }

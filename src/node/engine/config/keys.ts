@@ -282,6 +282,11 @@ export const configSchema = z.strictObject({
   retention: used(
     z.strictObject({
       enabled: used(flag, "False: nothing is ever deleted from a replica.", "true"),
+      grace: used(
+        duration({ atLeastMs: 0 }),
+        "Nothing that a restore begun within this time may need is deleted, and nothing so soon after a start.",
+        "5m",
+      ),
     }),
     "Whether what is old is deleted.",
   ),
