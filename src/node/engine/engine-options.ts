@@ -162,7 +162,7 @@ function checkedBudget({
         : maxCostPerMonth !== undefined && !(maxCostPerMonth > 0)
           ? `maxCostPerMonth is ${maxCostPerMonth}; it must be more than 0 US dollars.`
           : undefined;
-  if (problem !== undefined) throw new HeadwaterError("usage/invalid", problem);
+  if (problem !== undefined) throw invalid(problem);
   return { maxPutsPerMonth, maxCostPerMonth };
 }
 
