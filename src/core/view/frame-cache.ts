@@ -1,0 +1,189 @@
+// Decoded pages by the identity of their frame, in a fixed amount of memory. A frame never changes, so nothing here is ever
+// out of date: it survives new views and serves views of different times at once.
+//
+// One thread writes; any number read, over shared memory if asked for, and nobody waits. A slot's state word says who is in
+// it: n readers, or the writer. A reader that meets the writer has a miss; the writer passes by a slot with readers in it.
+// So no byte is read while it is written, by the rules of JavaScript's memory model and not only by those of one processor.
+//
+// A frame can lie in one of 16 slots, which its identity names: no table has to be kept in step between threads. Among
+// those the clock decides: each use sets a slot's bit, the hand clears bits and takes the first slot without one. New
+// pages come in with their bit set, else pages read ahead would go before they were used.
+import { assert } from "../base/assert.ts";
+import type { FrameRef } from "./frame-table.ts";
+
+/** Slots that one frame can be in. */
+const waysPerSet = 16;
+/** Bytes of a slot beside its page: file, offset (two halves), state, used, marked, and its part of a hand. */
+const slotOverheadBytes = 19;
+
+/** `touch`: there, and marked: whoever reads it is about to need what was announced with the mark. Told once. */
+export type FrameRead = "hit" | "touch" | "miss";
+
+/** What `structuredClone` and `postMessage` carry. */
+export interface SharedFrameCache {
+  readonly buffer: ArrayBufferLike;
+  readonly pageSize: number;
+  readonly slotCount: number;
+}
+
+export interface FrameCacheOptions {
+  readonly pageSize: number;
+  /** All memory, bookkeeping included. At least one page. */
+  readonly capacityBytes: number;
+  readonly isShared?: boolean | undefined;
+}
+
+const writing = -1;
+
+export class FrameCache {
+  readonly pageSize: number;
+  /** Pages it can hold. */
+  readonly slotCount: number;
+  readonly #buffer: ArrayBufferLike;
+  readonly #ways: number;
+  readonly #setCount: number;
+  /** Numbers of files plus one; 0 in an empty slot. */
+  readonly #files: Uint32Array;
+  readonly #offsetsLow: Uint32Array;
+  readonly #offsetsHigh: Uint32Array;
+  /** Readers in the slot, or `writing`. */
+  readonly #states: Int32Array;
+  readonly #used: Uint8Array;
+  readonly #marked: Uint8Array;
+  /** One for each set. */
+  readonly #hands: Uint8Array;
+  readonly #pages: Uint8Array;
+
+  private constructor({ buffer, pageSize, slotCount }: SharedFrameCache) {
+    this.pageSize = pageSize;
+    this.slotCount = slotCount;
+    this.#buffer = buffer;
+    this.#ways = Math.min(waysPerSet, slotCount);
+    this.#setCount = slotCount / this.#ways;
+    this.#files = new Uint32Array(buffer, 0, slotCount);
+    this.#offsetsLow = new Uint32Array(buffer, 4 * slotCount, slotCount);
+    this.#offsetsHigh = new Uint32Array(buffer, 8 * slotCount, slotCount);
+    this.#states = new Int32Array(buffer, 12 * slotCount, slotCount);
+    this.#used = new Uint8Array(buffer, 16 * slotCount, slotCount);
+    this.#marked = new Uint8Array(buffer, 17 * slotCount, slotCount);
+    this.#hands = new Uint8Array(buffer, 18 * slotCount, this.#setCount);
+    this.#pages = new Uint8Array(buffer, slotOverheadBytes * slotCount, slotCount * pageSize);
+  }
+
+  static create({ pageSize, capacityBytes, isShared = false }: FrameCacheOptions): FrameCache {
+    const fitting = Math.floor(capacityBytes / (pageSize + slotOverheadBytes));
+    const slotCount = fitting < waysPerSet ? fitting : fitting - (fitting % waysPerSet);
+    assert(slotCount >= 1, "a frame cache has no room for one page");
+    const sizeBytes = slotCount * (pageSize + slotOverheadBytes);
+    const buffer = isShared ? new SharedArrayBuffer(sizeBytes) : new ArrayBuffer(sizeBytes);
+    return new FrameCache({ buffer, pageSize, slotCount });
+  }
+
+  /** The same cache, over the same memory if it is shared. Only one thread may call `put`. */
+  static fromShared(shared: SharedFrameCache): FrameCache {
+    return new FrameCache(shared);
+  }
+
+  share(): SharedFrameCache {
+    return { buffer: this.#buffer, pageSize: this.pageSize, slotCount: this.slotCount };
+  }
+
+  get sizeBytes(): number {
+    return this.#buffer.byteLength;
+  }
+
+  /** Copies `into.length` bytes of the page, from byte `at` on. Leaves `into` alone on a miss. */
+  read(frame: FrameRef, into: Uint8Array, at = 0): FrameRead {
+    const slot = this.#find(frame);
+    if (slot === -1 || !this.#enter(slot)) return "miss";
+    // Before it was entered the slot could be given to another frame.
+    const result = this.#holds(slot, frame) ? this.#readSlot(slot, into, at) : "miss";
+    Atomics.sub(this.#states, slot, 1);
+    return result;
+  }
+
+  /** Whether the frame is there. For the writer, which alone can rely on it until its next `put`. */
+  has(frame: FrameRef): boolean {
+    return this.#find(frame) !== -1;
+  }
+
+  /**
+   * Takes a page in, copied. With `isMarked` the first read of it is a `touch`. False if every slot it could lie in is
+   * being read, which only a cache of a few pages can meet.
+   */
+  put(frame: FrameRef, page: Uint8Array, { isMarked = false } = {}): boolean {
+    assert(page.length === this.pageSize, "a page of another size is put into a frame cache");
+    const known = this.#find(frame);
+    if (known !== -1) {
+      // Bytes of a frame never change: what is there is right.
+      this.#used[known] = 1;
+      if (isMarked) this.#marked[known] = 1;
+      return true;
+    }
+    const slot = this.#claim(this.#setOf(frame));
+    if (slot === -1) return false;
+    this.#files[slot] = frame.file + 1;
+    this.#offsetsLow[slot] = frame.offset % 2 ** 32;
+    this.#offsetsHigh[slot] = Math.floor(frame.offset / 2 ** 32);
+    this.#pages.set(page, slot * this.pageSize);
+    this.#used[slot] = 1;
+    this.#marked[slot] = isMarked ? 1 : 0;
+    Atomics.store(this.#states, slot, 0);
+    return true;
+  }
+
+  /** For a reader that is in the slot. */
+  #readSlot(slot: number, into: Uint8Array, at: number): FrameRead {
+    const start = slot * this.pageSize + at;
+    into.set(this.#pages.subarray(start, start + into.length));
+    this.#used[slot] = 1;
+    if (this.#marked[slot] === 0) return "hit";
+    return Atomics.exchange(this.#marked, slot, 0) === 0 ? "hit" : "touch";
+  }
+
+  /** Takes a reader in, unless the writer is there. */
+  #enter(slot: number): boolean {
+    for (;;) {
+      const state = Atomics.load(this.#states, slot);
+      if (state === writing) return false;
+      if (Atomics.compareExchange(this.#states, slot, state, state + 1) === state) return true;
+    }
+  }
+
+  /** A slot of the set, entered by the writer; -1 if there are readers in all of them. */
+  #claim(set: number): number {
+    const first = set * this.#ways;
+    // Two rounds clear every bit, the third meets what readers left meanwhile.
+    for (let step = 0; step < 3 * this.#ways; step++) {
+      const hand = this.#hands[set] ?? 0;
+      const slot = first + hand;
+      this.#hands[set] = (hand + 1) % this.#ways;
+      const isUsed = this.#files[slot] !== 0 && this.#used[slot] === 1;
+      this.#used[slot] = 0;
+      if (!isUsed && Atomics.compareExchange(this.#states, slot, 0, writing) === 0) return slot;
+    }
+    return -1;
+  }
+
+  #find(frame: FrameRef): number {
+    const first = this.#setOf(frame) * this.#ways;
+    for (let slot = first; slot < first + this.#ways; slot++) {
+      if (this.#holds(slot, frame)) return slot;
+    }
+    return -1;
+  }
+
+  #holds(slot: number, { file, offset }: FrameRef): boolean {
+    return (
+      this.#offsetsLow[slot] === offset % 2 ** 32 &&
+      this.#files[slot] === file + 1 &&
+      this.#offsetsHigh[slot] === Math.floor(offset / 2 ** 32)
+    );
+  }
+
+  #setOf({ file, offset }: FrameRef): number {
+    const low = Math.imul((offset % 2 ** 32) ^ Math.imul(file + 1, 0x9e37_79b1), 0x85eb_ca6b);
+    const mixed = Math.imul(low ^ (low >>> 15), 0xc2b2_ae35);
+    return ((mixed ^ (mixed >>> 13)) >>> 0) % this.#setCount;
+  }
+}

@@ -1,0 +1,158 @@
+// Page number -> frame, as columns over one buffer, which may be shared memory: 14 bytes for each page where nearly all
+// pages are there (dense: the row is the page number), 18 where few are (sparse: sorted page numbers, found by halving).
+// Immutable once built.
+import { assert } from "../base/assert.ts";
+import type { PageIndexEntry } from "../ltx/page-index.ts";
+
+/** Where a frame lies. The identity of a frame is (file, offset): its bytes never change. */
+export interface FrameRef {
+  /** Number in the file table; never given twice. */
+  readonly file: number;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/** What `structuredClone` carries; the buffer is shared if it was made so. */
+export interface SharedFrameTable {
+  readonly buffer: ArrayBufferLike;
+  readonly rowCount: number;
+  readonly count: number;
+  readonly isDense: boolean;
+}
+
+const denseRowBytes = 14;
+const sparseRowBytes = 18;
+const twoTo32 = 2 ** 32;
+const maxOffset = 2 ** 48;
+
+export class FrameTable {
+  /** Pages that have a frame. */
+  readonly count: number;
+  readonly #shared: SharedFrameTable;
+  /** Empty in a dense table. */
+  readonly #pgnos: Uint32Array;
+  readonly #files: Uint32Array;
+  readonly #offsetsLow: Uint32Array;
+  /** 0 in a dense table: no frame. */
+  readonly #sizes: Uint32Array;
+  readonly #offsetsHigh: Uint16Array;
+
+  private constructor(shared: SharedFrameTable) {
+    const { buffer, rowCount, count, isDense } = shared;
+    this.#shared = shared;
+    this.count = count;
+    const words = 4 * rowCount;
+    const pgnoBytes = isDense ? 0 : words;
+    this.#pgnos = new Uint32Array(buffer, 0, isDense ? 0 : rowCount);
+    this.#files = new Uint32Array(buffer, pgnoBytes, rowCount);
+    this.#offsetsLow = new Uint32Array(buffer, pgnoBytes + words, rowCount);
+    this.#sizes = new Uint32Array(buffer, pgnoBytes + 2 * words, rowCount);
+    this.#offsetsHigh = new Uint16Array(buffer, pgnoBytes + 3 * words, rowCount);
+  }
+
+  /** The table of one file's index, in ascending order of page numbers. */
+  static fromIndex(
+    file: number,
+    entries: readonly PageIndexEntry[],
+    { isShared }: { readonly isShared: boolean },
+  ): FrameTable {
+    const table = FrameTable.#allocate(entries.length, entries.at(-1)?.pgno ?? 0, isShared);
+    for (const [index, { pgno, offset, sizeBytes }] of entries.entries()) {
+      table.#set(index, pgno, { file, offset, sizeBytes });
+    }
+    return table;
+  }
+
+  /** `newer` over what is left of `older` once its pages above `commit` are dropped. */
+  static merge(
+    older: FrameTable,
+    newer: FrameTable,
+    { commit, isShared }: { readonly commit: number; readonly isShared: boolean },
+  ): FrameTable {
+    const pgnos = new Uint32Array(older.count + newer.count);
+    let count = 0;
+    let oldRow = older.#nextRow(0);
+    let newRow = newer.#nextRow(0);
+    for (;;) {
+      const oldPgno = older.#pgnoAt(oldRow);
+      const newPgno = newer.#pgnoAt(newRow);
+      const next = Math.min(oldPgno > commit ? Infinity : oldPgno, newPgno);
+      if (next === Infinity) break;
+      pgnos[count++] = next;
+      if (oldPgno === next) oldRow = older.#nextRow(oldRow + 1);
+      if (newPgno === next) newRow = newer.#nextRow(newRow + 1);
+    }
+    const table = FrameTable.#allocate(count, pgnos[count - 1] ?? 0, isShared);
+    for (let index = 0; index < count; index++) {
+      const pgno = pgnos[index] ?? 0;
+      const frame = newer.locate(pgno) ?? older.locate(pgno);
+      assert(frame !== undefined, "a merged page has no frame");
+      table.#set(index, pgno, frame);
+    }
+    return table;
+  }
+
+  /** What was shared, opened again over the same memory. */
+  static fromShared(shared: SharedFrameTable): FrameTable {
+    return new FrameTable(shared);
+  }
+
+  share(): SharedFrameTable {
+    return this.#shared;
+  }
+
+  /** `undefined` if the page has no frame here. */
+  locate(pgno: number): FrameRef | undefined {
+    const row = this.#shared.isDense ? pgno - 1 : this.#find(pgno);
+    const sizeBytes = this.#sizes[row] ?? 0;
+    if (sizeBytes === 0) return undefined;
+    const offset = (this.#offsetsHigh[row] ?? 0) * twoTo32 + (this.#offsetsLow[row] ?? 0);
+    return { file: this.#files[row] ?? 0, offset, sizeBytes };
+  }
+
+  static #allocate(count: number, lastPgno: number, isShared: boolean): FrameTable {
+    const isDense = lastPgno * denseRowBytes <= count * sparseRowBytes;
+    const rowCount = isDense ? lastPgno : count;
+    const sizeBytes = rowCount * (isDense ? denseRowBytes : sparseRowBytes);
+    const buffer = isShared ? new SharedArrayBuffer(sizeBytes) : new ArrayBuffer(sizeBytes);
+    return new FrameTable({ buffer, rowCount, count, isDense });
+  }
+
+  /** Fills the `index`th row: only while the table is built. */
+  #set(index: number, pgno: number, { file, offset, sizeBytes }: FrameRef): void {
+    assert(offset < maxOffset && sizeBytes > 0, "a frame lies out of bounds");
+    const { isDense } = this.#shared;
+    const row = isDense ? pgno - 1 : index;
+    if (!isDense) this.#pgnos[row] = pgno;
+    this.#files[row] = file;
+    this.#offsetsLow[row] = offset % twoTo32;
+    this.#offsetsHigh[row] = Math.floor(offset / twoTo32);
+    this.#sizes[row] = sizeBytes;
+  }
+
+  #find(pgno: number): number {
+    let low = 0;
+    let high = this.#pgnos.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const found = this.#pgnos[middle] ?? 0;
+      if (found === pgno) return middle;
+      if (found < pgno) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+
+  /** The first row from `row` on that has a frame. */
+  #nextRow(row: number): number {
+    let next = row;
+    while (next < this.#shared.rowCount && this.#sizes[next] === 0) next++;
+    return next;
+  }
+
+  /** Infinity behind the last row. */
+  #pgnoAt(row: number): number {
+    if (row >= this.#shared.rowCount) return Infinity;
+    return this.#shared.isDense ? row + 1 : (this.#pgnos[row] ?? 0);
+  }
+}
