@@ -119,6 +119,23 @@ const table = {
     next: "The message names it. Restore an earlier time, or an index before it with --generation and --index.",
   },
 
+  // --- view: pages of a replica without a download ----------------------------------------------------
+  "view/too-old": {
+    recovery: "retry",
+    means: "Snapshot too old: the files of the TXID that is being read were merged or deleted.",
+    next: "End the transaction and read again: a new one sees the newest state. Keep history longer with the retention keys.",
+  },
+  "view/corrupt-page": {
+    recovery: "fatal",
+    means: "A page of the replica does not decode, or is not the page that was written.",
+    next: "Read another TXID; `headwater verify URL` names what is damaged and what it can be repaired from.",
+  },
+  "view/closed": {
+    recovery: "fatal",
+    means: "The replica was closed while something was read from it.",
+    next: "Open it again.",
+  },
+
   // --- restore --------------------------------------------------------------------------------------
   "restore/replicas": {
     recovery: "retry",

@@ -1,6 +1,6 @@
 // Frames: how a page stands in an LTX file. Page number, flags, size and one LZ4 block; Litestream 0.5.0 to
 // 0.5.3 wrote flags 0, no size and one LZ4 frame instead. Format: docs/formats/ltx.md, "Page block".
-import type { Codec } from "../codec/codec.ts";
+import type { Codec, PageKernel } from "../codec/codec.ts";
 import { frameHeaderSizeBytes, maxBlockSizeBytes } from "../codec/kernel-areas.ts";
 import { decodeLz4Frame } from "../codec/lz4-frame.ts";
 import { viewOf } from "../base/bytes.ts";
@@ -96,12 +96,23 @@ export function decodePageFrame(
   frame: Uint8Array,
   place: FilePlace,
 ): SinglePage {
+  using kernel = codec.openKernel(pageSize);
+  const { pgno, checksum } = decodeFrameInto(kernel, frame, place);
+  return { pgno, page: kernel.pages.slice(0, pageSize), checksum };
+}
+
+/** The same, leaving the page in the first of the kernel's pages, so that many can be decoded one after the other. */
+export function decodeFrameInto(
+  kernel: PageKernel,
+  frame: Uint8Array,
+  place: FilePlace,
+): Omit<SinglePage, "page"> {
+  const { pageSize } = kernel;
   const head = readFrameHead(viewOf(frame), 0, frame.length, pageSize, place);
   if (head.kind === "short" || (head.kind === "frame" && head.sizeBytes > frame.length)) {
     throw ltxFault("ltx/short", place, "the frame is cut off");
   }
   if (head.kind === "end") throw ltxFault("ltx/invalid", place, "there is no page");
-  using kernel = codec.openKernel(pageSize);
   const page = kernel.pages.subarray(0, pageSize);
   const expectedBytes =
     head.kind === "legacy" ? decodeLegacyFrame(frame, page, place) : head.sizeBytes;
@@ -116,7 +127,7 @@ export function decodePageFrame(
     kernel.frames.set(frame);
     if (kernel.decodePages(1, 0) === 0) throw corruptPage(head.pgno, place);
   }
-  return { pgno: head.pgno, page: page.slice(), checksum: kernel.checksums[0] ?? 0n };
+  return { pgno: head.pgno, checksum: kernel.checksums[0] ?? 0n };
 }
 
 /** The error for a block that does not decode to one page. */

@@ -83,7 +83,7 @@ export class ChainState {
  */
 export function checkFileIdentity(
   file: ReplicaFile,
-  header: LtxHeader,
+  header: Pick<LtxHeader, "pageSize" | "minTxid" | "maxTxid">,
   pageSize: number | undefined,
 ): void {
   const isNamed = header.minTxid === file.minTxid && header.maxTxid === file.maxTxid;

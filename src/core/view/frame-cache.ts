@@ -107,6 +107,12 @@ export class FrameCache {
     return this.#find(frame) !== -1;
   }
 
+  /** Marks a page that is there: its next read is a `touch`. For the writer. */
+  mark(frame: FrameRef): void {
+    const slot = this.#find(frame);
+    if (slot !== -1) this.#marked[slot] = 1;
+  }
+
   /**
    * Takes a page in, copied. With `isMarked` the first read of it is a `touch`. False if every slot it could lie in is
    * being read, which only a cache of a few pages can meet.

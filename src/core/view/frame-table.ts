@@ -101,6 +101,25 @@ export class FrameTable {
     return this.#shared;
   }
 
+  get sizeBytes(): number {
+    return this.#shared.buffer.byteLength;
+  }
+
+  /** The highest page number that has a frame; 0 if none has. */
+  get lastPgno(): number {
+    const { isDense, rowCount } = this.#shared;
+    return isDense ? rowCount : (this.#pgnos[rowCount - 1] ?? 0);
+  }
+
+  /** The numbers of the files that its frames lie in. */
+  files(): ReadonlySet<number> {
+    const files = new Set<number>();
+    for (let row = 0; row < this.#shared.rowCount; row++) {
+      if (this.#sizes[row] !== 0) files.add(this.#files[row] ?? 0);
+    }
+    return files;
+  }
+
   /** `undefined` if the page has no frame here. */
   locate(pgno: number): FrameRef | undefined {
     const row = this.#shared.isDense ? pgno - 1 : this.#find(pgno);

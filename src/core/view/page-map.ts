@@ -111,18 +111,28 @@ export class PageMap {
     return undefined;
   }
 
+  /** The numbers of all files that pages of this map lie in, and perhaps of some whose pages have all been replaced. */
+  files(): ReadonlySet<number> {
+    return new Set(this.#layers.flatMap(({ table }) => [...table.files()]));
+  }
+
   /**
    * The map after one more file, whose number in the file table is `file` and whose index is `entries`. The file must
    * be one that can be applied here: min - 1 <= TXID < max, or a full image, which starts anew.
    */
   apply(state: FileState, file: number, entries: readonly PageIndexEntry[]): PageMap {
+    const { isShared } = this.#state;
+    return this.applyTable(state, FrameTable.fromIndex(file, entries, { isShared }));
+  }
+
+  /** The same, with the index as a table, whose memory the new map shares. */
+  applyTable(state: FileState, table: FrameTable): PageMap {
     const { txid, pageSize, isShared } = this.#state;
     const { minTxid, maxTxid, commit, timestampMs } = state;
     assert(pageSize === state.pageSize, "a file of another page size is applied");
-    assert((entries.at(-1)?.pgno ?? 0) <= commit, "a page beyond the end is applied");
+    assert(table.lastPgno <= commit, "a page beyond the end is applied");
     const isImage = minTxid === 1n;
     assert(isImage || (minTxid - 1n <= txid && txid < maxTxid), "a file is applied out of order");
-    const table = FrameTable.fromIndex(file, entries, { isShared });
     const below = isImage ? [] : this.#layers;
     return new PageMap(
       { txid: maxTxid, timestampMs, pageSize, commit, isShared },

@@ -1,0 +1,182 @@
+// Brings pages of a view into the cache, and with them those that the reader is about to want. For the thread that has the
+// store; the reader has the map and the cache, and asks here on a miss.
+import type { Waiting } from "../base/async.ts";
+import { decodeBtreePage, isInteriorKind } from "../sqlite/btree.ts";
+import { schemaRootPgnos } from "../sqlite/schema-roots.ts";
+import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
+import type { FrameRef } from "./frame-table.ts";
+import type { PageMap } from "./page-map.ts";
+import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
+import { type WantedFrame, requestDefaults } from "./request-plan.ts";
+import { TreeOrder } from "./tree-order.ts";
+
+export interface FetchLimits extends LoaderLimits {
+  /** A window takes no more than this, and no more than a quarter of the cache. */
+  readonly maxWindowBytes: number;
+  /** Interior pages that `prefetch` brings in, at most, and no more than half of the cache. */
+  readonly maxPrefetchPages: number;
+}
+
+export const fetchDefaults: FetchLimits = Object.freeze({
+  ...requestDefaults,
+  maxRequests: 12,
+  maxAheadRequests: 10,
+  maxFramesInFlight: 2048,
+  maxWindowBytes: 4 * 1024 * 1024,
+  maxPrefetchPages: 4096,
+});
+
+const minWindowPages = 4;
+const maxWindowPages = 256;
+const maxStreams = 16;
+/** 16 MB of child numbers: the interior pages of some 16 GB. */
+const maxChildren = 4 * 1024 * 1024;
+/** SQLite's own limit for the depth of a b-tree. */
+const maxDepth = 20;
+const reservedBytesAt = 20;
+
+export type FetcherOptions = Omit<FrameLoaderOptions, "limits" | "onPage"> & {
+  readonly limits?: FetchLimits | undefined;
+};
+
+export class Fetcher implements AsyncDisposable {
+  readonly loader: FrameLoader;
+  readonly #options: FetcherOptions;
+  readonly #limits: FetchLimits;
+  readonly #order: TreeOrder;
+  readonly #ahead: ReadAhead;
+
+  constructor(options: FetcherOptions) {
+    const { cache, limits = fetchDefaults } = options;
+    this.#options = options;
+    this.#limits = limits;
+    this.#order = new TreeOrder({ cache, maxChildren });
+    this.#ahead = new ReadAhead(this.#order, windowLimits(cache, limits));
+    this.loader = new FrameLoader({
+      ...options,
+      limits,
+      onPage: (wanted, page) => this.#order.note(wanted, page),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.loader[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Resolves when the page of that map is in the cache, or is one that no file holds and reads as zeros. In a cache of a
+   * few pages it may be gone again before it is read: ask again. Aborting ends the waiting, not the request, which others may
+   * wait for. Throws `store/changed` if the file is gone, `view/corrupt-page`, and what the store throws.
+   */
+  async fetch(map: PageMap, pgno: number, { signal }: Waiting): Promise<void> {
+    signal?.throwIfAborted();
+    const frame = map.locate(pgno);
+    if (frame === undefined || this.#options.cache.has(frame)) return;
+    if (!this.loader.isPending(frame)) {
+      this.#order.reach(map.commit);
+      this.#load(map, this.#ahead.onMiss(map, pgno), frame);
+    }
+    await this.loader.wait(frame, { signal });
+  }
+
+  /** The reader has come to a marked page: starts what it will want next. Never throws. */
+  touch(map: PageMap, pgno: number): void {
+    const window = this.#ahead.onTouch(map, pgno);
+    if (window !== undefined && !this.loader.isClosed) this.#load(map, window);
+  }
+
+  /**
+   * Fetches the interior pages of every b-tree, level by level, beginning with the schema: afterwards a lookup misses on
+   * its leaf alone, and scans know their order. Of a level whose kind is not known one page is fetched to see.
+   */
+  async prefetch(map: PageMap, { signal }: Waiting): Promise<void> {
+    this.#order.reach(map.commit);
+    const halfCache = Math.floor(this.#options.cache.slotCount / 2);
+    let budget = Math.min(this.#limits.maxPrefetchPages, halfCache);
+    const take = async (pgnos: readonly number[]): Promise<readonly number[]> => {
+      const taken = pgnos.slice(0, Math.max(0, budget));
+      budget -= taken.length;
+      await this.#fetchAll(map, taken, { signal });
+      return taken;
+    };
+    const schema = await take([1]);
+    const roots = await this.#schemaRoots(map, schema, take);
+    let level = await take(roots);
+    for (let depth = 0; depth < maxDepth && level.length > 0; depth++) {
+      const families = level.map((pgno) => [...(this.#order.childrenOf(map, pgno) ?? [])]);
+      const probes = families.flatMap((children) => children.slice(0, 1));
+      await take(probes);
+      const interior = families.filter(
+        ([first]) => first !== undefined && this.#order.childrenOf(map, first) !== undefined,
+      );
+      await take(interior.flatMap((children) => children.slice(1)));
+      level = interior.flat();
+    }
+  }
+
+  /** Root pages that the schema names, its own interior pages and leaves being fetched on the way. */
+  async #schemaRoots(
+    map: PageMap,
+    schema: readonly number[],
+    take: (pgnos: readonly number[]) => Promise<readonly number[]>,
+  ): Promise<readonly number[]> {
+    const roots: number[] = [];
+    let level = schema;
+    for (let depth = 0; depth < maxDepth && level.length > 0; depth++) {
+      const below: number[] = [];
+      for (const pgno of level) {
+        const page = this.#readBtree(map, pgno);
+        if (page === undefined) continue;
+        if (isInteriorKind(page.kind)) below.push(...(this.#order.childrenOf(map, pgno) ?? []));
+        else roots.push(...schemaRootPgnos(page));
+      }
+      level = await take(below);
+    }
+    return roots.filter((pgno) => pgno <= map.commit);
+  }
+
+  #readBtree(map: PageMap, pgno: number): ReturnType<typeof decodeBtreePage> {
+    const { cache } = this.#options;
+    const page = new Uint8Array(map.pageSize);
+    const header = new Uint8Array(1);
+    const frame = map.locate(pgno);
+    const first = map.locate(1);
+    if (frame === undefined || first === undefined) return undefined;
+    if (cache.read(frame, page) === "miss") return undefined;
+    if (cache.read(first, header, reservedBytesAt) === "miss") return undefined;
+    return decodeBtreePage(page, { pgno, usableBytes: map.pageSize - (header[0] ?? 0) });
+  }
+
+  async #fetchAll(map: PageMap, pgnos: readonly number[], { signal }: Waiting): Promise<void> {
+    // No more at once than the loader takes.
+    const step = Math.max(1, Math.floor(this.#limits.maxFramesInFlight / 2));
+    for (let from = 0; from < pgnos.length; from += step) {
+      const wanted = wantedOf(map, pgnos.slice(from, from + step));
+      this.loader.load(wanted, {});
+      await Promise.all(wanted.map(({ frame }) => this.loader.wait(frame, { signal })));
+    }
+  }
+
+  #load(map: PageMap, { pgnos, marked }: Window, urgent?: FrameRef): void {
+    this.loader.load(wantedOf(map, pgnos), {
+      urgent,
+      marked: marked === undefined ? undefined : map.locate(marked),
+    });
+  }
+}
+
+function wantedOf(map: PageMap, pgnos: readonly number[]): readonly WantedFrame[] {
+  return pgnos.flatMap((pgno) => {
+    const frame = map.locate(pgno);
+    return frame === undefined ? [] : [{ pgno, frame }];
+  });
+}
+
+function windowLimits(
+  { pageSize, slotCount }: FetcherOptions["cache"],
+  { maxWindowBytes }: FetchLimits,
+): ReadAheadLimits {
+  const fitting = Math.min(Math.floor(maxWindowBytes / pageSize), Math.floor(slotCount / 4));
+  const maxPages = Math.max(1, Math.min(maxWindowPages, fitting));
+  return { minPages: Math.min(minWindowPages, maxPages), maxPages, maxStreams };
+}

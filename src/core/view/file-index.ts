@@ -1,0 +1,138 @@
+// What a view needs of a file without downloading it: its header and its page index, with one read of its end, which is
+// sized to hold the whole index, and one of its start unless a manifest has told what stands there.
+import type { Waiting } from "../base/async.ts";
+import { concatBytes } from "../base/bytes.ts";
+import { dataPageCount, lockPgno } from "../base/page.ts";
+import { frameHeaderSizeBytes, maxBlockSizeBytes } from "../codec/kernel-areas.ts";
+import { ltxFault } from "../ltx/fault.ts";
+import { type LtxHeader, decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
+import { type PageIndexEntry, readPageIndex } from "../ltx/page-index.ts";
+import { decodeTrailer, ltxTrailerSizeBytes } from "../ltx/trailer.ts";
+import { checkFileIdentity } from "../replica/chain-state.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import type { ViewFile } from "./file-table.ts";
+import type { FileState } from "./page-map.ts";
+import { readRange } from "./read-range.ts";
+
+/** Smallest read of a file's end. Smaller files are read whole, their frames with them. */
+const minTailBytes = 64 * 1024;
+/** An index takes 0.3 % of a file whose pages compress to a third, less of others. */
+const tailShare = 0.004;
+/** Longest entry: page number, offset and size as varints. */
+const maxEntryBytes = 5 + 8 + 3;
+/** Its end mark and its length. */
+const indexEndBytes = 1 + 8;
+
+export interface FileIndex {
+  /** `proof` is unknown where a manifest told the rest. */
+  readonly head: FileState & Pick<LtxHeader, "proof">;
+  /** By page number. */
+  readonly entries: readonly PageIndexEntry[];
+  /** As the trailer has it. */
+  readonly fileChecksum: bigint;
+  /** All bytes of a small file. */
+  readonly whole: Uint8Array | undefined;
+}
+
+/**
+ * Reads header and index and checks them against each other, against the file's name, and against the page size of the
+ * database where it is known. Not the file's checksum, which covers all its bytes. Throws `ltx/*`, `replica/foreign-file`,
+ * `store/changed` if the file is gone, and what the store throws.
+ */
+export async function readFileIndex(
+  store: ObjectStore,
+  file: ViewFile,
+  { pageSize, signal }: Waiting & { readonly pageSize: number | undefined },
+): Promise<FileIndex> {
+  const tailBytes = firstTailBytes(file);
+  const isWhole = tailBytes === file.sizeBytes;
+  const readsHeader = file.inside === undefined && !isWhole;
+  const [tail, start] = await Promise.all([
+    readTail(store, file, { tailBytes, signal }),
+    readsHeader ? readStart(store, file, { signal }) : undefined,
+  ]);
+  const head = headOf(file, isWhole ? tail : start);
+  checkFileIdentity(file, head, pageSize);
+  const { entries, bytes } = await readEntries(store, file, { tail, commit: head.commit, signal });
+  checkEntries(entries, head, file.key);
+  const trailer = decodeTrailer(bytes.subarray(bytes.length - ltxTrailerSizeBytes));
+  return {
+    head,
+    entries,
+    fileChecksum: trailer.fileChecksum,
+    whole: isWhole ? tail : undefined,
+  };
+}
+
+function firstTailBytes({ sizeBytes, inside }: ViewFile): number {
+  const expected =
+    inside === undefined
+      ? Math.ceil(Math.max(minTailBytes, tailShare * sizeBytes))
+      : Math.max(minTailBytes, inside.indexSizeBytes + ltxTrailerSizeBytes);
+  return Math.min(sizeBytes, expected);
+}
+
+function readTail(
+  store: ObjectStore,
+  file: ViewFile,
+  { tailBytes, signal }: Waiting & { readonly tailBytes: number },
+): Promise<Uint8Array> {
+  return readRange(store, file, { offset: file.sizeBytes - tailBytes, length: tailBytes, signal });
+}
+
+function readStart(store: ObjectStore, file: ViewFile, { signal }: Waiting): Promise<Uint8Array> {
+  return readRange(store, file, { offset: 0, length: ltxHeaderSizeBytes, signal });
+}
+
+function headOf(file: ViewFile, start: Uint8Array | undefined): FileIndex["head"] {
+  if (start !== undefined) return decodeHeader(start, file.key);
+  const { minTxid, maxTxid, inside } = file;
+  if (inside === undefined) throw new Error("Headwater bug: a header was not read");
+  return { ...inside, minTxid, maxTxid, proof: undefined };
+}
+
+async function readEntries(
+  store: ObjectStore,
+  file: ViewFile,
+  { tail, commit, signal }: Waiting & { readonly tail: Uint8Array; readonly commit: number },
+): Promise<{ readonly entries: readonly PageIndexEntry[]; readonly bytes: Uint8Array }> {
+  const { key: name, sizeBytes: fileSizeBytes } = file;
+  const found = readPageIndex(tail, { name, fileSizeBytes });
+  if (found.kind === "entries") return { entries: found.entries, bytes: tail };
+  const { tailSizeBytes } = found;
+  if (tailSizeBytes > commit * maxEntryBytes + indexEndBytes + ltxTrailerSizeBytes) {
+    const place = { name, offset: fileSizeBytes - tailSizeBytes };
+    throw ltxFault("ltx/invalid", place, "the page index is longer than the database has pages");
+  }
+  const range = { offset: fileSizeBytes - tailSizeBytes, length: tailSizeBytes - tail.length };
+  const bytes = concatBytes([await readRange(store, file, { ...range, signal }), tail]);
+  const again = readPageIndex(bytes, { name, fileSizeBytes });
+  if (again.kind === "entries") return { entries: again.entries, bytes };
+  const place = { name, offset: fileSizeBytes - tail.length };
+  throw ltxFault("ltx/invalid", place, "the page index changed while it was read");
+}
+
+/** What the index cannot tell by itself: that its pages are those of the database. */
+function checkEntries(
+  entries: readonly PageIndexEntry[],
+  { pageSize, commit, minTxid }: FileState,
+  name: string,
+): void {
+  const lock = lockPgno(pageSize);
+  const maxFrameBytes = frameHeaderSizeBytes + maxBlockSizeBytes(pageSize);
+  for (const { pgno, offset, sizeBytes } of entries) {
+    const isSound =
+      pgno !== lock &&
+      pgno <= commit &&
+      offset >= ltxHeaderSizeBytes &&
+      sizeBytes > 0 &&
+      sizeBytes <= maxFrameBytes;
+    if (isSound) continue;
+    throw ltxFault("ltx/invalid", { name, offset }, `page ${pgno} of the index cannot be there`);
+  }
+  const expected = dataPageCount(commit, pageSize);
+  if (minTxid === 1n && entries.length !== expected) {
+    const problem = `the full image holds ${entries.length} of ${expected} pages`;
+    throw ltxFault("ltx/order", { name, offset: 0 }, problem);
+  }
+}

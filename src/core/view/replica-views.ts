@@ -1,0 +1,198 @@
+// Views of one replica: the newest, which follows the replica when told to, and any TXID or time beside it. They share the
+// cache, the indexes and the requests.
+import { type Waiting, Mutex } from "../base/async.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { silentLogger } from "../base/log.ts";
+import { type Txid, toTxid } from "../ltx/txid.ts";
+import type { RestoreTarget } from "../replica/plan.ts";
+import { type FetchLimits, Fetcher } from "./fetcher.ts";
+import { FrameCache } from "./frame-cache.ts";
+import type { BuiltMap, ProvedMap } from "./map-builder.ts";
+import type { PersistentFrames } from "./persistent-frames.ts";
+import { View, tooOld } from "./view.ts";
+import { ViewPlanner, type ViewPlannerOptions } from "./view-planner.ts";
+
+/** Files known before those no view needs are forgotten. */
+const minFilesKept = 1024;
+
+export interface ReplicaViewsOptions extends ViewPlannerOptions {
+  /** Memory for decoded pages. */
+  readonly cacheBytes: number;
+  readonly persistent?: PersistentFrames | undefined;
+  readonly limits?: FetchLimits | undefined;
+}
+
+/** A moment: a TXID, or the newest one that was reached before a time. */
+export type ViewTarget = Exclude<RestoreTarget, { readonly kind: "latest" }>;
+
+export class ReplicaViews implements AsyncDisposable {
+  readonly cache: FrameCache;
+  readonly #planner: ViewPlanner;
+  readonly #fetcher: Fetcher;
+  readonly #ended = new AbortController();
+  readonly #refreshing = new Mutex();
+  readonly #pinned = new Set<View>();
+  #newest: ProvedMap;
+  /** Maps being built, whose files no view holds yet. */
+  #building = 0;
+  #filesAllowed = minFilesKept;
+
+  private constructor(
+    options: ReplicaViewsOptions,
+    { planner, newest }: { readonly planner: ViewPlanner; readonly newest: ProvedMap },
+  ) {
+    const { cacheBytes, isShared, limits } = options;
+    const { pageSize } = newest.map;
+    this.cache = FrameCache.create({ pageSize, capacityBytes: cacheBytes, isShared });
+    this.#planner = planner;
+    this.#newest = newest;
+    this.#fetcher = new Fetcher({
+      store: options.store,
+      codec: options.codec,
+      files: planner.files,
+      proofs: planner.proofs,
+      cache: this.cache,
+      logger: options.logger ?? silentLogger,
+      persistent: options.persistent,
+      limits,
+    });
+  }
+
+  /**
+   * Opens the newest state: a listing, and of each planned file the end and the start. Throws `replica/empty` for a replica
+   * without files, `replica/gap`, `ltx/*` for a damaged file, and what the store throws. The store stays the caller's.
+   */
+  static async open(options: ReplicaViewsOptions, { signal }: Waiting): Promise<ReplicaViews> {
+    const planner = new ViewPlanner(options);
+    const built = await planner.build({ kind: "latest" }, { signal });
+    const views = new ReplicaViews(options, { planner, newest: built });
+    try {
+      await views.#seed(built);
+      return views;
+    } catch (error) {
+      await views[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Ends every request. Whoever waits gets `view/closed`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(new HeadwaterError("view/closed", "The replica was closed. Open it again."));
+    await this.#fetcher[Symbol.asyncDispose]();
+    await this.#refreshing.run(() => undefined);
+  }
+
+  get pageSize(): number {
+    return this.#newest.map.pageSize;
+  }
+
+  /** TXID of the newest state that is known. */
+  get txid(): Txid {
+    return toTxid(this.#newest.map.txid);
+  }
+
+  /** Files that are remembered. */
+  get knownFiles(): number {
+    return this.#planner.files.size;
+  }
+
+  /** Pins the newest state that is known. Dispose the view when nothing is read from it any more. */
+  newest(): View {
+    return this.#pin(this.#newest);
+  }
+
+  /** Pins a moment. Throws as `planRestore`, and as `open`. */
+  async at(target: ViewTarget, { signal }: Waiting): Promise<View> {
+    return this.#build({ signal }, async (waiting) => {
+      const built = await this.#planner.build(target, waiting);
+      await this.#seed(built);
+      return this.#pin(built);
+    });
+  }
+
+  /**
+   * Looks what the replica holds now. True if there is a newer state, which is then the newest; views that are pinned stay
+   * what they are. Throws as `open`, and stays where it is then.
+   */
+  async refresh({ signal }: Waiting): Promise<boolean> {
+    return this.#refreshing.run(() => this.#build({ signal }, this.#advance), { signal });
+  }
+
+  readonly #advance = async (waiting: Waiting): Promise<boolean> => {
+    const built = await this.#planner.extend(this.#newest, waiting);
+    if (built === undefined) return false;
+    await this.#seed(built);
+    this.#newest = built;
+    return true;
+  };
+
+  async #replan(old: ProvedMap): Promise<ProvedMap> {
+    return this.#build({}, async (waiting) => {
+      const txid = toTxid(old.map.txid);
+      const built = await this.#planAgain(txid, waiting);
+      // The same number in another history.
+      const isOther = built.after !== 0n && old.after !== 0n && built.after !== old.after;
+      if (isOther) throw tooOld(txid, undefined);
+      await this.#seed(built);
+      if (this.#newest.map.txid === txid) this.#newest = built;
+      return built;
+    });
+  }
+
+  async #planAgain(txid: Txid, waiting: Waiting): Promise<BuiltMap> {
+    try {
+      return await this.#planner.build({ kind: "txid", txid }, waiting);
+    } catch (error) {
+      const isGone = hasCode(
+        error,
+        "replica/unreachable-txid",
+        "replica/gap",
+        "replica/empty",
+        "store/changed",
+      );
+      throw isGone ? tooOld(txid, error) : error;
+    }
+  }
+
+  /** Work on a map that no view holds yet. Ends when the replica is closed. */
+  async #build<T>({ signal }: Waiting, work: (waiting: Waiting) => Promise<T>): Promise<T> {
+    const { signal: ended } = this.#ended;
+    const both = signal === undefined ? ended : AbortSignal.any([signal, ended]);
+    both.throwIfAborted();
+    this.#building++;
+    try {
+      return await work({ signal: both });
+    } finally {
+      this.#building--;
+      this.#forgetFiles();
+    }
+  }
+
+  async #seed({ seeds }: BuiltMap): Promise<void> {
+    for (const { wanted, name, bytes } of seeds) {
+      await this.#fetcher.loader.seed(wanted, { name, bytes });
+    }
+  }
+
+  #pin(state: ProvedMap): View {
+    const view = new View(state, {
+      cache: this.cache,
+      fetcher: this.#fetcher,
+      replan: (old) => this.#replan(old),
+      onDispose: (gone) => this.#pinned.delete(gone),
+    });
+    this.#pinned.add(view);
+    return view;
+  }
+
+  /** Files are numbered for ever: a follower must not remember each of them. */
+  #forgetFiles(): void {
+    const { files } = this.#planner;
+    if (this.#building > 0 || files.size <= this.#filesAllowed) return;
+    const maps = [this.#newest.map, ...[...this.#pinned].map(({ map }) => map)];
+    const needed = new Set(maps.flatMap((map) => [...map.files()]));
+    for (const file of this.#fetcher.loader.filesInFlight) needed.add(file);
+    this.#planner.retain(needed);
+    this.#filesAllowed = minFilesKept + 2 * needed.size;
+  }
+}

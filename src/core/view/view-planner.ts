@@ -1,0 +1,118 @@
+// Plans a view and builds its map: from a listing, by the planner that restores use, so by TXID and never by level; again
+// where files vanish in between.
+import type { Waiting } from "../base/async.ts";
+import { hasCode } from "../base/errors.ts";
+import { type Logger, silentLogger } from "../base/log.ts";
+import type { Codec } from "../codec/codec.ts";
+import { toTxid } from "../ltx/txid.ts";
+import { listReplica } from "../replica/catalog.ts";
+import { type ReplicaLayout, maxLevel } from "../replica/layout.ts";
+import { type RestoreTarget, planRestore } from "../replica/plan.ts";
+import { withHeaderTimes } from "../replica/timeline.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import { checksumFileKey, listChecksumFiles } from "./checksum-file.ts";
+import { FileTable, type ViewFile } from "./file-table.ts";
+import { type BuiltMap, MapBuilder, type ProvedMap } from "./map-builder.ts";
+import { PageProofs } from "./page-proofs.ts";
+
+/** Times in a row that files may vanish between a listing and the reading of their indexes. */
+const maxAttempts = 4;
+
+/** The files of a replica: its own listing, or what a manifest says. */
+export type ListViewFiles = (options: Waiting) => Promise<readonly ViewFile[]>;
+
+export interface ViewPlannerOptions {
+  readonly store: ObjectStore;
+  readonly layout: ReplicaLayout;
+  readonly codec: Codec;
+  /** Maps and cache in memory that other threads can read. */
+  readonly isShared?: boolean | undefined;
+  /** In place of listing the store. */
+  readonly list?: ListViewFiles | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+export class ViewPlanner {
+  readonly files = new FileTable();
+  readonly proofs: PageProofs;
+  readonly #store: ObjectStore;
+  readonly #builder: MapBuilder;
+  readonly #list: ListViewFiles;
+
+  constructor(options: ViewPlannerOptions) {
+    const { store, codec, layout, isShared = false, logger = silentLogger } = options;
+    const { files } = this;
+    this.proofs = new PageProofs({ store, codec, logger });
+    this.#store = store;
+    this.#builder = new MapBuilder({ store, files, proofs: this.proofs, isShared });
+    this.#list = options.list ?? ((waiting) => listViewFiles(store, layout, waiting));
+  }
+
+  /** The map of a target. Throws as `planRestore` and `MapBuilder.build`. */
+  async build(target: RestoreTarget, { signal }: Waiting): Promise<BuiltMap> {
+    return surviving(async () => {
+      const files = await this.#list({ signal });
+      const timed =
+        target.kind === "time"
+          ? await withHeaderTimes(this.#store, files, { beforeMs: target.beforeMs, signal })
+          : files;
+      const fileByKey = new Map(files.map((file) => [file.key, file]));
+      const plan = planRestore(timed, target).flatMap(({ key }) => fileByKey.get(key) ?? []);
+      return this.#builder.build(plan, { signal });
+    });
+  }
+
+  /** The newest map, reached from `base` unless there is a newer full image; `undefined` if it is `base`. */
+  async extend(base: ProvedMap, waiting: Waiting): Promise<BuiltMap | undefined> {
+    return surviving(async () => {
+      const files = await this.#list(waiting);
+      // The map stands for a full image that costs nothing. Without files there is nothing it could be the image of.
+      const held = imageOf(base);
+      const plan = planRestore(files.length === 0 ? [] : [held, ...files], { kind: "latest" });
+      const [first, ...rest] = plan;
+      if (first !== held) return this.#builder.build(plan, waiting);
+      return rest.length === 0 ? undefined : this.#builder.build(rest, { base, ...waiting });
+    });
+  }
+
+  /** Forgets all files but these. */
+  retain(numbers: ReadonlySet<number>): void {
+    this.files.retain(numbers);
+    this.proofs.retain(numbers);
+    this.#builder.retain(numbers);
+  }
+}
+
+/** Lists the store: its levels, and which files have checksum files. */
+async function listViewFiles(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  waiting: Waiting,
+): Promise<readonly ViewFile[]> {
+  const [files, checksumKeys] = await Promise.all([
+    listReplica(store, layout, waiting),
+    listChecksumFiles(store, waiting),
+  ]);
+  return files.map((file) => {
+    const checksumKey = checksumFileKey(file);
+    return checksumKeys.has(checksumKey) ? { ...file, checksumKey } : file;
+  });
+}
+
+/** Repeats work that begins with a listing for as long as files vanish under it. */
+async function surviving<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === maxAttempts || !hasCode(error, "store/changed")) throw error;
+    }
+  }
+}
+
+function imageOf({ map }: ProvedMap): ViewFile {
+  const txids = { minTxid: toTxid(1), maxTxid: toTxid(map.txid) };
+  const { timestampMs } = map;
+  const listed = { timestampMs, isExactTime: true, sizeBytes: 0, key: "", etag: "" };
+  return { level: maxLevel, ...txids, ...listed };
+}
