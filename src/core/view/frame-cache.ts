@@ -5,14 +5,15 @@
 // it: n readers, or the writer. A reader that meets the writer has a miss; the writer passes by a slot with readers in it.
 // So no byte is read while it is written, by the rules of JavaScript's memory model and not only by those of one processor.
 //
-// A frame can lie in one of 16 slots, which its identity names: no table has to be kept in step between threads. Among
-// those the clock decides: each use sets a slot's bit, the hand clears bits and takes the first slot without one. New
-// pages come in with their bit set, else pages read ahead would go before they were used.
+// A frame can lie in two sets of 8 slots, which its identity names: no table has to be kept in step between threads. It goes
+// where there is room, so the cache fills almost whole before anything goes. Then the clock decides: each use sets a
+// slot's bit, the hand clears bits and takes the first slot without one. New pages come in with their bit set, else pages
+// read ahead would go before they were used.
 import { assert } from "../base/assert.ts";
 import type { FrameRef } from "./frame-table.ts";
 
-/** Slots that one frame can be in. */
-const waysPerSet = 16;
+/** Slots of a set. */
+const waysPerSet = 8;
 /** Bytes of a slot beside its page: file, offset (two halves), state, used, marked, and its part of a hand. */
 const slotOverheadBytes = 19;
 
@@ -53,6 +54,8 @@ export class FrameCache {
   /** One for each set. */
   readonly #hands: Uint8Array;
   readonly #pages: Uint8Array;
+  /** Which of its sets a frame evicts from next. */
+  #turn = 0;
 
   private constructor({ buffer, pageSize, slotCount }: SharedFrameCache) {
     this.pageSize = pageSize;
@@ -126,11 +129,11 @@ export class FrameCache {
       if (isMarked) this.#marked[known] = 1;
       return true;
     }
-    const slot = this.#claim(this.#setOf(frame));
+    const slot = this.#claimFor(frame);
     if (slot === -1) return false;
     this.#files[slot] = frame.file + 1;
-    this.#offsetsLow[slot] = frame.offset % 2 ** 32;
-    this.#offsetsHigh[slot] = Math.floor(frame.offset / 2 ** 32);
+    this.#offsetsLow[slot] = lowOf(frame.offset);
+    this.#offsetsHigh[slot] = highOf(frame.offset);
     this.#pages.set(page, slot * this.pageSize);
     this.#used[slot] = 1;
     this.#marked[slot] = isMarked ? 1 : 0;
@@ -156,7 +159,35 @@ export class FrameCache {
     }
   }
 
-  /** A slot of the set, entered by the writer; -1 if there are readers in all of them. */
+  /** A slot that the frame can lie in, entered by the writer; -1 if there are readers in all of them. */
+  #claimFor(frame: FrameRef): number {
+    const one = this.#setOf(frame, firstSeed);
+    const other = this.#setOf(frame, secondSeed);
+    const empty = this.#emptySlot(one, other);
+    if (empty !== -1 && this.#enterAlone(empty)) return empty;
+    this.#turn ^= 1;
+    const claimed = this.#claim(this.#turn === 0 ? one : other);
+    return claimed === -1 ? this.#claim(this.#turn === 0 ? other : one) : claimed;
+  }
+
+  /** The first empty slot of the set that has more of them: two choices keep sets about equally full. */
+  #emptySlot(one: number, other: number): number {
+    const roomInOne = this.#roomIn(one);
+    const roomInOther = this.#roomIn(other);
+    if (roomInOne === 0 && roomInOther === 0) return -1;
+    const set = roomInOne >= roomInOther ? one : other;
+    return (set + 1) * this.#ways - Math.max(roomInOne, roomInOther);
+  }
+
+  /** Empty slots of a set. They are its last: a set is filled in order, and never emptied. */
+  #roomIn(set: number): number {
+    const end = (set + 1) * this.#ways;
+    let room = 0;
+    while (room < this.#ways && this.#files[end - 1 - room] === 0) room++;
+    return room;
+  }
+
+  /** The slot of a full set whose turn it is. */
   #claim(set: number): number {
     const first = set * this.#ways;
     // Two rounds clear every bit, the third meets what readers left meanwhile.
@@ -164,32 +195,57 @@ export class FrameCache {
       const hand = this.#hands[set] ?? 0;
       const slot = first + hand;
       this.#hands[set] = (hand + 1) % this.#ways;
-      const isUsed = this.#files[slot] !== 0 && this.#used[slot] === 1;
+      const isUsed = this.#used[slot] === 1;
       this.#used[slot] = 0;
-      if (!isUsed && Atomics.compareExchange(this.#states, slot, 0, writing) === 0) return slot;
+      if (!isUsed && this.#enterAlone(slot)) return slot;
     }
     return -1;
   }
 
+  #enterAlone(slot: number): boolean {
+    return Atomics.compareExchange(this.#states, slot, 0, writing) === 0;
+  }
+
   #find(frame: FrameRef): number {
-    const first = this.#setOf(frame) * this.#ways;
+    const low = lowOf(frame.offset);
+    const found = this.#findIn(this.#setOf(frame, firstSeed), frame, low);
+    return found === -1 ? this.#findIn(this.#setOf(frame, secondSeed), frame, low) : found;
+  }
+
+  #findIn(set: number, frame: FrameRef, low: number): number {
+    const first = set * this.#ways;
     for (let slot = first; slot < first + this.#ways; slot++) {
-      if (this.#holds(slot, frame)) return slot;
+      if (this.#offsetsLow[slot] === low && this.#holds(slot, frame)) return slot;
     }
     return -1;
   }
 
   #holds(slot: number, { file, offset }: FrameRef): boolean {
     return (
-      this.#offsetsLow[slot] === offset % 2 ** 32 &&
       this.#files[slot] === file + 1 &&
-      this.#offsetsHigh[slot] === Math.floor(offset / 2 ** 32)
+      this.#offsetsLow[slot] === lowOf(offset) &&
+      this.#offsetsHigh[slot] === highOf(offset)
     );
   }
 
-  #setOf({ file, offset }: FrameRef): number {
-    const low = Math.imul((offset % 2 ** 32) ^ Math.imul(file + 1, 0x9e37_79b1), 0x85eb_ca6b);
-    const mixed = Math.imul(low ^ (low >>> 15), 0xc2b2_ae35);
-    return ((mixed ^ (mixed >>> 13)) >>> 0) % this.#setCount;
+  #setOf({ file, offset }: FrameRef, seed: number): number {
+    const whole =
+      lowOf(offset) ^ Math.imul(highOf(offset) + 1, seed) ^ Math.imul(file + 1, 0x9e37_79b1);
+    const mixed = Math.imul(whole ^ (whole >>> 16), seed);
+    const again = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35);
+    return ((again ^ (again >>> 16)) >>> 0) % this.#setCount;
   }
+}
+
+/** Multipliers of the two hashes. */
+const firstSeed = 0x85eb_ca6b;
+const secondSeed = 0x27d4_eb2f;
+
+/** The low 32 bits of an offset below 2^53. */
+function lowOf(offset: number): number {
+  return offset >>> 0;
+}
+
+function highOf(offset: number): number {
+  return Math.floor(offset / 2 ** 32);
 }
