@@ -43,3 +43,24 @@ export {
   retentionDefaults,
 } from "./core/replica/retention.ts";
 export { type HeadersRead, withAllHeaders, withHeaderTimes } from "./core/replica/timeline.ts";
+export {
+  type WriteChecksumOptions,
+  checksumFileKey,
+  listChecksumFiles,
+  pruneChecksumFiles,
+  writeChecksumFile,
+} from "./core/view/checksum-file.ts";
+export { type FetchLimits, fetchDefaults } from "./core/view/fetcher.ts";
+export type { FileInside, ViewFile } from "./core/view/file-table.ts";
+export {
+  type FrameIdentity,
+  MemoryFrames,
+  type PersistentFrames,
+} from "./core/view/persistent-frames.ts";
+export {
+  ReplicaViews,
+  type ReplicaViewsOptions,
+  type ViewTarget,
+} from "./core/view/replica-views.ts";
+export { View } from "./core/view/view.ts";
+export type { ListViewFiles } from "./core/view/view-planner.ts";

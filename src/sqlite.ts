@@ -7,6 +7,19 @@ export {
   isWalMode,
   type DatabaseHeader,
 } from "./core/sqlite/database-header.ts";
+export {
+  type BtreeCell,
+  type BtreeKind,
+  type BtreePage,
+  type SqliteVarint,
+  childPgnos,
+  decodeBtreePage,
+  isInteriorKind,
+  nextOverflowPgno,
+  readBtreeCell,
+  readVarint,
+} from "./core/sqlite/btree.ts";
+export { schemaRootPgnos } from "./core/sqlite/schema-roots.ts";
 export type { ByteOrder } from "./core/sqlite/layout.ts";
 export {
   decodeWalFrameHeader,

@@ -14,7 +14,7 @@ const kindByFlag: ReadonlyMap<number, BtreeKind> = new Map([
 ]);
 
 /** Where each field of a page header lies, from its start: [offset, size] in bytes. The last is of interior pages only. */
-export const btreeHeaderLayout = {
+const btreeHeaderLayout = {
   flag: [0, 1],
   firstFreeblock: [1, 2],
   cellCount: [3, 2],

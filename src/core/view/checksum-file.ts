@@ -15,7 +15,7 @@ import { maxLevel } from "../replica/layout.ts";
 import { type ObjectBody, type ObjectStore, bodyOf } from "../store/object-store.ts";
 
 /** The prefix of all checksum files of a replica. */
-export const checksumPrefix = "page-checksums/";
+const checksumPrefix = "page-checksums/";
 
 /** "HWPS" */
 const magic = 0x4857_5053;
