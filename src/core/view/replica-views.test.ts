@@ -291,19 +291,11 @@ describe("ReplicaViews", () => {
 
   it("forgets files that no view needs, however long it follows", async () => {
     const replica = new ViewReplica();
-    const putPage = async (txid: number, pages: ReadonlyMap<number, Uint8Array>): Promise<void> => {
-      const txids = { minTxid: toTxid(txid), maxTxid: toTxid(txid) };
-      const header = ltxHeader({ pageSize: 512, commit: 3, ...txids });
-      await replica.put(
-        { level: 0, min: txid, max: txid },
-        await encodeWhole(codec, header, pages),
-      );
-    };
-    await putPage(1, new Map([1, 2, 3].map((pgno) => [pgno, pageOf(512, pgno)])));
+    await putSmall(replica, { level: 0, min: 1, max: 1 }, [1, 2, 3]);
     await using views = await replica.open();
     for (let from = 2; from < 2400; from += 600) {
       for (let txid = from; txid < from + 600; txid++) {
-        await putPage(txid, new Map([[1, pageOf(512, txid)]]));
+        await putSmall(replica, { level: 0, min: txid, max: txid }, [1]);
       }
       await views.refresh({});
     }
@@ -314,6 +306,24 @@ describe("ReplicaViews", () => {
     await view.read(2, page, {});
     expect(Buffer.compare(page, pageOf(512, 2))).toBe(0);
     expect(views.knownFiles).toBeLessThan(1700);
+  });
+
+  it("does not forget the files that a view has just been planned onto", async () => {
+    const replica = new ViewReplica();
+    const old = Array.from({ length: 1200 }, (_, n) => ({ level: 0, min: n + 1, max: n + 1 }));
+    for (const range of old) await putSmall(replica, range, range.min === 1 ? [1, 2, 3] : [1]);
+    await using views = await replica.open({ cacheBytes: 540 });
+    using view = views.newest();
+    await putSmall(replica, { level: 9, min: 1, max: 1201 }, [1, 2, 3]);
+    await views.refresh({});
+    await replica.delete(...old);
+    await putSmall(replica, { level: 9, min: 1, max: 1200 }, [1, 2, 3]);
+    const page = new Uint8Array(512);
+    for (const pgno of [2, 3, 1]) {
+      await view.read(pgno, page, {});
+      expect(Buffer.compare(page, pageOf(512, pgno === 1 ? 1200 : pgno))).toBe(0);
+    }
+    expect(views.knownFiles).toBeLessThan(10);
   });
 
   it("reads from the persistent cache after it was opened anew, and not what is damaged there", async () => {
@@ -372,7 +382,21 @@ describe("ReplicaViews", () => {
   });
 });
 
-/** Transactions of up to 40 small pages, and merged files of levels 1 to 9. */
+/** A file of a database of three pages: page 1 tells the TXID, the others their number. */
+async function putSmall(
+  replica: ViewReplica,
+  range: FileRange,
+  pgnos: readonly number[],
+): Promise<void> {
+  const txids = { minTxid: toTxid(range.min), maxTxid: toTxid(range.max) };
+  const header = ltxHeader({ pageSize: 512, commit: 3, ...txids });
+  const pages = new Map(
+    pgnos.map((pgno) => [pgno, pageOf(512, pgno === 1 ? range.max : pgno)] as const),
+  );
+  await replica.put(range, await encodeWhole(codec, header, pages));
+}
+
+/** Transactions of up to 12 small pages, and merged files of levels 1 to 9. */
 function randomHistory(): fc.Arbitrary<{
   readonly transactions: readonly Transaction[];
   readonly merges: readonly FileRange[];

@@ -34,7 +34,7 @@ export class ReplicaViews implements AsyncDisposable {
   readonly #pinned = new Set<View>();
   #newest: ProvedMap;
   /** Maps being built, whose files no view holds yet. */
-  #building = 0;
+  readonly #works = new Set<Promise<unknown>>();
   #filesAllowed = minFilesKept;
 
   private constructor(
@@ -79,7 +79,7 @@ export class ReplicaViews implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort(new HeadwaterError("view/closed", "The replica was closed. Open it again."));
     await this.#fetcher[Symbol.asyncDispose]();
-    await this.#refreshing.run(() => undefined);
+    await Promise.allSettled(this.#works);
   }
 
   get pageSize(): number {
@@ -103,6 +103,7 @@ export class ReplicaViews implements AsyncDisposable {
 
   /** Pins a moment. Throws as `planRestore`, and as `open`. */
   async at(target: ViewTarget, { signal }: Waiting): Promise<View> {
+    if (target.kind === "txid" && target.txid === this.txid) return this.newest();
     return this.#build({ signal }, async (waiting) => {
       const built = await this.#planner.build(target, waiting);
       await this.#seed(built);
@@ -126,8 +127,8 @@ export class ReplicaViews implements AsyncDisposable {
     return true;
   };
 
-  async #replan(old: ProvedMap): Promise<ProvedMap> {
-    return this.#build({}, async (waiting) => {
+  async #replan(old: ProvedMap, adopt: (found: ProvedMap) => void): Promise<void> {
+    await this.#build({}, async (waiting) => {
       const txid = toTxid(old.map.txid);
       const built = await this.#planAgain(txid, waiting);
       // The same number in another history.
@@ -135,7 +136,7 @@ export class ReplicaViews implements AsyncDisposable {
       if (isOther) throw tooOld(txid, undefined);
       await this.#seed(built);
       if (this.#newest.map.txid === txid) this.#newest = built;
-      return built;
+      adopt(built);
     });
   }
 
@@ -159,11 +160,12 @@ export class ReplicaViews implements AsyncDisposable {
     const { signal: ended } = this.#ended;
     const both = signal === undefined ? ended : AbortSignal.any([signal, ended]);
     both.throwIfAborted();
-    this.#building++;
+    const running = work({ signal: both });
+    this.#works.add(running);
     try {
-      return await work({ signal: both });
+      return await running;
     } finally {
-      this.#building--;
+      this.#works.delete(running);
       this.#forgetFiles();
     }
   }
@@ -178,7 +180,7 @@ export class ReplicaViews implements AsyncDisposable {
     const view = new View(state, {
       cache: this.cache,
       fetcher: this.#fetcher,
-      replan: (old) => this.#replan(old),
+      replan: (old, adopt) => this.#replan(old, adopt),
       onDispose: (gone) => this.#pinned.delete(gone),
     });
     this.#pinned.add(view);
@@ -188,7 +190,7 @@ export class ReplicaViews implements AsyncDisposable {
   /** Files are numbered for ever: a follower must not remember each of them. */
   #forgetFiles(): void {
     const { files } = this.#planner;
-    if (this.#building > 0 || files.size <= this.#filesAllowed) return;
+    if (this.#works.size > 0 || files.size <= this.#filesAllowed) return;
     const maps = [this.#newest.map, ...[...this.#pinned].map(({ map }) => map)];
     const needed = new Set(maps.flatMap((map) => [...map.files()]));
     for (const file of this.#fetcher.loader.filesInFlight) needed.add(file);

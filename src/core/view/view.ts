@@ -14,8 +14,8 @@ const maxReplans = 3;
 export interface ViewTools {
   readonly cache: FrameCache;
   readonly fetcher: Fetcher;
-  /** Another map of the same TXID, from the files that are there now. */
-  readonly replan: (old: ProvedMap) => Promise<ProvedMap>;
+  /** Hands over another map of the same TXID, from the files that are there now. */
+  readonly replan: (old: ProvedMap, adopt: (found: ProvedMap) => void) => Promise<void>;
   readonly onDispose: (view: View) => void;
 }
 
@@ -92,14 +92,13 @@ export class View implements Disposable {
 
   /** One for all pages that are missing at once. */
   async #replan({ signal }: Waiting): Promise<void> {
-    this.#replanning ??= this.#adopt().finally(() => {
+    const adopt = (found: ProvedMap): void => {
+      this.#state = found;
+    };
+    this.#replanning ??= this.#tools.replan(this.#state, adopt).finally(() => {
       this.#replanning = undefined;
     });
     await orAborted(this.#replanning, { signal });
-  }
-
-  async #adopt(): Promise<void> {
-    this.#state = await this.#tools.replan(this.#state);
   }
 }
 
