@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { silentLogger } from "../src/core/base/log.ts";
 import type { ObjectStore } from "../src/core/store/object-store.ts";
+import { createRetryingStore } from "../src/core/store/retrying-store.ts";
 import { systemClock, systemRandom } from "../src/node/base/clock.ts";
 import { createS3Store } from "../src/node/store/s3-store.ts";
 import { leaseCases } from "./support/lease-cases.ts";
@@ -11,17 +12,18 @@ const s3 = inject("s3");
 const bucket = `headwater-lease-${Date.now()}`;
 let replicas = 0;
 
+/** With retries, as in the daemon: Ceph may answer a request that meets a write with 500. */
 function openStore(): ObjectStore {
-  return createS3Store({
+  const world = { clock: systemClock, random: systemRandom, logger: silentLogger };
+  const store = createS3Store({
     url: `s3://${bucket}/replica-${++replicas}?endpoint=${s3?.endpoint}`,
     environment: {
       AWS_ACCESS_KEY_ID: s3?.accessKeyId,
       AWS_SECRET_ACCESS_KEY: s3?.secretAccessKey,
     },
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
+    ...world,
   });
+  return createRetryingStore(store, { ...world, attempts: 10 });
 }
 
 describe.skipIf(s3 === undefined)("a lease on S3", () => {

@@ -2,7 +2,7 @@
 // docs/capture.md. R holds the guard and checkpoints; W takes the write lock, or guards while R lets go.
 // A guard on read mark k > 0 makes a reset impossible. On mark 0 (nothing left to backfill) a writer may
 // restart the WAL once, and only while no frame exists beyond those R saw.
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { assert, must } from "../../core/base/assert.ts";
 import type { Clock } from "../../core/base/clock.ts";
@@ -44,6 +44,9 @@ export class Guard {
   readonly #reader: DatabaseSync;
   readonly #writer: DatabaseSync;
   readonly #files: DatabaseFiles;
+  /** Prepared before they are needed: what an application commits between the two it may have to checkpoint itself. */
+  readonly #letGo: StatementSync;
+  readonly #checkpoint: StatementSync;
   #writerState: "idle" | "guarding" | "locking" = "idle";
   #isHeld = false;
   #isLost = false;
@@ -53,6 +56,8 @@ export class Guard {
     this.#reader = reader;
     this.#writer = writer;
     this.#files = files;
+    this.#letGo = reader.prepare("COMMIT");
+    this.#checkpoint = prepareCheckpoint(reader, "PASSIVE");
   }
 
   /** True when R could not take its guard again: what happens to the WAL is unknown until the next exact position. */
@@ -129,12 +134,12 @@ export class Guard {
    */
   swap({ checkpoint }: { readonly checkpoint: boolean }): CheckpointReport | undefined {
     assert(this.#writerState !== "idle", "nothing guards while R lets go");
-    if (this.#isHeld) this.#reader.exec("COMMIT");
+    if (this.#isHeld) this.#letGo.run();
     this.#isHeld = false;
     let report: CheckpointReport | undefined;
     let failure: unknown;
     try {
-      if (checkpoint) report = checkpointSoon(this.#reader);
+      if (checkpoint) report = checkpointSoon(this.#checkpoint);
     } catch (error) {
       failure = error;
     }
@@ -147,7 +152,7 @@ export class Guard {
   truncate(): boolean {
     assert(this.#writerState === "idle", "W is in use");
     try {
-      return !runCheckpoint(this.#writer, "TRUNCATE").isBusy;
+      return !runCheckpoint(prepareCheckpoint(this.#writer, "TRUNCATE")).isBusy;
     } catch (error) {
       throw toCaptureError(error, this.#files.path);
     }
@@ -203,16 +208,20 @@ export class Guard {
 }
 
 /** Tries again at once while somebody else is checkpointing. */
-function checkpointSoon(connection: DatabaseSync): CheckpointReport {
+function checkpointSoon(statement: StatementSync): CheckpointReport {
   for (let attempt = 1; ; attempt++) {
-    const report = runCheckpoint(connection, "PASSIVE");
+    const report = runCheckpoint(statement);
     if (!report.isBusy || attempt >= checkpointAttempts) return report;
   }
 }
 
-function runCheckpoint(connection: DatabaseSync, mode: "PASSIVE" | "TRUNCATE"): CheckpointReport {
+function prepareCheckpoint(connection: DatabaseSync, mode: "PASSIVE" | "TRUNCATE"): StatementSync {
+  return connection.prepare(`PRAGMA wal_checkpoint(${mode})`);
+}
+
+function runCheckpoint(statement: StatementSync): CheckpointReport {
   try {
-    const row = must(connection.prepare(`PRAGMA wal_checkpoint(${mode})`).get(), "report");
+    const row = must(statement.get(), "report");
     return {
       isBusy: row["busy"] !== 0,
       walFrames: Number(row["log"]),
