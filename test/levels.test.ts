@@ -1,11 +1,16 @@
 // Levels, images and retention at work while an application writes: whatever an engine has made and deleted, everything
 // that is listed restores, is proved, and is a prefix of what the application committed.
-import { copyFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { openCodec } from "../src/core/codec/codec.ts";
 import { toTxid } from "../src/core/ltx/txid.ts";
 import type { ReplicaFile } from "../src/core/replica/catalog.ts";
+import { litestreamLayout } from "../src/core/replica/layout.ts";
 import { restorableRanges } from "../src/core/replica/plan.ts";
+import { checksumFileKey, listChecksumFiles } from "../src/core/view/checksum-file.ts";
+import { ReplicaViews } from "../src/core/view/replica-views.ts";
+import { openReplicaStore } from "../src/node/restore/environment.ts";
 import { restore } from "../src/node/restore/restore.ts";
 import { verify } from "../src/node/restore/verify.ts";
 import { checkLedger } from "./support/check-ledger.ts";
@@ -23,6 +28,7 @@ import { replicaFiles } from "./support/history-check.ts";
 import { sha256OfFile } from "./support/live-image.ts";
 import { officialHydrate } from "./support/official-vfs.ts";
 import { Scene } from "./support/scene.ts";
+import { until } from "./support/until.ts";
 
 const fast: Partial<EngineChildOptions> = {
   syncIntervalMs: 20,
@@ -123,6 +129,42 @@ test("level 1 is merged from staged files, which stay until it has them", async 
   const reads = engine.lines.filter((line) => / get ltx[/]0[/]/u.test(line));
   expect(reads).toEqual([]);
   expect(await stopEngine(engine)).toBe(0);
+});
+
+test("checksum files: each merged file and image has one, each has its file, and pages are read with them", async () => {
+  await using scene = await Scene.open();
+  const engine = scene.engine({ ...fast, pageChecksums: true });
+  await engineReady(engine);
+  await writeUntil(scene, engine, async () => {
+    const { levels } = await engineStatus(engine);
+    return levels.snapshots >= 2 && levels.deletedFiles >= 20;
+  });
+  await using store = await openReplicaStore(scene.replica);
+  const layout = litestreamLayout;
+  await until(async () => {
+    const keys = await listChecksumFiles(store, {});
+    const files = (await replicaFiles(scene.replica)).filter(({ level }) => level > 0);
+    const isEqual =
+      files.length === keys.size && files.every((file) => keys.has(checksumFileKey(file)));
+    return (
+      isEqual && files.some(({ level }) => level === 9) && files.some(({ level }) => level === 1)
+    );
+  });
+  expect(await stopEngine(engine)).toBe(0);
+  const warnings: string[] = [];
+  const logger = { log: (_: string, event: string) => void warnings.push(event) };
+  const options = { store, layout, codec: openCodec(), cacheBytes: 1_000_000, logger };
+  await using views = await ReplicaViews.open(options, {});
+  using view = views.newest();
+  const page = new Uint8Array(views.pageSize);
+  const restored = readFileSync(await scene.restored());
+  expect(view.map.commit * views.pageSize).toBe(restored.length);
+  for (let pgno = 1; pgno <= view.map.commit; pgno++) {
+    await view.read(pgno, page, {});
+    const expected = restored.subarray((pgno - 1) * page.length, pgno * page.length);
+    expect(Buffer.compare(page, expected), `page ${pgno}`).toBe(0);
+  }
+  expect(warnings).toEqual([]);
 });
 
 test("retention off, or 0 for level 0: nothing goes", async () => {

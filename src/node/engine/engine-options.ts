@@ -67,6 +67,11 @@ export interface ReplicateOptions {
   readonly verifyRestoreIntervalMs?: number | undefined;
   /** How often the replica is listed and its levels looked through for gaps and overlaps, ms; 0 = never. Default 0. */
   readonly validationIntervalMs?: number | undefined;
+  /**
+   * Put a checksum file beside each merged file and full image, so that readers of single pages can check them. Reads each of
+   * these files once. Default false.
+   */
+  readonly pageChecksums?: boolean | undefined;
 }
 
 const replicateDefaults = Object.freeze({
@@ -111,6 +116,7 @@ export interface ResolvedOptions {
   readonly verifyIntervalMs: number;
   readonly verifyRestoreIntervalMs: number;
   readonly validationIntervalMs: number;
+  readonly pageChecksums: boolean;
 }
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
@@ -144,6 +150,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     verifyIntervalMs: number("verifyIntervalMs", 0),
     verifyRestoreIntervalMs: number("verifyRestoreIntervalMs", 0),
     validationIntervalMs: number("validationIntervalMs", 0),
+    pageChecksums: options.pageChecksums ?? false,
   };
 }
 

@@ -12,6 +12,7 @@ import type { ObjectBody } from "../../core/store/object-store.ts";
 import { Bell } from "./bell.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
+import { LevelChecksums } from "./level-checksums.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
@@ -40,7 +41,9 @@ export class Levels {
   readonly #retentionJob: LevelJob;
   readonly #repairJob: LevelJob;
   readonly #validationJob: LevelJob | undefined;
+  readonly #checksumJob: LevelJob | undefined;
   readonly #validation: LevelValidation;
+  readonly #checksums: LevelChecksums;
   readonly #repair: LevelRepair;
   readonly #retention: LevelRetention;
   #compactedThrough = 0n;
@@ -77,6 +80,15 @@ export class Levels {
       );
       job.isPending = true;
       this.#validationJob = job;
+    }
+    this.#checksums = new LevelChecksums(parts);
+    if (schedule.pageChecksums) {
+      this.#checksumJob = new LevelJob("page-checksums", checkMs, async (waiting) => {
+        await this.#files(waiting);
+        await this.#checksums.run(this.#known, waiting);
+        return undefined;
+      });
+      this.#checksumJob.isPending = true;
     }
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
   }
@@ -155,13 +167,13 @@ export class Levels {
   }
 
   get #jobs(): readonly LevelJob[] {
-    const validation = this.#validationJob === undefined ? [] : [this.#validationJob];
+    const optional = [this.#checksumJob, this.#validationJob].filter((job) => job !== undefined);
     return [
       this.#repairJob,
       ...this.#levelJobs,
       this.#snapshotJob,
       this.#retentionJob,
-      ...validation,
+      ...optional,
     ];
   }
 
@@ -171,6 +183,9 @@ export class Levels {
       const atLeastMs = await job.work({ signal });
       if (job.failures > 0) logger.log("info", `${job.name}.recovered`, {});
       job.noteDone(clock.nowMs(), atLeastMs);
+      if (this.#checksumJob !== undefined) {
+        this.#checksumJob.isPending = this.#checksums.isBehind(this.#known);
+      }
       if (this.#jobs.every(({ failures }) => failures === 0)) {
         this.#failingSinceMs = undefined;
         this.#lastError = undefined;
@@ -304,6 +319,7 @@ export class Levels {
     });
     link.known.add(file, clock.nowMs());
     this.#repair.noteMade(file);
+    this.#checksums.noteReplaced(file);
     this.#compactions++;
     const { level, minTxid, maxTxid, sizeBytes } = file;
     const above = this.#levelJobs[level];

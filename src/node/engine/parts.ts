@@ -27,6 +27,8 @@ export interface LevelSchedule {
   readonly retentionEnabled: boolean;
   /** How often all levels are looked through for gaps and overlaps, ms; 0 = never. */
   readonly validationIntervalMs: number;
+  /** Merged files and full images get checksum files. */
+  readonly pageChecksums: boolean;
 }
 
 /** How often what is verified; 0 = never. See `ReplicateOptions`. */

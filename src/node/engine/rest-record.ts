@@ -40,6 +40,7 @@ export function restPurpose(options: ResolvedOptions): string {
     [levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs],
     [retentionGraceMs, retentionEnabled, options.validationIntervalMs],
     [verifyIntervalMs, verifyRestoreIntervalMs],
+    ...(options.pageChecksums ? ["page-checksums"] : []),
   ];
   return createHash("sha256").update(JSON.stringify(purpose)).digest("hex").slice(0, 16);
 }

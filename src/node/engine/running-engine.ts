@@ -339,6 +339,7 @@ function scheduleOf(options: ResolvedOptions): LevelSchedule {
   const { levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs } = options;
   const { retentionEnabled, retentionGraceMs: graceMs } = options;
   const retention = { snapshotRetentionMs, l0RetentionMs, graceMs };
-  const { validationIntervalMs } = options;
-  return { levels, snapshotIntervalMs, retention, retentionEnabled, validationIntervalMs };
+  const { validationIntervalMs, pageChecksums } = options;
+  const schedule = { levels, snapshotIntervalMs, retention, retentionEnabled };
+  return { ...schedule, validationIntervalMs, pageChecksums };
 }

@@ -146,6 +146,7 @@ function retentionOf(
   | "retentionEnabled"
   | "retentionGraceMs"
   | "validationIntervalMs"
+  | "pageChecksums"
 > {
   return {
     levels: file.levels?.flatMap(({ interval }) => interval ?? []),
@@ -155,6 +156,7 @@ function retentionOf(
     retentionEnabled: file.retention?.enabled,
     retentionGraceMs: file.retention?.grace,
     validationIntervalMs: file.validation?.interval,
+    pageChecksums: file["page-checksums"],
   };
 }
 

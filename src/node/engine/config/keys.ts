@@ -279,6 +279,11 @@ export const configSchema = z.strictObject({
     }),
     "Warnings about what is in the replica.",
   ),
+  "page-checksums": used(
+    flag,
+    "Put a checksum file beside each merged file and full image, so that readers of single pages can check them; reads each of these files once.",
+    "false",
+  ),
   retention: used(
     z.strictObject({
       enabled: used(flag, "False: nothing is ever deleted from a replica.", "true"),
