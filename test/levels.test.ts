@@ -45,10 +45,11 @@ async function writeUntil(
   engine: Child,
   isEnough: () => Promise<boolean> | boolean,
 ): Promise<number> {
-  const until = Date.now() + 60_000;
+  const endsAtMs = Date.now() + 60_000;
   let seq = 0;
   while (!(await isEnough())) {
-    if (Date.now() > until) throw new Error(`it never came: ${engine.lines.slice(-20).join("\n")}`);
+    if (Date.now() > endsAtMs)
+      throw new Error(`it never came: ${engine.lines.slice(-20).join("\n")}`);
     seq = await scene.app.ledger(2);
     await syncEngine(engine);
   }
