@@ -302,11 +302,10 @@ export class DatabaseEngine {
     return this.#stager.pending > 0 && this.#cadence.msUntilFlush() <= 0;
   }
 
-  #msUntilDue(): number | undefined {
+  #msUntilDue(): number {
     const flushMs =
       this.#stager.pending === 0 ? Number.POSITIVE_INFINITY : this.#cadence.msUntilFlush();
-    const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#stager.capture));
-    return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
+    return Math.min(flushMs, this.#checkpoints.msUntilDue(this.#stager.capture));
   }
 
   #isInspectionDue(): boolean {

@@ -26,9 +26,6 @@ export interface LevelHooks {
   readonly onCompacted: () => void;
 }
 
-/** A timer longer than this overflows; the loop just looks again. */
-const longestWaitMs = 24 * 60 * 60 * 1000;
-
 export class Levels {
   readonly #parts: ReplicaParts;
   readonly #schedule: LevelSchedule;
@@ -133,10 +130,7 @@ export class Levels {
     while (!signal.aborted) {
       const jobMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
       const dueMs = Math.max(jobMs, this.#msUntilPaid());
-      await this.#bell.wait(
-        Number.isFinite(dueMs) ? Math.min(dueMs, longestWaitMs) : undefined,
-        signal,
-      );
+      await this.#bell.wait(dueMs, signal);
       // Whatever is due is done together, on credit: one after the other, the first would always be first.
       if (this.#msUntilPaid() > 0) continue;
       for (const job of jobs) {
