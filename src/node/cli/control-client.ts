@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { HeadwaterError, hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
+import { isRecord } from "../../core/base/record.ts";
 import { localPath } from "../base/local-path.ts";
 import { defaultSocketPath } from "../engine/config/config-places.ts";
 import type { CliContext } from "./command.ts";
@@ -123,8 +124,7 @@ async function ask(
 function parseAnswer(received: string): Answer | undefined {
   try {
     const answer: unknown = JSON.parse(received);
-    if (typeof answer === "object" && answer !== null && !Array.isArray(answer))
-      return Object.fromEntries(Object.entries(answer));
+    if (isRecord(answer)) return answer;
   } catch {
     // Not JSON.
   }
