@@ -32,7 +32,7 @@ export async function joinSeveral(
   const { staging } = parts;
   const { newest } = staging;
   // Left by a time with one replica, which follows like any other now.
-  await staging.removeSnapshot();
+  await staging.images.remove();
   if (newest === undefined) {
     const found = await survey(parts, replicas, waiting);
     // A replica that does not answer has at least what it acknowledged.

@@ -295,7 +295,8 @@ export class ReplicaWorker {
     if (this.#uploader.mustFollow) return 0;
     if (!this.#uploader.isWaiting) return undefined;
     const { staging, link } = this.parts;
-    const isImage = this.#images > 0 || staging.snapshot !== undefined || link.record?.level !== 0;
+    const isImage =
+      this.#images > 0 || staging.images.waiting !== undefined || link.record?.level !== 0;
     if (isImage || this.#hooks.isUrgent()) return 0;
     return link.budget?.msUntilPut() ?? 0;
   }

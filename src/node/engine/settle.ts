@@ -31,7 +31,7 @@ export async function settle(
   const survey = await link.survey(waiting);
   await checkHistoryPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
-  const isImageStaged = staging.snapshot !== undefined && staging.newest !== undefined;
+  const isImageStaged = staging.images.waiting !== undefined && staging.newest !== undefined;
   if (survey.head === undefined && isImageStaged) return followSource(parts, capture, waiting);
   let source: PageSource | undefined;
   try {
@@ -123,7 +123,7 @@ async function firstImage(parts: ReplicaParts, capture: Capture, waiting: Waitin
   const { history, link, clock, staging } = parts;
   await link.forget();
   // One that was finished locally, but a crash came before its level-0 file.
-  await staging.removeSnapshot();
+  await staging.images.remove();
   const source = await capture.pinImage(waiting);
   try {
     const table = await scan(parts.codec, source, waiting);
