@@ -12,7 +12,7 @@ import type { CliContext } from "./command.ts";
 import { addConfigFlags, findConfig } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { formatJson } from "./output.ts";
-import { parseCountFlag } from "./values.ts";
+import { parseCountFlag, usage } from "./values.ts";
 
 export interface ControlFlags extends ConfigFlags {
   readonly socket?: string;
@@ -42,6 +42,9 @@ export interface ControlRequest {
   readonly body?: Answer;
 }
 
+/** As the other side takes it; a timer of ours would overflow. */
+const longestTimeoutSeconds = 24 * 60 * 60;
+
 /** More than what the other side was given: its own message is the better one. */
 const extraSeconds = 5;
 
@@ -59,6 +62,8 @@ export async function openControlClient(
   context: CliContext,
 ): Promise<ControlClient> {
   const timeoutSeconds = parseCountFlag("timeout", flags.timeout);
+  if (timeoutSeconds > longestTimeoutSeconds)
+    throw usage(`-timeout must be at most ${longestTimeoutSeconds}, a day, not ${timeoutSeconds}.`);
   const socket =
     flags.socket === undefined ? await configuredSocket(flags, context) : localPath(flags.socket);
   return { socket, timeoutSeconds, ask: (asked) => ask(asked, socket, timeoutSeconds) };
@@ -113,7 +118,8 @@ async function ask(
   if (answer === undefined) {
     throw new HeadwaterError(
       "control/unreachable",
-      `What listens on ${socketPath} is no Headwater: it answered ${JSON.stringify(received.slice(0, 100))}.`,
+      `What listens on ${socketPath} is no Headwater: it answered ${JSON.stringify(received.slice(0, 100))}. Name the ` +
+        "socket of headwater replicate with -socket.",
     );
   }
   if (status === 200) return answer;

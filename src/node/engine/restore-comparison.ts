@@ -187,9 +187,13 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   const content = await store.get(key, { etag, signal });
   if (content === undefined) {
-    throw new HeadwaterError("store/changed", `${key} was deleted while it was being verified.`, {
-      data: { key },
-    });
+    throw new HeadwaterError(
+      "store/changed",
+      `${key} was deleted while it was being verified. Try again.`,
+      {
+        data: { key },
+      },
+    );
   }
   if (sizeBytes > heldFileBytes) {
     yield* content.body;
