@@ -2,7 +2,9 @@
 // equal.
 import { mkdir, writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { configSchema, globalSettingNames, keyNotes } from "../src/node/engine/config/keys.ts";
+import { keyNotes } from "../src/node/engine/config/key-notes.ts";
+import { configSchema } from "../src/node/engine/config/keys.ts";
+import { globalSettingNames } from "../src/node/engine/config/replica-keys.ts";
 import { jsonTypes } from "../src/node/engine/config/kinds.ts";
 import { sectionOf } from "../src/node/engine/config/schema-walk.ts";
 

@@ -173,6 +173,20 @@ describe("-exec", () => {
     expect(await restoredRows(directory, directory.url("replica"))).toEqual([1, 2]);
   });
 
+  test("a command that cannot be started is an error, and what is committed is in the replica", async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file("app.db");
+    using db = new DatabaseSync(path);
+    db.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1)");
+    const replica = directory.url("replica");
+    const command = directory.file("no-such-command");
+    await using child = headwater("replicate", path, replica, "-exec", command);
+    const { code, stderr } = await outcome(child);
+    expect(stderr).toMatch(/-exec .*no-such-command.*Check the command and its path/u);
+    expect(code).toBe(1);
+    expect(await restoredRows(directory, replica)).toEqual([1]);
+  });
+
   test("forwards SIGTERM to the command and waits for it, then syncs", async () => {
     using directory = temporaryDirectory();
     const path = directory.file("app.db");
@@ -207,6 +221,18 @@ test("-restore-if-db-not-exists restores first, and a missing backup is fine", a
   await headwater("replicate", elsewhere, replica, "-once", "-restore-if-db-not-exists").success();
   using db = new DatabaseSync(elsewhere, { readOnly: true });
   expect(db.prepare("SELECT x FROM t").get()).toEqual({ x: 5 });
+});
+
+test("SIGTERM ends a restore before the start, and leaves nothing of it", async () => {
+  using directory = temporaryDirectory();
+  const nobody = "s3://bucket/app?endpoint=http://127.0.0.1:1";
+  const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+  const args = ["replicate", directory.file("app.db"), nobody, "-restore-if-db-not-exists"];
+  await using child = new Child(process.execPath, [program, ...args], { env });
+  await child.line((line) => line.includes(" store.retry "));
+  expect((await child.end("SIGTERM")).code).toBe(1);
+  expect(child.stderr).toContain("interrupted by SIGTERM");
+  expect(readdirSync(directory.path)).toEqual([]);
 });
 
 test("a second engine on the same database is told the process id of the first", async () => {

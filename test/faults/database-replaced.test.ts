@@ -2,7 +2,17 @@
 import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { expect, test } from "vitest";
 import { engineReady, loggedEvent, syncEngine } from "../support/engine.ts";
+import type { RestorePoint } from "../support/history-check.ts";
 import { Scene, expectKept, removeDatabase } from "../support/scene.ts";
+
+/** A new database at the path continues the history by itself. */
+async function expectContinued(scene: Scene, before: readonly RestorePoint[]): Promise<void> {
+  await scene.app.exec("PRAGMA journal_mode=WAL");
+  await scene.app.ledger(2, { seed: 2 });
+  const points = await scene.untilReplicated();
+  expectKept(before, points);
+  expect(points.at(-1)?.seq).toBe(2);
+}
 
 test("a deleted database keeps its history, and a new one in its place continues it by itself", async () => {
   await using scene = await Scene.open();
@@ -14,11 +24,7 @@ test("a deleted database keeps its history, and a new one in its place continues
   removeDatabase(scene.path);
   await loggedEvent(engine, "database.gone");
   await loggedEvent(engine, "database.waiting");
-  await scene.app.exec("PRAGMA journal_mode=WAL");
-  await scene.app.ledger(2, { seed: 2 });
-  const points = await scene.untilReplicated();
-  expectKept(before, points);
-  expect(points.at(-1)?.seq).toBe(2);
+  await expectContinued(scene, before);
 });
 
 test("a database renamed over the live one is noticed and replicated by itself", async () => {
@@ -58,11 +64,7 @@ test.each([
   // What is left is no database any more; whoever repairs it puts another one there.
   removeDatabase(scene.path);
   await loggedEvent(engine, "database.waiting");
-  await scene.app.exec("PRAGMA journal_mode=WAL");
-  await scene.app.ledger(2, { seed: 2 });
-  const points = await scene.untilReplicated();
-  expectKept(before, points);
-  expect(points.at(-1)?.seq).toBe(2);
+  await expectContinued(scene, before);
 });
 
 test("a deleted WAL is noticed, and what is left is replicated", async () => {

@@ -10,8 +10,7 @@ import {
   stopEngine,
   syncEngine,
 } from "../support/engine.ts";
-import type { Child } from "../support/children.ts";
-import { Scene, expectKept } from "../support/scene.ts";
+import { Scene, expectKept, openReplicating } from "../support/scene.ts";
 
 /** The lease as it lies in the replica. */
 function leaseOf(scene: Scene): Readonly<Record<string, unknown>> | undefined {
@@ -19,21 +18,8 @@ function leaseOf(scene: Scene): Readonly<Record<string, unknown>> | undefined {
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
 }
 
-interface Replicating extends AsyncDisposable {
-  readonly scene: Scene;
-  readonly engine: Child;
-}
-
-async function replicating(clockSpeed = 1): Promise<Replicating> {
-  const scene = await Scene.open();
-  const engine = scene.engine({ clockSpeed, syncIntervalMs: 0 });
-  await engineReady(engine);
-  await syncEngine(engine);
-  return { scene, engine, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
-}
-
 test("a second engine on the replica of one at work stops at its start, and says whose it is since when", async () => {
-  await using started = await replicating();
+  await using started = await openReplicating();
   const { scene, engine } = started;
   const { owner, acquiredAt } = leaseOf(scene) ?? {};
   await using other = await Scene.open();
@@ -53,7 +39,7 @@ test("a second engine on the replica of one at work stops at its start, and says
 });
 
 test("a single pass on the replica of another engine fails at once", async () => {
-  await using started = await replicating();
+  await using started = await openReplicating();
   await using other = await Scene.open();
   const once = other.engine({ replica: started.scene.replica, once: true });
   expect(await engineFailure(once)).toMatch(/^failed engine\/another-writer .*is held by/u);
@@ -61,7 +47,7 @@ test("a single pass on the replica of another engine fails at once", async () =>
 });
 
 test("an engine that was silent for too long finds before its next put who took the lease", async () => {
-  await using started = await replicating(1_000);
+  await using started = await openReplicating({ clockSpeed: 1_000 });
   const { scene, engine } = started;
   await using other = await Scene.open({ transactions: 30 });
   const second = other.engine({ replica: scene.replica, clockSpeed: 100 });
@@ -80,7 +66,7 @@ test("an engine that was silent for too long finds before its next put who took 
 });
 
 test("an engine that is killed goes on at once when it is started again", async () => {
-  await using started = await replicating();
+  await using started = await openReplicating();
   const { scene, engine } = started;
   await engine.end("SIGKILL");
   expect(leaseOf(scene)).toBeDefined();
@@ -93,7 +79,7 @@ test("an engine that is killed goes on at once when it is started again", async 
 });
 
 test("an engine that is stopped leaves no lease behind", async () => {
-  await using started = await replicating();
+  await using started = await openReplicating();
   const { scene, engine } = started;
   await stopEngine(engine);
   expect(leaseOf(scene)).toBeUndefined();
@@ -105,7 +91,7 @@ test("an engine that is stopped leaves no lease behind", async () => {
 });
 
 test("after a machine is lost another continues its replica once the lease was silent", async () => {
-  await using started = await replicating();
+  await using started = await openReplicating();
   const { scene, engine } = started;
   const before = await scene.prove();
   await engine.end("SIGKILL");

@@ -12,22 +12,12 @@ import {
   stopEngine,
   syncEngine,
 } from "../support/engine.ts";
-import { Scene, expectKept } from "../support/scene.ts";
+import { Scene, expectKept, openReplicating } from "../support/scene.ts";
+import type { ReplicatingScene } from "../support/scene.ts";
 
-interface Replicating extends AsyncDisposable {
-  readonly scene: Scene;
-  readonly engine: Child;
-}
-
-/** A database that is replicated by a running engine. With a faster clock an hour of trust passes in moments. */
-async function replicating(clockSpeed = 1): Promise<Replicating> {
-  const scene = await Scene.open();
-  const engine = scene.engine({ clockSpeed, syncIntervalMs: 0 });
-  await engineReady(engine);
-  await scene.app.ledger(3);
-  await syncEngine(engine);
-  return { scene, engine, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
-}
+/** Three transactions were committed while the engine was at work. */
+const replicating = (clockSpeed = 1): Promise<ReplicatingScene> =>
+  openReplicating({ clockSpeed, more: 3 });
 
 function levelZero(scene: Scene): readonly string[] {
   const directory = join(scene.replicaPath, "ltx", "0");

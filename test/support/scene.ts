@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { restore } from "../../src/node/restore/restore.ts";
 import type { Child } from "./children.ts";
-import { startEngineChild } from "./engine.ts";
+import { engineReady, startEngineChild, syncEngine } from "./engine.ts";
 import type { EngineChildOptions } from "./engine.ts";
 import { checkHistory } from "./history-check.ts";
 import type { RestorePoint } from "./history-check.ts";
@@ -142,6 +142,27 @@ export class Scene implements AsyncDisposable {
     await this.restartApp();
     this.directory[Symbol.dispose]();
   }
+}
+
+export interface ReplicatingScene extends AsyncDisposable {
+  readonly scene: Scene;
+  readonly engine: Child;
+}
+
+/**
+ * A database that an engine replicates, with everything committed so far in the replica, `more` transactions among it.
+ * With a faster clock an hour passes in moments.
+ */
+export async function openReplicating({
+  clockSpeed = 1,
+  more = 0,
+} = {}): Promise<ReplicatingScene> {
+  const scene = await Scene.open();
+  const engine = scene.engine({ clockSpeed, syncIntervalMs: 0 });
+  await engineReady(engine);
+  if (more > 0) await scene.app.ledger(more);
+  await syncEngine(engine);
+  return { scene, engine, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 }
 
 /** Every restore point of `before` is there as it was. */

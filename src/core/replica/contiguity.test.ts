@@ -1,12 +1,10 @@
 import { expect, it } from "vitest";
-import { toTxid } from "../ltx/txid.ts";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import { findContiguityFaults } from "./contiguity.ts";
 
 function file(level: number, min: number, max: number): ReplicaFile {
-  const key = `${level}:${min}-${max}`;
-  const range = { level, minTxid: toTxid(min), maxTxid: toTxid(max) };
-  return { ...range, key, sizeBytes: 1, timestampMs: 0, isExactTime: true, etag: key };
+  return replicaFile(level, min, max, { key: `${level}:${min}-${max}` });
 }
 
 function faultsOf(...files: readonly ReplicaFile[]): readonly string[] {

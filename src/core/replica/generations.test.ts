@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { hasCode } from "../base/errors.ts";
-import { toTxid } from "../ltx/txid.ts";
 import { createMemoryStore } from "../store/memory-store.ts";
 import { bodyOf } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
@@ -28,8 +28,7 @@ function file(
 }
 
 function ltxFile(level: number, timestampMs: number): ReplicaFile {
-  const txids = { minTxid: toTxid(1), maxTxid: toTxid(1) };
-  return { level, ...txids, sizeBytes: 1, timestampMs, isExactTime: true, key: "k", etag: "e" };
+  return replicaFile(level, 1, 1, { timestampMs });
 }
 
 /** Two generations, each with a snapshot per second index. */

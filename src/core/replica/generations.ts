@@ -209,7 +209,8 @@ function noSnapshot(
   if (snapshots.length === 0) {
     return new HeadwaterError(
       "replica/gap",
-      `The Litestream 0.3 backup (generations ${generations.join(", ")}) has no snapshot that a restore could start from.`,
+      `The Litestream 0.3 backup (generations ${generations.join(", ")}) has no snapshot that a restore could start from. ` +
+        "Find the missing files, or restore from another replica.",
       { data: { generations } },
     );
   }

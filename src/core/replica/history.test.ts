@@ -3,15 +3,12 @@ import { describe, expect, it } from "vitest";
 import { type Txid, toTxid } from "../ltx/txid.ts";
 import { hasCode } from "../base/errors.ts";
 import { readGoldenSet } from "../../../test/support/golden.ts";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { type TimedFile, clipHistory, listHistory } from "./history.ts";
 import { planRestore } from "./plan.ts";
 
 function file(level: number, min: number, max: number, timestampMs: number): TimedFile {
-  const minTxid = toTxid(min);
-  const maxTxid = toTxid(max);
-  const key = `${level}/${min}-${max}`;
-  const sizes = { sizeBytes: 1000, databaseSizeBytes: max * 4096 };
-  return { level, minTxid, maxTxid, ...sizes, timestampMs, isExactTime: true, key, etag: key };
+  return { ...replicaFile(level, min, max, { timestampMs }), databaseSizeBytes: max * 4096 };
 }
 
 describe("listHistory", () => {

@@ -1,8 +1,9 @@
 // `lease.json` beside the files of a replica: who writes it, and since when (docs/formats/replica.md). Litestream lists only
 // the levels, so it never sees it.
 import type { Waiting } from "../base/async.ts";
-import { concatBytes, toHex64 } from "../base/bytes.ts";
+import { collectBytes, toHex64 } from "../base/bytes.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { isRecord } from "../base/record.ts";
 import { bodyOf } from "../store/object-store.ts";
 import type { ObjectStore, PutCondition } from "../store/object-store.ts";
 
@@ -75,9 +76,7 @@ export async function readLease(
 ): Promise<FoundLease | undefined> {
   const content = await store.get(leaseKey, { length: maxLeaseBytes, signal });
   if (content === undefined) return undefined;
-  const parts: Uint8Array[] = [];
-  for await (const chunk of content.body) parts.push(chunk.slice());
-  return { etag: content.info.etag, record: decodeLease(concatBytes(parts)) };
+  return { etag: content.info.etag, record: decodeLease(await collectBytes(content.body)) };
 }
 
 /** What is in the store after a put: our lease, somebody else's, or none. */
@@ -136,10 +135,6 @@ export function describeHolder(record: LeaseRecord | undefined, word: "since" | 
   const { nodeId, owner, acquiredAtMs } = record;
   const time = new Date(acquiredAtMs).toISOString();
   return `a Headwater with node id ${toHex64(nodeId)} ${word} ${time} (${owner})`;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function timeOf(text: unknown): number | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toTxid } from "../ltx/txid.ts";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { findBrokenLinks } from "./links.ts";
 import type { LinkedFile } from "./links.ts";
 
@@ -17,9 +17,7 @@ function file(
     after: one(max),
   },
 ): LinkedFile {
-  const key = `${level}/${min}-${max}`;
-  const name = { level, minTxid: toTxid(min), maxTxid: toTxid(max), key, etag: key };
-  return { file: { ...name, sizeBytes: 1, timestampMs: 0, isExactTime: true }, proof };
+  return { file: replicaFile(level, min, max, { key: `${level}/${min}-${max}` }), proof };
 }
 
 const brokenKeys = (files: readonly LinkedFile[]): readonly string[] =>

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { hasCode, messageOf } from "../base/errors.ts";
 import { toTxid } from "../ltx/txid.ts";
 import type { ReplicaFile } from "./catalog.ts";
-import { litestreamLayout } from "./layout.ts";
 import { type RestoreTarget, planRestore, restorableRanges } from "./plan.ts";
 
 interface FileSketch {
@@ -21,9 +21,7 @@ function file({
   atMs = max * 1000,
   sizeBytes = 1000,
 }: FileSketch): ReplicaFile {
-  const range = { level, minTxid: toTxid(min), maxTxid: toTxid(max) };
-  const key = litestreamLayout.key(range);
-  return { ...range, key, sizeBytes, timestampMs: atMs, isExactTime: true, etag: key };
+  return replicaFile(level, min, max, { timestampMs: atMs, sizeBytes });
 }
 
 function names(files: readonly ReplicaFile[]): readonly string[] {

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { sampleHistory } from "../../../test/support/replica-builder.ts";
 import { toTxid } from "../ltx/txid.ts";
 import { createMemoryStore } from "../store/memory-store.ts";
@@ -11,13 +12,7 @@ import { type CompactionPlan, compact, planCompaction } from "./compact.ts";
 import { litestreamLayout as layout } from "./layout.ts";
 import { inspectFile, planFill, planRebuild } from "./repair.ts";
 
-function file(level: number, min: number, max: number): ReplicaFile {
-  const range = { level, minTxid: toTxid(min), maxTxid: toTxid(max) };
-  const key = layout.key(range);
-  return { ...range, key, sizeBytes: 1, timestampMs: max * 1000, isExactTime: true, etag: key };
-}
-
-const singles = Array.from({ length: 12 }, (_, n) => file(0, n + 1, n + 1));
+const singles = Array.from({ length: 12 }, (_, n) => replicaFile(0, n + 1, n + 1));
 
 function namesOf({ inputs, level, predecessor }: CompactionPlan): string {
   const names = inputs.map((one) => `${one.level}:${one.minTxid}-${one.maxTxid}`);
@@ -30,67 +25,70 @@ function filled(files: readonly ReplicaFile[], level: number): string | undefine
 }
 
 describe("planRebuild", () => {
-  const damaged = file(1, 4, 6);
+  const damaged = replicaFile(1, 4, 6);
 
   it("takes the fewest files that hold exactly the same TXIDs, of whatever level", () => {
-    const files = [...singles, file(1, 1, 3), damaged];
+    const files = [...singles, replicaFile(1, 1, 3), damaged];
     expect(planRebuild(files, damaged)?.map(namesOf)).toEqual(["1 after 3: 0:4-4 0:5-5 0:6-6"]);
-    expect(planRebuild([...files, file(2, 4, 6)], damaged)?.map(namesOf)).toEqual([
+    expect(planRebuild([...files, replicaFile(2, 4, 6)], damaged)?.map(namesOf)).toEqual([
       "1 after 3: 2:4-6",
     ]);
-    expect(planRebuild([file(0, 4, 5), ...singles, damaged], damaged)?.map(namesOf)).toEqual([
-      "1 after nothing: 0:4-5 0:6-6",
-    ]);
+    expect(planRebuild([replicaFile(0, 4, 5), ...singles, damaged], damaged)?.map(namesOf)).toEqual(
+      ["1 after nothing: 0:4-5 0:6-6"],
+    );
   });
 
   it("finds none where a TXID is nowhere else, or only in a file that holds more", () => {
     const files = singles.filter(({ minTxid }) => minTxid !== 5n);
     expect(planRebuild([...files, damaged], damaged)).toBeUndefined();
-    expect(planRebuild([...files, file(2, 1, 6), damaged], damaged)).toBeUndefined();
+    expect(planRebuild([...files, replicaFile(2, 1, 6), damaged], damaged)).toBeUndefined();
   });
 
   it("makes several files of more than can be merged at once", () => {
-    const many = Array.from({ length: 600 }, (_, n) => file(0, n + 1, n + 1));
-    const plans = planRebuild(many, file(2, 1, 600));
+    const many = Array.from({ length: 600 }, (_, n) => replicaFile(0, n + 1, n + 1));
+    const plans = planRebuild(many, replicaFile(2, 1, 600));
     expect(plans?.map(({ inputs }) => inputs.length)).toEqual([256, 256, 88]);
   });
 });
 
 describe("planFill", () => {
   it("fills a hole from the level below, part by part", () => {
-    const files = [...singles, file(1, 1, 3), file(1, 8, 9), file(1, 10, 12)];
+    const files = [...singles, replicaFile(1, 1, 3), replicaFile(1, 8, 9), replicaFile(1, 10, 12)];
     expect(filled(files, 1)).toBe("1 after 3: 0:4-4 0:5-5 0:6-6 0:7-7");
     const some = files.filter(({ level, minTxid }) => level > 0 || minTxid !== 5n);
     expect(filled(some, 1)).toBe("1 after 3: 0:4-4");
-    expect(filled([...some, file(1, 4, 4)], 1)).toBe("1 after 4: 0:6-6 0:7-7");
-    expect(filled([...some, file(1, 4, 4), file(1, 6, 7)], 1)).toBeUndefined();
+    expect(filled([...some, replicaFile(1, 4, 4)], 1)).toBe("1 after 4: 0:6-6 0:7-7");
+    expect(filled([...some, replicaFile(1, 4, 4), replicaFile(1, 6, 7)], 1)).toBeUndefined();
   });
 
   it("leaves alone what is not missing: the end of the level, and what retention has deleted before its beginning", () => {
-    expect(filled([...singles, file(1, 1, 3)], 1)).toBeUndefined();
+    expect(filled([...singles, replicaFile(1, 1, 3)], 1)).toBeUndefined();
     expect(filled(singles, 1)).toBeUndefined();
-    const late = [...singles, file(1, 7, 9)];
-    expect(filled([...late, file(9, 1, 8)], 1)).toBeUndefined();
-    expect(filled([...late, file(9, 1, 5)], 1)).toBe("1 after nothing: 0:6-6");
+    const late = [...singles, replicaFile(1, 7, 9)];
+    expect(filled([...late, replicaFile(9, 1, 8)], 1)).toBeUndefined();
+    expect(filled([...late, replicaFile(9, 1, 5)], 1)).toBe("1 after nothing: 0:6-6");
     expect(filled(late, 1)).toMatch(/^1 after nothing: 0:1-1 .*0:6-6$/u);
   });
 
   it("does not take a file that reaches over the hole", () => {
-    expect(filled([file(1, 1, 6), file(1, 7, 12), file(2, 1, 3), file(2, 10, 12)], 2)).toBe(
-      undefined,
-    );
+    expect(
+      filled(
+        [replicaFile(1, 1, 6), replicaFile(1, 7, 12), replicaFile(2, 1, 3), replicaFile(2, 10, 12)],
+        2,
+      ),
+    ).toBe(undefined);
   });
 
   it("in the end leaves no hole that could be filled, whatever is missing", () => {
     const anySubset = fc.subarray([1, 2, 3, 4, 5, 6, 7, 8].map((n) => n * 3 - 2));
     fc.assert(
       fc.property(anySubset, (present) => {
-        const all = Array.from({ length: 24 }, (_, n) => file(0, n + 1, n + 1));
-        const files = [...all, ...present.map((min) => file(1, min, min + 2))];
+        const all = Array.from({ length: 24 }, (_, n) => replicaFile(0, n + 1, n + 1));
+        const files = [...all, ...present.map((min) => replicaFile(1, min, min + 2))];
         for (let plan = planFill(files, 1); plan !== undefined; plan = planFill(files, 1)) {
           const [first] = plan.inputs;
           const last = plan.inputs.at(-1);
-          files.push(file(1, Number(first?.minTxid), Number(last?.maxTxid)));
+          files.push(replicaFile(1, Number(first?.minTxid), Number(last?.maxTxid)));
           expect(files.length).toBeLessThan(60);
         }
         const level1 = files.filter(({ level }) => level === 1);
@@ -128,12 +126,12 @@ describe("a damaged file", () => {
   async function damagedReplica(): ReturnType<typeof storeWith> {
     const bytesByKey = new Map<string, Uint8Array>();
     for (let n = 1; n <= 6; n++) {
-      bytesByKey.set(file(0, n, n).key, await history.fileOf({ min: n, max: n }));
+      bytesByKey.set(replicaFile(0, n, n).key, await history.fileOf({ min: n, max: n }));
     }
-    bytesByKey.set(file(1, 1, 3).key, await history.fileOf({ min: 1, max: 3 }));
+    bytesByKey.set(replicaFile(1, 1, 3).key, await history.fileOf({ min: 1, max: 3 }));
     const bad = await history.fileOf({ min: 4, max: 6 });
     bad[300] = (bad[300] ?? 0) ^ 4;
-    bytesByKey.set(file(1, 4, 6).key, bad);
+    bytesByKey.set(replicaFile(1, 4, 6).key, bad);
     return storeWith(bytesByKey);
   }
 
@@ -144,7 +142,7 @@ describe("a damaged file", () => {
     if (sound === undefined || bad === undefined) throw new Error("two files");
     expect(await inspectFile(sound, { store, codec })).toBe("sound");
     expect(await inspectFile(bad, { store, codec })).toBe("damaged");
-    expect(await inspectFile(file(1, 7, 9), { store, codec })).toBe("gone");
+    expect(await inspectFile(replicaFile(1, 7, 9), { store, codec })).toBe("gone");
     const renamed = { ...sound, minTxid: toTxid(2) };
     expect(await inspectFile(renamed, { store, codec })).toBe("damaged");
     const cut = createFaultyStore(store, {

@@ -1,6 +1,7 @@
 // How many requests a replica costs while its database is written without pause: an upper bound, from the configuration
 // alone. An idle database costs none. What each job asks of the store is told by compact.ts, prune.ts and catalog.ts.
 import { type RequestCounts, type RequestKind, countsOf } from "../store/request-prices.ts";
+import { maxInputs } from "./compact.ts";
 import { maxLevel } from "./layout.ts";
 
 /** The longest month, so that no month costs more. */
@@ -33,9 +34,6 @@ const shortestSyncMs = 100;
 
 /** Headers read for one merged file: of its first and last input, its own, and that of the file before it. */
 const headersPerMerge = 4;
-
-/** Inputs of one merged file at most. */
-const maxInputs = 256;
 
 /** What a month of writing without pause asks of the store. */
 export function forecastRequests(cadence: ReplicaCadence): RequestForecast {

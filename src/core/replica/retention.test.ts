@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import { toTxid } from "../ltx/txid.ts";
 import type { ReplicaFile } from "./catalog.ts";
-import { litestreamLayout } from "./layout.ts";
 import { planRestore, restorableRanges } from "./plan.ts";
 import { type RetentionPolicy, planRetention } from "./retention.ts";
 
@@ -15,17 +15,8 @@ const policy: RetentionPolicy = {
 
 /** A file whose max TXID was captured in the minute of its number, unless said otherwise. */
 function file(level: number, min: number, max: number, atMinute = max): ReplicaFile {
-  const range = { level, minTxid: toTxid(min), maxTxid: toTxid(max) };
-  const key = litestreamLayout.key(range);
   const sizeBytes = 1000 * (max - min + 1);
-  return {
-    ...range,
-    key,
-    sizeBytes,
-    timestampMs: atMinute * minuteMs,
-    isExactTime: true,
-    etag: key,
-  };
+  return replicaFile(level, min, max, { sizeBytes, timestampMs: atMinute * minuteMs });
 }
 
 function singles(from: number, to: number): readonly ReplicaFile[] {

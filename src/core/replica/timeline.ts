@@ -1,7 +1,7 @@
 // The times of restore points. The time in a file's header decides; what a listing says is only when the object
 // arrived, or a modification time that a copy may have changed. Both can only be later than the header.
 import { type Waiting, mapConcurrent } from "../base/async.ts";
-import { concatBytes } from "../base/bytes.ts";
+import { collectBytes } from "../base/bytes.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { type LtxHeader, decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -93,9 +93,7 @@ async function readHeader(
   try {
     const content = await store.get(file.key, { offset: 0, length, signal });
     if (content === undefined) return "gone";
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of content.body) chunks.push(chunk.slice());
-    return decodeHeader(concatBytes(chunks), file.key);
+    return decodeHeader(await collectBytes(content.body), file.key);
   } catch (error) {
     if (error instanceof HeadwaterError && error.code.startsWith("ltx/")) return "damaged";
     throw error;

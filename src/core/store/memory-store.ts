@@ -1,6 +1,6 @@
 // A store in memory: the reference for what the interface means, and the store of fast tests.
 import { throwIfAborted } from "../base/async.ts";
-import { concatBytes } from "../base/bytes.ts";
+import { collectBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { readBody } from "./object-body.ts";
@@ -42,12 +42,11 @@ class MemoryStore implements ObjectStore {
   async put(...[key, body, options]: Parameters<ObjectStore["put"]>): Promise<ObjectInfo> {
     checkKey(key);
     throwIfAborted(options);
-    const parts: Uint8Array[] = [];
-    for await (const chunk of readBody(body, key, options)) parts.push(chunk.slice());
+    const bytes = await collectBytes(readBody(body, key, options));
     throwIfAborted(options);
     // From here to the end nothing waits: the check and the store are one step.
     this.#check(key, options.condition);
-    return this.#store(key, concatBytes(parts), options.timestampMs);
+    return this.#store(key, bytes, options.timestampMs);
   }
 
   async get(...[key, options]: Parameters<ObjectStore["get"]>): Promise<ObjectContent | undefined> {

@@ -135,7 +135,10 @@ class RetryingStore implements ObjectStore {
         etag,
       });
       if (rest !== undefined) return rest.body[Symbol.asyncIterator]();
-      throw new HeadwaterError("store/changed", `${key} was deleted while it was being read.`);
+      throw new HeadwaterError(
+        "store/changed",
+        `${key} was deleted while it was being read. Try again.`,
+      );
     };
     try {
       for (;;) {

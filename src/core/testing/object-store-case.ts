@@ -1,7 +1,7 @@
 // The words in which the cases of the object-store suite are written.
 import { HeadwaterError, messageOf } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
-import { concatBytes, bytesEqual } from "../base/bytes.ts";
+import { collectBytes, bytesEqual } from "../base/bytes.ts";
 import { bodyOf } from "../store/object-store.ts";
 import type {
   GetOptions,
@@ -144,9 +144,7 @@ export async function read(
 ): Promise<Uint8Array | undefined> {
   const content = await store.get(key, options);
   if (content === undefined) return undefined;
-  const parts: Uint8Array[] = [];
-  for await (const chunk of content.body) parts.push(chunk.slice());
-  return concatBytes(parts);
+  return collectBytes(content.body);
 }
 
 export async function checkContent(

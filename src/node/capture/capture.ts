@@ -1,7 +1,7 @@
 // Capture of one live database: notes every committed transaction, hands them over in batches or as a whole image,
 // and checkpoints without ever letting the WAL be reset past what was noted. Mechanism only; when to do what is the
 // engine's decision. The protocol and the evidence for it: docs/capture.md.
-import { Mutex } from "../../core/base/async.ts";
+import { Mutex, type Waiting } from "../../core/base/async.ts";
 import { assert } from "../../core/base/assert.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
@@ -27,10 +27,6 @@ import { PinnedImage } from "./image.ts";
 import { closeAtExit, forgetAtExit } from "./open-captures.ts";
 import { takeRestFacts, type RestFacts } from "./rest.ts";
 import { gap, type Tracker } from "./tracker.ts";
-
-interface Waiting {
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * Attaches to the database at `path` and takes its guard. Switches a rollback-journal database to WAL mode (logged).

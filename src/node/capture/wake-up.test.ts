@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { CaptureFixture } from "../../../test/support/capture-fixture.ts";
 import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
 import { systemClock } from "../base/clock.ts";
+import type { Capture } from "./capture.ts";
 import { startWakeUp } from "./wake-up.ts";
 
 const never = 1_000_000;
@@ -31,6 +32,20 @@ class Seen {
   }
 }
 
+/** Counts what the capture takes whenever it is woken up, without the safety poll. */
+function countTransactions(capture: Capture, seen: Seen): AsyncDisposable {
+  return startWakeUp({
+    path: capture.path,
+    clock: systemClock,
+    safetyPollMs: never,
+    check: () => {
+      const { transactions } = capture.capture();
+      capture.takeBatch()?.release();
+      return seen.add(transactions);
+    },
+  });
+}
+
 describe("the wake-up", () => {
   it.each(["NORMAL", "FULL"])(
     "sees every commit without the safety poll, synchronous=%s",
@@ -41,16 +56,7 @@ describe("the wake-up", () => {
       await app.exec(`PRAGMA synchronous=${synchronous}`);
       await using capture = await fixture.open();
       const seen = new Seen();
-      await using _ = startWakeUp({
-        path: capture.path,
-        clock: systemClock,
-        safetyPollMs: never,
-        check: () => {
-          const { transactions } = capture.capture();
-          capture.takeBatch()?.release();
-          return seen.add(transactions);
-        },
-      });
+      await using _ = countTransactions(capture, seen);
       for (let i = 1; i <= 20; i++) {
         await app.exec(insert);
         await seen.atLeast(i);
@@ -68,16 +74,7 @@ describe("the wake-up", () => {
     await app.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; CREATE TABLE item (x)`);
     await using capture = await fixture.open();
     const seen = new Seen();
-    await using _ = startWakeUp({
-      path: capture.path,
-      clock: systemClock,
-      safetyPollMs: never,
-      check: () => {
-        const { transactions } = capture.capture();
-        capture.takeBatch()?.release();
-        return seen.add(transactions);
-      },
-    });
+    await using _ = countTransactions(capture, seen);
     for (let round = 1; round <= 3; round++) {
       await app.exec(`${insert};`.repeat(2_000));
       await seen.atLeast(2_000 * round);

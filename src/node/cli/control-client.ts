@@ -5,13 +5,14 @@ import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { HeadwaterError, hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
+import { isRecord } from "../../core/base/record.ts";
 import { localPath } from "../base/local-path.ts";
 import { defaultSocketPath } from "../engine/config/config-places.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags, findConfig } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { formatJson } from "./output.ts";
-import { parseCountFlag } from "./values.ts";
+import { parseCountFlag, usage } from "./values.ts";
 
 export interface ControlFlags extends ConfigFlags {
   readonly socket?: string;
@@ -41,6 +42,9 @@ export interface ControlRequest {
   readonly body?: Answer;
 }
 
+/** As the other side takes it; a timer of ours would overflow. */
+const longestTimeoutSeconds = 24 * 60 * 60;
+
 /** More than what the other side was given: its own message is the better one. */
 const extraSeconds = 5;
 
@@ -58,6 +62,8 @@ export async function openControlClient(
   context: CliContext,
 ): Promise<ControlClient> {
   const timeoutSeconds = parseCountFlag("timeout", flags.timeout);
+  if (timeoutSeconds > longestTimeoutSeconds)
+    throw usage(`-timeout must be at most ${longestTimeoutSeconds}, a day, not ${timeoutSeconds}.`);
   const socket =
     flags.socket === undefined ? await configuredSocket(flags, context) : localPath(flags.socket);
   return { socket, timeoutSeconds, ask: (asked) => ask(asked, socket, timeoutSeconds) };
@@ -112,7 +118,8 @@ async function ask(
   if (answer === undefined) {
     throw new HeadwaterError(
       "control/unreachable",
-      `What listens on ${socketPath} is no Headwater: it answered ${JSON.stringify(received.slice(0, 100))}.`,
+      `What listens on ${socketPath} is no Headwater: it answered ${JSON.stringify(received.slice(0, 100))}. Name the ` +
+        "socket of headwater replicate with -socket.",
     );
   }
   if (status === 200) return answer;
@@ -123,8 +130,7 @@ async function ask(
 function parseAnswer(received: string): Answer | undefined {
   try {
     const answer: unknown = JSON.parse(received);
-    if (typeof answer === "object" && answer !== null && !Array.isArray(answer))
-      return Object.fromEntries(Object.entries(answer));
+    if (isRecord(answer)) return answer;
   } catch {
     // Not JSON.
   }

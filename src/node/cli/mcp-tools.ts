@@ -211,7 +211,7 @@ function known(text: string, { fleet }: McpToolsContext): ResolvedOptions {
   if (database !== undefined) return database.member.options;
   throw new HeadwaterError(
     "control/unknown-database",
-    `${path} is not among the databases of this Headwater.`,
+    `${path} is not among the databases of this Headwater. litestream_databases lists them.`,
     { data: { path } },
   );
 }

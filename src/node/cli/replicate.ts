@@ -88,7 +88,6 @@ export function replicateCommand(context: CliContext): Command {
       const level = logLevelOf(flags, context.environment);
       const logger = createLineLogger(context.print, { level });
       checkPlatform(logger);
-      if (flags.restoreIfDbNotExists === true) await restoreIfMissing(options, { logger });
       context.exitWith(await run(options, flags, logger));
     },
   );
@@ -146,6 +145,8 @@ async function run(
   logger: Logger,
 ): Promise<number> {
   using signals = new StopSignals();
+  if (flags.restoreIfDbNotExists === true)
+    await restoreIfMissing(options, { logger, signal: signals.first });
   const giveUp = new AbortController();
   await using command = flags.exec === undefined ? undefined : startCommand(flags.exec);
   const starting = startEngine(
@@ -168,7 +169,8 @@ async function run(
     () => undefined,
     (error: unknown) => error,
   );
-  const exitCode = await command?.stop(signals.name ?? "SIGTERM");
+  // One that could not be started is the failure already.
+  const exitCode = await command?.stop(signals.name ?? "SIGTERM").catch(() => 1);
   const limit = startShutdownLimit(shutdownSyncMs, signals.second);
   const engine = await finishStarting(starting, giveUp, { path: options.path, limit });
   if (engine !== undefined) await stopEngine(engine, limit);

@@ -20,7 +20,7 @@ class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 
   constructor(signal: NodeJS.Signals) {
-    super(`interrupted by ${signal}; nothing was changed`);
+    super(`interrupted by ${signal} before everything was done`);
   }
 }
 

@@ -50,6 +50,10 @@ export async function sourceHash(path: string): Promise<string> {
 
 async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  await file.read(bytes, 0, length, position);
-  return bytes;
+  const { bytesRead } = await file.read(bytes, 0, length, position);
+  if (bytesRead === length) return bytes;
+  throw new HeadwaterError(
+    "capture/locked",
+    "The database became shorter while it was read. Try again when nobody writes to it.",
+  );
 }

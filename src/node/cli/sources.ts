@@ -4,6 +4,7 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeadwaterError, hasCode, messageOf, platformCode } from "../../core/base/errors.ts";
+import { isRecord } from "../../core/base/record.ts";
 import { localPath } from "../base/local-path.ts";
 import type { DatabaseConfig } from "../engine/config/database-config.ts";
 import { replicasOf } from "../engine/engine-options.ts";
@@ -135,9 +136,7 @@ async function readUrl(path: string): Promise<string> {
   const text = await readFile(path, "utf8");
   try {
     const record: unknown = JSON.parse(text);
-    if (typeof record === "object" && record !== null && "url" in record) {
-      if (typeof record.url === "string") return record.url;
-    }
+    if (isRecord(record) && typeof record["url"] === "string") return record["url"];
     throw new Error("it holds no url");
   } catch (error) {
     throw new HeadwaterError(

@@ -1,13 +1,12 @@
 // The objects that probing a store makes: named so that nobody takes them for a part of a history, and removed whatever
 // happens. Their names begin with the time of the run, so that a later run finds what a killed one left.
 import type { Waiting } from "../../core/base/async.ts";
-import { concatBytes, toHex } from "../../core/base/bytes.ts";
+import { collectBytes, toHex } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import type { Random } from "../../core/base/random.ts";
 import { bodyOf } from "../../core/store/object-store.ts";
 import type {
   GetOptions,
-  ObjectContent,
   ObjectInfo,
   ObjectStore,
   PutOptions,
@@ -66,7 +65,7 @@ export class ProbeObjects {
   ): Promise<Uint8Array | undefined> {
     const { signal } = this.#options;
     const content = await this.store.get(this.key(name), { ...options, signal });
-    return content && (await readAll(content));
+    return content && (await collectBytes(content.body));
   }
 
   head(name: string): Promise<ObjectInfo | undefined> {
@@ -126,11 +125,4 @@ export class ProbeObjects {
     }
     return keys;
   }
-}
-
-/** The whole body, copied. */
-export async function readAll({ body }: ObjectContent): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of body) parts.push(chunk.slice());
-  return concatBytes(parts);
 }

@@ -1,7 +1,7 @@
 // What is in a replica already: how much, how new, by whom, and whether it can be restored. Reads the listing and one
 // header; `headwater verify` reads everything.
 import type { Waiting } from "../../core/base/async.ts";
-import { toHex64 } from "../../core/base/bytes.ts";
+import { collectBytes, toHex64 } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { decodeHeader, ltxHeaderSizeBytes } from "../../core/ltx/header.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
@@ -13,7 +13,6 @@ import { listHistory } from "../../core/replica/history.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { formatBytes } from "../base/quantities.ts";
-import { readAll } from "./probe-objects.ts";
 import { counted, failedCheck } from "./report.ts";
 import type { Check, Report } from "./report.ts";
 
@@ -90,7 +89,7 @@ async function readHeader(
   { signal }: Waiting,
 ): Promise<LtxHeader | undefined> {
   const content = await store.get(key, { length: ltxHeaderSizeBytes, signal });
-  const bytes = content && (await readAll(content));
+  const bytes = content && (await collectBytes(content.body));
   try {
     return bytes && decodeHeader(bytes, key);
   } catch {

@@ -8,10 +8,11 @@ import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts, ReplicaParts } from "./parts.ts";
 import { readRestRecord } from "./rest-record.ts";
 import { retryStore } from "./retry-store.ts";
-import { pageSizeError } from "./replica-survey.ts";
+import { checkPageSize } from "./replica-survey.ts";
 import type { ReplicaWorker } from "./replica-worker.ts";
 import { followSource } from "./scrub.ts";
 import { settle } from "./settle.ts";
+import type { StagedFile } from "./staging.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** How often a missing or locked database is looked at again. */
@@ -83,11 +84,18 @@ export async function joinHistory(
   if (!isTrusted || newest === undefined) {
     return replica.whilePaused(() => settleAgain(parts, capture, waiting));
   }
-  const { pageSize } = await staging.readHeader(newest);
-  if (pageSize !== capture.pageSize) {
-    const place = { path: parts.path, url: parts.link.store.url };
-    throw pageSizeError(place, { was: pageSize, is: capture.pageSize });
-  }
+  await continueStaged(parts, { newest, url: parts.link.store.url }, capture, waiting);
+}
+
+/** Stages what the database has become since the newest staged file. */
+export async function continueStaged(
+  parts: EngineParts,
+  { newest, url }: { readonly newest: StagedFile; readonly url: string },
+  capture: Capture,
+  waiting: Waiting,
+): Promise<void> {
+  const { pageSize } = await parts.staging.readHeader(newest);
+  checkPageSize({ path: parts.path, url }, { was: pageSize, is: capture.pageSize });
   await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));
 }
 

@@ -1,4 +1,8 @@
 // Wakes one loop: whoever has work for it rings, the loop waits for a ring or a deadline.
+
+/** A timer longer than this overflows. */
+const longestTimerMs = 24 * 60 * 60 * 1000;
+
 export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
@@ -9,14 +13,20 @@ export class Bell {
     this.#wake?.();
   }
 
-  /** Resolves at a ring, after `timeoutMs` (`undefined` = never), or when the signal is aborted. */
+  /**
+   * Resolves at a ring, after `timeoutMs` (`undefined`, `Infinity` = never) or a day of it, or when the signal is aborted:
+   * whoever waits looks again what is due.
+   */
   async wait(timeoutMs: number | undefined, signal: AbortSignal): Promise<void> {
-    if (!this.#rung && !signal.aborted && (timeoutMs === undefined || timeoutMs > 0)) {
+    const waitMs = timeoutMs ?? Number.POSITIVE_INFINITY;
+    if (!this.#rung && !signal.aborted && waitMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       const onAbort = (): void => resolve();
       signal.addEventListener("abort", onAbort, { once: true });
-      const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
+      const timer = Number.isFinite(waitMs)
+        ? setTimeout(resolve, Math.min(waitMs, longestTimerMs))
+        : undefined;
       await promise;
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);

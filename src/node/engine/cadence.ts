@@ -21,9 +21,6 @@ export interface CadenceOptions {
   readonly budget: PutBudget | undefined;
 }
 
-/** A timer longer than this overflows; whoever waits just asks again. */
-const longestWaitMs = 24 * 60 * 60 * 1000;
-
 export class Cadence {
   readonly #options: CadenceOptions;
   #flushedAtMs = Number.NEGATIVE_INFINITY;
@@ -43,7 +40,7 @@ export class Cadence {
 
   /** Until what is staged is to be uploaded, ms; 0: now. */
   msUntilUpload(): number {
-    return Math.min(longestWaitMs, this.#options.budget?.msUntilPut() ?? 0);
+    return this.#options.budget?.msUntilPut() ?? 0;
   }
 
   /** More has been committed than one batch should hold: it is staged now, whenever it can be uploaded. */

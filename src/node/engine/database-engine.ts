@@ -1,14 +1,13 @@
-// The engine of one database: attaches, settles, then captures, stages and checkpoints until it is stopped. One loop
-// decides what is next; carrying it to a replica is the work of its worker (replica-worker.ts).
+// The engine of one database: attaches, settles, then captures and uploads until it is stopped. One loop decides what is
+// captured and staged (capture-loop.ts); carrying it to a replica is the work of its worker (replica-worker.ts).
 import { runTogether } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import { startWakeUp } from "../capture/wake-up.ts";
-import { goneError, openCaptureWhenThere, settleAgain } from "./attach-database.ts";
-import { Bell } from "./bell.ts";
+import { openCaptureWhenThere, settleAgain } from "./attach-database.ts";
 import { commonBudget } from "./budget-keeper.ts";
 import { Cadence } from "./cadence.ts";
+import { CaptureLoop } from "./capture-loop.ts";
 import { CheckpointPolicy } from "./checkpoint-policy.ts";
 import { LitestreamWatch } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
@@ -27,22 +26,18 @@ import type { Waiting } from "./waiting.ts";
 /** How soon a database that vanished while it was being attached is looked at again. */
 const attachRetryMs = 1_000;
 
-/** How often the file at the path is compared with the one we are attached to. */
-const inspectMs = 900;
-
 export class DatabaseEngine {
   readonly #parts: EngineParts;
   readonly #replicas: ReplicaSet;
   readonly #keeper: StagingKeeper;
   readonly #stager: Stager;
-  readonly #bell = new Bell();
   readonly #syncs = new SyncRequests();
   readonly #checkpoints: CheckpointPolicy;
   readonly #cadence: Cadence;
   readonly #litestream: LitestreamWatch;
   readonly #rest: RestTaker;
+  readonly #loop: CaptureLoop;
   #state: EngineStatus["state"] = "starting";
-  #inspectedAtMs = Number.NEGATIVE_INFINITY;
   #unreplicatedSinceMs: number | undefined;
 
   constructor(parts: EngineParts, links: readonly ReplicaLink[]) {
@@ -64,7 +59,19 @@ export class DatabaseEngine {
       tidy: () => this.#tidy(),
     });
     const [stager, replicas, keeper] = [this.#stager, this.#replicas, this.#keeper];
-    this.#rest = new RestTaker(parts, { stager, replicas, keeper, litestream: this.#litestream });
+    const litestream = this.#litestream;
+    this.#rest = new RestTaker(parts, { stager, replicas, keeper, litestream });
+    this.#loop = new CaptureLoop({
+      parts,
+      stager,
+      checkpoints: this.#checkpoints,
+      cadence: this.#cadence,
+      litestream,
+      isAwaited: () => this.#syncs.isWaiting,
+      onNews: () => this.#rest.noteNews(),
+      flush: (waiting) => this.#flush(waiting),
+      attach: (waiting) => this.#attach(waiting),
+    });
     parts.history.whenFull(() => this.#keeper.makeRoom(this.#replicas.ackedSomewhere));
   }
 
@@ -81,7 +88,7 @@ export class DatabaseEngine {
   async run(waiting: Waiting): Promise<void> {
     try {
       await runTogether(
-        [(ending) => this.#replicas.run(ending), (ending) => this.#runCapture(ending)],
+        [(ending) => this.#replicas.run(ending), (ending) => this.#loop.run(ending)],
         waiting,
       );
     } catch (error) {
@@ -94,7 +101,7 @@ export class DatabaseEngine {
   async sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
     if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("replicated", waiting);
-    this.#bell.ring();
+    this.#loop.wake();
     this.#replicas.hurry();
     const { stoppedBy } = this.#replicas;
     if (stoppedBy !== undefined) this.#syncs.rejectReplicated(stoppedBy.error);
@@ -105,7 +112,7 @@ export class DatabaseEngine {
   async stage(waiting: Waiting): Promise<Txid> {
     if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("staged", waiting);
-    this.#bell.ring();
+    this.#loop.wake();
     return request;
   }
 
@@ -234,7 +241,7 @@ export class DatabaseEngine {
       if (!isGone || this.#state === "stopping") throw error;
       // It is settled when it is attached again.
       this.#stager.noteFault(error);
-      this.#bell.ring();
+      this.#loop.wake();
       await this.#parts.clock.sleep(attachRetryMs, { signal });
     }
   }
@@ -244,83 +251,7 @@ export class DatabaseEngine {
     if (head !== undefined) this.#syncs.aimAnew(head);
   }
 
-  // --- capturing -------------------------------------------------------------------------------------
-
-  async #runCapture({ signal }: Waiting): Promise<void> {
-    while (!signal.aborted) {
-      const { capture } = this.#stager;
-      try {
-        const { path, clock } = this.#parts;
-        await using watch = new AsyncDisposableStack();
-        watch.use(startWakeUp({ path, clock, check: () => this.#check() }));
-        await this.#loop({ signal });
-        return;
-      } catch (error) {
-        if (signal.aborted) throw error;
-        // SQLite fails in many ways on a file that was replaced underneath.
-        const isGone =
-          hasCode(error, "capture/gone", "capture/locked") || capture.checkIdentity() !== "same";
-        if (!isGone) throw error;
-        this.#parts.logger.log("warn", "database.gone", {
-          path: this.#parts.path,
-          error: messageOf(error),
-        });
-        await this.#stager.detach();
-        await this.#attach({ signal });
-      }
-    }
-  }
-
-  async #loop({ signal }: Waiting): Promise<void> {
-    // What was committed before we attached makes no event.
-    this.#check();
-    this.#bell.ring();
-    while (!signal.aborted) {
-      await this.#bell.wait(this.#msUntilDue(), signal);
-      if (signal.aborted) return;
-      if (this.#isInspectionDue()) await this.#inspect();
-      await this.#stager.mend({ signal });
-      if (this.#isFlushDue()) await this.#flush({ signal });
-      if (this.#checkpoints.isDue(this.#stager.capture)) {
-        await this.#stager.checkpoint({ signal });
-        this.#check();
-      }
-    }
-  }
-
-  /** Called at every sign of a commit and once a second: notes new frames, wakes the loop if there is work. */
-  #check(): boolean {
-    const { isNews, isMuch } = this.#stager.look();
-    if (isMuch) this.#cadence.noteMuch();
-    if (isNews) this.#rest.noteNews();
-    if (isNews || this.#isInspectionDue()) this.#bell.ring();
-    return isNews;
-  }
-
-  #isFlushDue(): boolean {
-    if (this.#syncs.isWaiting) return true;
-    return this.#stager.pending > 0 && this.#cadence.msUntilFlush() <= 0;
-  }
-
-  #msUntilDue(): number | undefined {
-    const flushMs =
-      this.#stager.pending === 0 ? Number.POSITIVE_INFINITY : this.#cadence.msUntilFlush();
-    const dueMs = Math.min(flushMs, this.#checkpoints.msUntilDue(this.#stager.capture));
-    return Number.isFinite(dueMs) ? Math.max(0, dueMs) : dueMs < 0 ? 0 : undefined;
-  }
-
-  #isInspectionDue(): boolean {
-    return this.#parts.clock.monotonicMs() - this.#inspectedAtMs >= inspectMs;
-  }
-
-  /** Looks whether the file is still the one we are attached to, and whether a Litestream has come. */
-  async #inspect(): Promise<void> {
-    this.#inspectedAtMs = this.#parts.clock.monotonicMs();
-    await this.#litestream.check();
-    const identity = this.#stager.capture.checkIdentity();
-    if (identity === "same") return;
-    throw goneError(this.#parts.path, identity);
-  }
+  // --- staging and replicas -------------------------------------------------------------------------
 
   /** Stages everything committed so far and wakes the uploader. */
   async #flush({ signal }: Waiting): Promise<void> {
@@ -331,8 +262,6 @@ export class DatabaseEngine {
     this.#noteLag();
     this.#replicas.wake();
   }
-
-  // --- replicas --------------------------------------------------------------------------------------
 
   #acknowledged(): void {
     this.#syncs.resolveThrough(this.#replicas.ackedThrough, this.#head());

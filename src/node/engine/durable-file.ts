@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import { isRecord } from "../../core/base/record.ts";
 
 export interface DurableFileOptions {
   readonly ownership?: FileOwnership | undefined;
@@ -83,10 +84,6 @@ export async function readJson(
     throw unreadable(path, messageOf(error), error);
   }
   throw unreadable(path, "it is not a JSON object");
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function unreadable(path: string, why: string, cause?: unknown): HeadwaterError {

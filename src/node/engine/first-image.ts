@@ -41,7 +41,7 @@ export async function putSnapshot(
       streamUnlessWalGrows(parts, capture, request, { signal });
     if (await retryStore(parts, { signal }, stream)) return;
     try {
-      const { sizeBytes } = await staging.stageSnapshot(header, body.open({ signal }));
+      const { sizeBytes } = await staging.images.stage(header, body.open({ signal }));
       logger.log("warn", "image.staged-locally", { sizeBytes, walSizeBytes: capture.walSizeBytes });
     } catch (error) {
       if (!isDiskFull(error)) throw error;

@@ -10,7 +10,7 @@ import type { ReplicaParts } from "./parts.ts";
 import { waitForQuiet } from "./quiet-head.ts";
 import { putImages, putRequest, snapshotOf } from "./replica-image.ts";
 import type { PutRequest } from "./replica-link.ts";
-import { hasPlan, pageSizeError } from "./replica-survey.ts";
+import { checkPageSize, hasPlan } from "./replica-survey.ts";
 import type { ReplicaHead, ReplicaSurvey } from "./replica-survey.ts";
 import type { Stager } from "./stager.ts";
 import { isStagedHere } from "./staged-here.ts";
@@ -44,7 +44,8 @@ export async function follow(
     await link.forget();
     return stager.putImage(snapshotOfHeld(parts, following), waiting);
   }
-  checkPageSize(parts, head, following);
+  const place = { path: parts.path, url: link.store.url };
+  checkPageSize(place, { was: head.header.pageSize, is: stager.capture.pageSize });
   if (await isContinued(parts, head, waiting)) {
     log("continue");
     if (hasPlan(survey)) return;
@@ -65,15 +66,6 @@ export async function follow(
 function isOurs({ state, history }: ReplicaParts, { header }: ReplicaHead): boolean {
   const after = header.proof?.after ?? 0n;
   return header.nodeId === state.nodeId || (after !== 0n && after === history.head?.after);
-}
-
-function checkPageSize(
-  { path, link }: ReplicaParts,
-  { header }: ReplicaHead,
-  { stager }: Following,
-): void {
-  const pages = { was: header.pageSize, is: stager.capture.pageSize };
-  if (pages.was !== pages.is) throw pageSizeError({ path, url: link.store.url }, pages);
 }
 
 /** The head is our last acknowledged object. */

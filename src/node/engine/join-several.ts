@@ -4,15 +4,13 @@
 import type { Clock } from "../../core/base/clock.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import type { Capture } from "../capture/capture.ts";
-import { afterGaps, isStateIntact } from "./attach-database.ts";
+import { afterGaps, continueStaged, isStateIntact } from "./attach-database.ts";
 import { scan } from "./image.ts";
 import { hasLitestream } from "./litestream-beside.ts";
 import type { EngineParts, ReplicaParts } from "./parts.ts";
-import { pageSizeError } from "./replica-survey.ts";
 import type { ReplicaHead } from "./replica-survey.ts";
 import type { ReplicaWorker } from "./replica-worker.ts";
 import { retryStore } from "./retry-store.ts";
-import { followSource } from "./scrub.ts";
 import { continueRestored, sourceAtHead } from "./settle.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -34,7 +32,7 @@ export async function joinSeveral(
   const { staging } = parts;
   const { newest } = staging;
   // Left by a time with one replica, which follows like any other now.
-  await staging.removeSnapshot();
+  await staging.images.remove();
   if (newest === undefined) {
     const found = await survey(parts, replicas, waiting);
     // A replica that does not answer has at least what it acknowledged.
@@ -44,10 +42,8 @@ export async function joinSeveral(
       begin(parts, found, { capture, above }, waiting),
     );
   } else {
-    const pages = { was: (await staging.readHeader(newest)).pageSize, is: capture.pageSize };
     const url = replicas[0]?.link.store.url ?? "";
-    if (pages.was !== pages.is) throw pageSizeError({ path: parts.path, url }, pages);
-    await afterGaps(parts, capture, waiting, () => followSource(parts, capture, waiting));
+    await continueStaged(parts, { newest, url }, capture, waiting);
   }
   const isLitestreamHere = await hasLitestream(parts);
   for (const replica of replicas) {

@@ -1,13 +1,10 @@
 import { expect, it } from "vitest";
-import { toTxid } from "../../core/ltx/txid.ts";
+import { replicaFile } from "../../../test/support/replica-file.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import { litestreamLayout } from "../../core/replica/layout.ts";
 import { KnownFiles } from "./known-files.ts";
 
 function file(txid: number): ReplicaFile {
-  const range = { level: 0, minTxid: toTxid(txid), maxTxid: toTxid(txid) };
-  const key = litestreamLayout.key(range);
-  return { ...range, key, sizeBytes: 1, timestampMs: txid, isExactTime: true, etag: "" };
+  return replicaFile(0, txid, txid, { timestampMs: txid });
 }
 
 function txids(known: KnownFiles): readonly bigint[] {

@@ -3,16 +3,13 @@
 // has no timer: only an acknowledged level-0 file starts anything.
 import { must } from "../../core/base/assert.ts";
 import { messageOf } from "../../core/base/errors.ts";
-import { formatTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
-import { type CompactionPlan, compact, planCompaction } from "../../core/replica/compact.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
-import { planFill } from "../../core/replica/repair.ts";
-import type { ObjectBody } from "../../core/store/object-store.ts";
 import { Bell } from "./bell.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelChecksums } from "./level-checksums.ts";
+import { LevelCompaction, newestTxid } from "./level-compaction.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
@@ -26,9 +23,6 @@ export interface LevelHooks {
   /** Level 1 holds more than before: staged files may go. */
   readonly onCompacted: () => void;
 }
-
-/** A timer longer than this overflows; the loop just looks again. */
-const longestWaitMs = 24 * 60 * 60 * 1000;
 
 export class Levels {
   readonly #parts: ReplicaParts;
@@ -44,12 +38,10 @@ export class Levels {
   readonly #checksumJob: LevelJob | undefined;
   readonly #validation: LevelValidation;
   readonly #checksums: LevelChecksums;
+  readonly #compaction: LevelCompaction;
   readonly #repair: LevelRepair;
   readonly #retention: LevelRetention;
-  #compactedThrough = 0n;
-  #compactions = 0;
   #snapshots = 0;
-  #filledFiles = 0;
   #isAtWork = false;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
@@ -58,10 +50,17 @@ export class Levels {
     this.#parts = parts;
     this.#schedule = schedule;
     this.#hooks = hooks;
+    this.#compaction = new LevelCompaction(parts, {
+      usable: () => this.#known,
+      soundFiles: (waiting) => this.#soundFiles(waiting),
+      prove: (file, waiting) => this.#repair.prove(file, waiting),
+      onMade: (file) => this.#noteMade(file),
+      onCompacted: hooks.onCompacted,
+    });
     this.#repair = new LevelRepair(parts, {
-      make: (plan, options) => this.#make(plan, options),
+      make: (plan, options) => this.#compaction.make(plan, options),
       putSnapshot: (waiting) => this.#putSnapshot(waiting),
-      localBody: (file) => this.#stagedBody(file),
+      localBody: (file) => this.#compaction.stagedBody(file),
     });
     this.#retention = new LevelRetention(parts, schedule, this.#repair);
     this.#levelJobs = schedule.levels.map((intervalMs, index) => {
@@ -98,7 +97,7 @@ export class Levels {
    * is no level 1.
    */
   get compactedThrough(): bigint | undefined {
-    return this.#levelJobs.length === 0 ? undefined : this.#compactedThrough;
+    return this.#levelJobs.length === 0 ? undefined : this.#compaction.through;
   }
 
   /** True while a job runs or will within `ms`, or has to be tried again. */
@@ -114,11 +113,11 @@ export class Levels {
 
   get status(): LevelsStatus {
     return {
-      compactedThrough: this.#compactedThrough,
-      compactions: this.#compactions,
+      compactedThrough: this.#compaction.through,
+      compactions: this.#compaction.compactions,
       snapshots: this.#snapshots,
       deletedFiles: this.#retention.deletedFiles,
-      repairedFiles: this.#repair.repairedFiles + this.#filledFiles,
+      repairedFiles: this.#repair.repairedFiles + this.#compaction.filledFiles,
       lostFiles: this.#repair.lostFiles,
       validationFaults: this.#validation.faults,
       validatedAtMs: this.#validation.validatedAtMs,
@@ -145,10 +144,7 @@ export class Levels {
     while (!signal.aborted) {
       const jobMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
       const dueMs = Math.max(jobMs, this.#msUntilPaid());
-      await this.#bell.wait(
-        Number.isFinite(dueMs) ? Math.min(dueMs, longestWaitMs) : undefined,
-        signal,
-      );
+      await this.#bell.wait(dueMs, signal);
       // Whatever is due is done together, on credit: one after the other, the first would always be first.
       if (this.#msUntilPaid() > 0) continue;
       for (const job of jobs) {
@@ -256,105 +252,18 @@ export class Levels {
   async #compact(level: number, waiting: Waiting): Promise<undefined> {
     const job = must(this.#levelJobs[level - 1], "the job of the level");
     const files = await this.#soundFiles(waiting);
-    if (level === 1) this.#noteLevel1(files);
-    await this.#fill(level, waiting);
-    // What comes meanwhile is left to the next interval, or a busy database would never let this end.
-    const through = newestTxid(files.filter((file) => file.level === level - 1));
-    const nowMs = this.#parts.clock.nowMs();
-    const interval = { startMs: job.boundaryMs(nowMs), nowMs };
-    let plan = planCompaction(files, { level, interval });
-    while (plan !== undefined) {
-      const next = plan;
-      if (!(await this.#mayPromote(next, waiting))) {
-        plan = planCompaction(await this.#soundFiles(waiting), { level });
-        continue;
-      }
-      const made = await heavyJobs.run(() => this.#make(next, waiting), waiting);
-      plan = made.maxTxid < through ? planCompaction(this.#known, { level }) : undefined;
-    }
-    job.isPending = planCompaction(this.#known, { level }) !== undefined;
+    await this.#compaction.run(level, job, files, waiting);
     return undefined;
   }
 
-  /** A single file is copied inside the store: nobody would notice that it is damaged, and two would be. */
-  async #mayPromote({ inputs, level }: CompactionPlan, waiting: Waiting): Promise<boolean> {
-    const [only] = inputs;
-    if (inputs.length > 1 || only === undefined || level === 1) return true;
-    const isSound = await this.#repair.prove(only, waiting);
-    this.#repairJob.isPending = this.#repair.isPending;
-    return isSound;
-  }
-
-  /** Makes what is missing inside the level and still lies in the level below. */
-  async #fill(level: number, waiting: Waiting): Promise<void> {
-    for (;;) {
-      const plan = planFill(this.#known, level);
-      if (plan === undefined) return;
-      const { minTxid, maxTxid } = await heavyJobs.run(() => this.#make(plan, waiting), waiting);
-      this.#filledFiles++;
-      this.#parts.logger.log("warn", "level.filled", {
-        level,
-        minTxid: formatTxid(minTxid),
-        maxTxid: formatTxid(maxTxid),
-      });
-    }
-  }
-
-  async #make(
-    plan: CompactionPlan,
-    { signal, replaces }: Waiting & { readonly replaces?: string | undefined },
-  ): Promise<ReplicaFile> {
-    const { link, codec, state, clock, logger } = this.#parts;
-    const startedMs = clock.monotonicMs();
-    await link.lease.hold({ signal });
-    warnOfGap(this.#parts, plan);
-    const { file, how, inputBytes } = await compact(plan, {
-      store: link.upkeepStore,
-      layout: link.layout,
-      codec,
-      nodeId: state.nodeId,
-      localBody: (input) => this.#stagedBody(input),
-      replaces,
-      signal,
-    });
+  #noteMade(file: ReplicaFile): void {
+    const { link, clock } = this.#parts;
     link.known.add(file, clock.nowMs());
     this.#repair.noteMade(file);
     this.#checksums.noteReplaced(file);
-    this.#compactions++;
-    const { level, minTxid, maxTxid, sizeBytes } = file;
-    const above = this.#levelJobs[level];
+    const above = this.#levelJobs[file.level];
     if (above !== undefined) above.isPending = true;
-    if (level === 1) {
-      this.#noteLevel1([file]);
-      this.#retentionJob.isPending = this.#schedule.retentionEnabled;
-    }
-    logger.log("debug", "ltx.compacted", {
-      level,
-      minTxid: formatTxid(minTxid),
-      maxTxid: formatTxid(maxTxid),
-      files: plan.inputs.length,
-      how,
-      inputBytes,
-      sizeBytes,
-      elapsedMs: Math.round(clock.monotonicMs() - startedMs),
-    });
-    return file;
-  }
-
-  #noteLevel1(files: readonly ReplicaFile[]): void {
-    const before = this.#compactedThrough;
-    for (const { level, maxTxid } of files) {
-      if (level === 1 && maxTxid > this.#compactedThrough) this.#compactedThrough = maxTxid;
-    }
-    if (this.#compactedThrough > before) this.#hooks.onCompacted();
-  }
-
-  /** The staged file that was put as this one. */
-  #stagedBody({ level, minTxid, maxTxid, sizeBytes }: ReplicaFile): ObjectBody | undefined {
-    const { staging } = this.#parts;
-    const staged = level === 0 ? staging.find(maxTxid) : undefined;
-    const isSame = staged?.minTxid === minTxid && staged.sizeBytes === sizeBytes;
-    return isSame ? staging.body(staged) : undefined;
+    if (file.level === 1) this.#retentionJob.isPending = this.#schedule.retentionEnabled;
   }
 
   // --- full images -----------------------------------------------------------------------------------
@@ -403,19 +312,4 @@ export class Levels {
     this.#retentionJob.isPending = isHeldUp || waitMs !== undefined;
     return waitMs;
   }
-}
-
-function warnOfGap({ logger }: ReplicaParts, { level, inputs, predecessor }: CompactionPlan): void {
-  const [first] = inputs;
-  if (predecessor === undefined || first === undefined) return;
-  if (first.minTxid <= predecessor.maxTxid + 1n) return;
-  logger.log("warn", "level.gap", {
-    level,
-    after: formatTxid(predecessor.maxTxid),
-    before: formatTxid(first.minTxid),
-  });
-}
-
-function newestTxid(files: readonly ReplicaFile[]): bigint {
-  return files.reduce((max, { maxTxid }) => (maxTxid > max ? maxTxid : max), 0n);
 }

@@ -1,8 +1,9 @@
 // `lock.json` in a replica: the lease of Litestream's library. No command of Litestream writes or honours it, and it compares
 // the clocks of two machines, so Headwater neither takes it nor obeys it. Whoever holds it is named in a warning.
 import type { Clock } from "../../core/base/clock.ts";
-import { concatBytes } from "../../core/base/bytes.ts";
+import { collectBytes } from "../../core/base/bytes.ts";
 import type { Logger } from "../../core/base/log.ts";
+import { isRecord } from "../../core/base/record.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -33,12 +34,6 @@ async function readLock(
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const content = await store.get(lockKey, { length: maxLockBytes, signal });
   if (content === undefined) return undefined;
-  const parts: Uint8Array[] = [];
-  for await (const chunk of content.body) parts.push(chunk.slice());
-  const value: unknown = JSON.parse(new TextDecoder().decode(concatBytes(parts)));
+  const value: unknown = JSON.parse(new TextDecoder().decode(await collectBytes(content.body)));
   return isRecord(value) ? value : undefined;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
 }

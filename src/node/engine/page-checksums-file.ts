@@ -14,7 +14,7 @@ import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { readWhole, writeDurably } from "./durable-file.ts";
-import { damaged } from "./staging.ts";
+import { damaged } from "./ltx-files.ts";
 import type { StagedFile, Staging } from "./staging.ts";
 import type { StateOwnership } from "./state-directory.ts";
 

@@ -57,7 +57,7 @@ async function putFromDisk(
   try {
     for (const request of requests) {
       const name = formatLtxName(request.minTxid, request.maxTxid);
-      const image = stack.use(await staging.holdImage(name, request.body.open({ signal })));
+      const image = stack.use(await staging.images.hold(name, request.body.open({ signal })));
       held.push({ ...request, body: image.body });
     }
     source.release();

@@ -2,7 +2,7 @@
 // The rules are those of architecture section 6: names are created once, an existing name is compared before
 // anything is decided, and a replica that somebody else writes to is never written over.
 import { Mutex } from "../../core/base/async.ts";
-import { bytesEqual, concatBytes, toHex64 } from "../../core/base/bytes.ts";
+import { collectBytes, toHex64 } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
@@ -14,6 +14,7 @@ import { listLevel, listReplica } from "../../core/replica/catalog.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
+import { findEqualObject } from "../../core/store/settle-put.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
@@ -120,10 +121,9 @@ export class ReplicaLink {
 
   async readHeader(file: ReplicaFile, { signal }: Waiting): Promise<LtxHeader> {
     const content = await this.store.get(file.key, { length: ltxHeaderSizeBytes, signal });
-    const parts: Uint8Array[] = [];
-    if (content !== undefined) for await (const chunk of content.body) parts.push(chunk.slice());
+    const bytes = content === undefined ? new Uint8Array(0) : await collectBytes(content.body);
     try {
-      return decodeHeader(concatBytes(parts));
+      return decodeHeader(bytes);
     } catch (error) {
       throw new HeadwaterError(
         "replica/foreign-file",
@@ -135,10 +135,7 @@ export class ReplicaLink {
 
   /** True when the replica's object has exactly these bytes. */
   async isIdentical(key: string, body: ObjectBody, { signal }: Waiting): Promise<boolean> {
-    const content = await this.store.get(key, { signal });
-    if (content === undefined) return false;
-    // Read even if the sizes differ, at least to the first difference: a body that is never read stays open.
-    return sameBytes(content.body, body.open({ signal }));
+    return (await findEqualObject(this.store, key, body, { signal })) !== undefined;
   }
 
   /**
@@ -211,8 +208,8 @@ export class ReplicaLink {
   }
 
   async #sameOrConflict(key: string, body: ObjectBody, { signal }: Waiting): Promise<ObjectInfo> {
-    const info = await this.store.head(key, { signal });
-    if (info !== undefined && (await this.isIdentical(key, body, { signal }))) return info;
+    const info = await findEqualObject(this.store, key, body, { signal });
+    if (info !== undefined) return info;
     throw await this.conflict(key, { signal });
   }
 
@@ -221,12 +218,11 @@ export class ReplicaLink {
     const content = await this.store
       .get(key, { length: ltxHeaderSizeBytes, signal })
       .catch(() => undefined);
-    const parts: Uint8Array[] = [];
-    if (content !== undefined) for await (const chunk of content.body) parts.push(chunk.slice());
+    const bytes = content === undefined ? new Uint8Array(0) : await collectBytes(content.body);
     let who = "an unknown program";
     let since: string | undefined;
     try {
-      const header = decodeHeader(concatBytes(parts));
+      const header = decodeHeader(bytes);
       who =
         header.nodeId === 0n
           ? "a Litestream"
@@ -285,38 +281,5 @@ export class ReplicaLink {
       await this.#options.records.write({ level, minTxid, maxTxid, sizeBytes, etag });
       this.#earlier ??= this.record;
     });
-  }
-}
-
-/** Compares two streams chunk by chunk, whatever their chunk sizes. */
-async function sameBytes(
-  a: AsyncIterable<Uint8Array>,
-  b: AsyncIterable<Uint8Array>,
-): Promise<boolean> {
-  const other = b[Symbol.asyncIterator]();
-  let rest: Uint8Array = new Uint8Array(0);
-  try {
-    for await (const chunk of a) {
-      let at = 0;
-      while (at < chunk.length) {
-        if (rest.length === 0) {
-          const next = await other.next();
-          if (next.done === true) return false;
-          rest = next.value;
-          continue;
-        }
-        const count = Math.min(rest.length, chunk.length - at);
-        if (!bytesEqual(rest.subarray(0, count), chunk.subarray(at, at + count))) return false;
-        rest = rest.subarray(count);
-        at += count;
-      }
-    }
-    if (rest.length > 0) return false;
-    for (let next = await other.next(); next.done !== true; next = await other.next()) {
-      if (next.value.length > 0) return false;
-    }
-    return true;
-  } finally {
-    await other.return?.();
   }
 }

@@ -2,7 +2,7 @@
 // says, the proofs of all levels are one chain, and the newest TXID can be restored. One listing, then of each new file
 // the header (100 bytes), or all of it where reading costs nothing or its bytes were replaced.
 import { mapConcurrent } from "../../core/base/async.ts";
-import { concatBytes } from "../../core/base/bytes.ts";
+import { collectBytes } from "../../core/base/bytes.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
@@ -140,7 +140,7 @@ export class ReplicaProof {
       const header =
         length === undefined
           ? await readWhole(this.#codec, content.body, { name: key, signal })
-          : await readHeader(content.body, key);
+          : decodeHeader(await collectBytes(content.body), key);
       checkFileIdentity(file, header, undefined);
       return header;
     } catch (error) {
@@ -164,12 +164,6 @@ async function readWhole(
   await using reader = await openLtx(codec, body, options);
   for await (const batch of reader.pages()) void batch;
   return reader.header;
-}
-
-async function readHeader(body: AsyncIterable<Uint8Array>, name: string): Promise<LtxHeader> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of body) parts.push(chunk.slice());
-  return decodeHeader(concatBytes(parts), name);
 }
 
 function isSame(

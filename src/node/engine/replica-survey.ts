@@ -31,12 +31,13 @@ export function hasPlan({ files, head }: ReplicaSurvey): boolean {
   }
 }
 
-/** The error for a database whose page size is not that of its history. */
-export function pageSizeError(
+/** One history has one page size. Throws `capture/page-size` for a database whose pages have another than its history. */
+export function checkPageSize(
   { path, url }: { readonly path: string; readonly url: string },
   { was, is }: { readonly was: number; readonly is: number },
-): HeadwaterError {
-  return new HeadwaterError(
+): void {
+  if (was === is) return;
+  throw new HeadwaterError(
     "capture/page-size",
     `${path} has pages of ${is} bytes, but its replica ${url} holds pages of ${was}. One replica has one ` +
       `page size: start a new path, for example: headwater replicate ${path} ${url}-${is}`,

@@ -37,9 +37,6 @@ export interface WorkerHooks {
   readonly isOneOfSeveral: boolean;
 }
 
-/** A timer longer than this overflows; the loop just looks again. */
-const longestWaitMs = 24 * 60 * 60 * 1000;
-
 /** The status where nobody makes levels. */
 export const noLevels: LevelsStatus = Object.freeze({
   compactedThrough: 0n,
@@ -298,8 +295,9 @@ export class ReplicaWorker {
     if (this.#uploader.mustFollow) return 0;
     if (!this.#uploader.isWaiting) return undefined;
     const { staging, link } = this.parts;
-    const isImage = this.#images > 0 || staging.snapshot !== undefined || link.record?.level !== 0;
+    const isImage =
+      this.#images > 0 || staging.images.waiting !== undefined || link.record?.level !== 0;
     if (isImage || this.#hooks.isUrgent()) return 0;
-    return Math.min(longestWaitMs, link.budget?.msUntilPut() ?? 0);
+    return link.budget?.msUntilPut() ?? 0;
   }
 }

@@ -75,7 +75,8 @@ export class RestTaker {
     const { stager, replicas, litestream } = this.#engine;
     const { head, table } = history;
     if (head === undefined || table === undefined || !isAtHead(head, staging.newest)) return false;
-    if (stager.pending > 0 || staging.snapshot !== undefined || litestream.isThere) return false;
+    if (stager.pending > 0 || staging.images.waiting !== undefined || litestream.isThere)
+      return false;
     if (clock.monotonicMs() - this.#newsAtMs < quietMs) return false;
     return replicas.isIdleFor(quietMs, head.txid);
   }

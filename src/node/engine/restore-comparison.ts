@@ -1,7 +1,7 @@
 // A full restore, compared with the source byte for byte: the files that make the newest TXID are downloaded and merged,
 // page by page in order, and each page is compared with the same page of the source, which is pinned at that TXID. No
 // temporary file, and memory does not grow with the database.
-import { bytesEqual, concatBytes } from "../../core/base/bytes.ts";
+import { bytesEqual, collectBytes } from "../../core/base/bytes.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { openLtx } from "../../core/ltx/decoder.ts";
 import type { PageBatch } from "../../core/ltx/decoder.ts";
@@ -187,15 +187,17 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   const content = await store.get(key, { etag, signal });
   if (content === undefined) {
-    throw new HeadwaterError("store/changed", `${key} was deleted while it was being verified.`, {
-      data: { key },
-    });
+    throw new HeadwaterError(
+      "store/changed",
+      `${key} was deleted while it was being verified. Try again.`,
+      {
+        data: { key },
+      },
+    );
   }
   if (sizeBytes > heldFileBytes) {
     yield* content.body;
     return;
   }
-  const parts: Uint8Array[] = [];
-  for await (const chunk of content.body) parts.push(chunk.slice());
-  yield concatBytes(parts);
+  yield await collectBytes(content.body);
 }

@@ -11,7 +11,7 @@ import { scan } from "./image.ts";
 import { setAsideLitestream } from "./litestream-beside.ts";
 import type { ReplicaParts } from "./parts.ts";
 import { waitForQuiet } from "./quiet-head.ts";
-import { hasPlan, pageSizeError } from "./replica-survey.ts";
+import { checkPageSize, hasPlan } from "./replica-survey.ts";
 import type { ReplicaHead, ReplicaSurvey } from "./replica-survey.ts";
 import { followSource, scrub } from "./scrub.ts";
 import { isStagedHere } from "./staged-here.ts";
@@ -29,9 +29,9 @@ export async function settle(
 ): Promise<void> {
   const { link, staging, logger } = parts;
   const survey = await link.survey(waiting);
-  await checkPageSize(parts, survey.head, capture);
+  await checkHistoryPageSize(parts, survey.head, capture);
   const isFenced = await setAsideLitestream(parts, survey, waiting);
-  const isImageStaged = staging.snapshot !== undefined && staging.newest !== undefined;
+  const isImageStaged = staging.images.waiting !== undefined && staging.newest !== undefined;
   if (survey.head === undefined && isImageStaged) return followSource(parts, capture, waiting);
   let source: PageSource | undefined;
   try {
@@ -78,8 +78,8 @@ function required<T>(value: T | undefined): T {
   return value;
 }
 
-/** One history has one page size: that of the replica, and of what is staged for it. */
-async function checkPageSize(
+/** The pages are as in the replica or, where that is empty, in what is staged for it. */
+async function checkHistoryPageSize(
   parts: ReplicaParts,
   head: ReplicaHead | undefined,
   capture: Capture,
@@ -88,9 +88,9 @@ async function checkPageSize(
   const header =
     head?.header ??
     (staging.newest === undefined ? undefined : await staging.readHeader(staging.newest));
-  if (header === undefined || header.pageSize === capture.pageSize) return;
-  const pages = { was: header.pageSize, is: capture.pageSize };
-  throw pageSizeError({ path: parts.path, url: parts.link.store.url }, pages);
+  if (header === undefined) return;
+  const place = { path: parts.path, url: parts.link.store.url };
+  checkPageSize(place, { was: header.pageSize, is: capture.pageSize });
 }
 
 export interface RestoredSource {
@@ -123,7 +123,7 @@ async function firstImage(parts: ReplicaParts, capture: Capture, waiting: Waitin
   const { history, link, clock, staging } = parts;
   await link.forget();
   // One that was finished locally, but a crash came before its level-0 file.
-  await staging.removeSnapshot();
+  await staging.images.remove();
   const source = await capture.pinImage(waiting);
   try {
     const table = await scan(parts.codec, source, waiting);

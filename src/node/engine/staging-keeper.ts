@@ -113,7 +113,7 @@ export async function setStagedAside({
   random,
   logger,
 }: EngineParts): Promise<void> {
-  if (staging.newest === undefined && staging.snapshot === undefined) return;
+  if (staging.newest === undefined && staging.images.waiting === undefined) return;
   const to = await staging.setAside(asideSuffix(clock.nowMs(), random));
   logger.log("warn", "staging.set-aside", { to });
 }

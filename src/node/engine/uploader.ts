@@ -68,7 +68,7 @@ export class Uploader {
 
   /** Something is staged that the replica has not. */
   get isWaiting(): boolean {
-    return this.#parts.staging.snapshot !== undefined || this.#waiting.length > 0;
+    return this.#parts.staging.images.waiting !== undefined || this.#waiting.length > 0;
   }
 
   get #waiting(): readonly StagedFile[] {
@@ -165,9 +165,9 @@ export class Uploader {
     const { staging, link, clock } = this.#parts;
     for (let puts = 0; ; puts++) {
       if (puts === filesPerDrain) return "more";
-      const { snapshot } = staging;
+      const image = staging.images.waiting;
       const next = staging.files.find((file) => file.txid > this.ackedThrough);
-      const isDone = snapshot === undefined && next === undefined;
+      const isDone = image === undefined && next === undefined;
       if (next !== undefined && this.#hooks.several && !this.#continues(next)) return "settle";
       // A single pass is not over before the replica has been looked at.
       if (isDone && (!this.#parts.once || link.isConfirmed)) return "done";
@@ -181,7 +181,7 @@ export class Uploader {
       const isWide = next !== undefined && next.minTxid < next.txid;
       if (isWide && (await link.hasLevelZeroAfter(this.ackedThrough, { signal }))) return "settle";
       try {
-        if (snapshot === undefined) await this.#put(must(next, "a staged file"), { signal });
+        if (image === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
         this.#uploadedAtMs = clock.nowMs();
         this.#hooks.onAcked();
@@ -216,13 +216,13 @@ export class Uploader {
 
   async #putSnapshot({ signal }: Waiting): Promise<void> {
     const { staging, link } = this.#parts;
-    const { header, ...file } = must(staging.snapshot, "a staged snapshot");
+    const { header, ...file } = must(staging.images.waiting, "a staged image");
     const { minTxid, maxTxid, timestampMs } = header;
     await link.create(
       { level: 9, minTxid, maxTxid, timestampMs, body: staging.body(file) },
       { signal },
     );
-    await staging.removeSnapshot();
+    await staging.images.remove();
   }
 }
 

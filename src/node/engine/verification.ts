@@ -17,9 +17,6 @@ import type { Waiting } from "./waiting.ts";
 
 type Result = VerificationStatus["result"];
 
-/** A timer longer than this overflows; the loop just looks again. */
-const longestWaitMs = 24 * 60 * 60 * 1000;
-
 /** The database is not there just now, or something else reads it: no finding, and nothing to warn of. */
 const postponingCodes = ["capture/gone", "capture/gap", "capture/locked"] as const;
 
@@ -106,10 +103,7 @@ export class Verification {
     this.#kinds = await this.#load();
     while (!signal.aborted) {
       const dueMs = Math.min(...this.#all.map(({ due }) => due.msUntilDue));
-      await this.#bell.wait(
-        Number.isFinite(dueMs) ? Math.min(dueMs, longestWaitMs) : undefined,
-        signal,
-      );
+      await this.#bell.wait(dueMs, signal);
       for (const kind of this.#all) {
         if (signal.aborted) return;
         if (kind.due.msUntilDue > 0) continue;

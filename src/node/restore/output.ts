@@ -108,7 +108,8 @@ async function replace(
   if (sidecars.length > 0) await fileSystem.syncDirectory(directory);
   await fileSystem.rename(temporaryPath, path);
   await fileSystem.syncDirectory(directory);
-  for (const name of aside) await fileSystem.unlink(name);
+  // The new database is in place; what is left of the old one is in nobody's way.
+  for (const name of aside) await fileSystem.unlink(name).catch(() => undefined);
 }
 
 /** Brings what is in the sidecars into the old database, if there is one. */

@@ -70,7 +70,15 @@ async function ask(request: SqliteRequest, signal: AbortSignal | undefined): Pro
     child.once("error", reject);
     child.once("close", resolve);
   });
-  const [exit, output, errors] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  const [exit, output, errors] = await Promise.all([
+    ended,
+    text(child.stdout),
+    text(child.stderr),
+  ]).catch((error: unknown) => {
+    // The reason of an abort says more than that there was one.
+    signal?.throwIfAborted();
+    throw error;
+  });
   signal?.throwIfAborted();
   if (exit !== 0) throw new Error(`Headwater's SQLite process failed (${exit}): ${errors.trim()}`);
   return parseReply(output);

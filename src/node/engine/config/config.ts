@@ -11,7 +11,8 @@ import type { DatabaseConfig, DirectoryConfig, Entry } from "./database-config.t
 import { findDatabases } from "./directory.ts";
 import type { FindOptions } from "./directory.ts";
 import { expandVariables } from "./expand.ts";
-import { configSchema, keyNotes } from "./keys.ts";
+import { keyNotes } from "./key-notes.ts";
+import { configSchema } from "./keys.ts";
 import type { ConfigFile } from "./keys.ts";
 import { Remarks, formatKeyPath } from "./mistakes.ts";
 import type { KeyPath, Remark } from "./mistakes.ts";

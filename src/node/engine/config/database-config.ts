@@ -5,13 +5,12 @@ import { localPath } from "../../base/local-path.ts";
 import { replicasOf } from "../engine-options.ts";
 import type { ReplicateOptions } from "../engine-options.ts";
 import { matchesDirectory, patternOf } from "./directory.ts";
-import { globalSettingNames } from "./keys.ts";
-import type { ConfigFile, DatabaseEntry, ReplicaEntry } from "./keys.ts";
-import type { KeyPath, Remarks } from "./mistakes.ts";
+import type { ConfigFile, DatabaseEntry } from "./keys.ts";
+import type { KeyPath } from "./mistakes.ts";
+import { budgetOf, replicasOfEntry } from "./replica-entries.ts";
+import type { EntryContext } from "./replica-entries.ts";
 import { toReplicaPlace } from "./replica-url.ts";
 import type { ReplicaPlace } from "./replica-url.ts";
-import type { Environment } from "../../store/s3-settings.ts";
-import { storePrices } from "../../store/store-prices.ts";
 import type { StoreSecrets } from "../../store/store-secrets.ts";
 
 /** A database to replicate. */
@@ -42,13 +41,6 @@ export type Entry =
       readonly isWatched: boolean;
     });
 
-export interface EntryContext {
-  readonly remarks: Remarks;
-  readonly at: KeyPath;
-  readonly environment: Environment;
-  readonly file: ConfigFile;
-}
-
 /** After a mistake, which is in the remarks, `undefined`. */
 export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | undefined {
   const { remarks, at } = context;
@@ -59,13 +51,8 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
     );
     return undefined;
   }
-  const found = replicasOfEntry(entry, context);
-  if (found.length === 0 || !found.every((one) => checkUrl(one, remarks))) return undefined;
-  const replicas = found.map((one) => ({
-    ...one,
-    replica: withDefaults(one.replica, context.file),
-  }));
-  checkAlike(replicas, remarks);
+  const replicas = replicasOfEntry(entry, context);
+  if (replicas === undefined) return undefined;
   const syncIntervalMs = replicas[0]?.replica["sync-interval"];
   const make = (path: string, subpath: string): DatabaseConfig | undefined => {
     const places = replicas.flatMap(
@@ -101,27 +88,6 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
   return entry.path === undefined
     ? toDirectory(entry, context, make)
     : toDatabase(entry, localPath(entry.path), context, make);
-}
-
-/** What the replica may cost. After a mistake, which is in the remarks, `undefined`. */
-function budgetOf(
-  { replica, at }: FoundReplica,
-  url: string,
-  { remarks, environment }: Pick<EntryContext, "remarks" | "environment">,
-): Pick<ReplicateOptions, "maxCostPerMonth" | "maxPutsPerMonth"> | undefined {
-  const { "max-cost": maxCostPerMonth, "max-puts-per-month": maxPutsPerMonth } = replica;
-  if (maxCostPerMonth !== undefined && maxPutsPerMonth !== undefined) {
-    remarks.mistake([...at, "max-cost"], "and max-puts-per-month exclude each other.");
-    return undefined;
-  }
-  if (maxCostPerMonth !== undefined && storePrices(url, environment).prices === undefined) {
-    remarks.mistake(
-      [...at, "max-cost"],
-      "cannot be kept: the prices of this store are not known. Set max-puts-per-month instead.",
-    );
-    return undefined;
-  }
-  return { maxCostPerMonth, maxPutsPerMonth };
 }
 
 /** What a database leaves out comes from the top of the file. */
@@ -220,52 +186,6 @@ function toDirectory(
   };
 }
 
-interface FoundReplica {
-  readonly replica: ReplicaEntry;
-  readonly at: KeyPath;
-}
-
-/** After a mistake none. */
-function replicasOfEntry(
-  { replica, replicas }: DatabaseEntry,
-  { remarks, at }: EntryContext,
-): readonly FoundReplica[] {
-  if (replica !== undefined && replicas !== undefined) {
-    remarks.mistake([...at, "replicas"], "and replica exclude each other.");
-    return [];
-  }
-  if (replica !== undefined) return [{ replica, at: [...at, "replica"] }];
-  const found = (replicas ?? []).map((one, index) => ({
-    replica: one,
-    at: [...at, "replicas", index],
-  }));
-  if (found.length === 0) remarks.mistake(at, "needs a replica.");
-  if (found.length === 1)
-    remarks.warning([...at, "replicas"], "is the old form. Write replica, without the list.");
-  return found;
-}
-
-function checkUrl({ replica, at }: FoundReplica, remarks: Remarks): boolean {
-  if (replica.url === undefined) return true;
-  const twice = (["path", "bucket", "host", "webdav-url"] as const).find(
-    (name) => replica[name] !== undefined,
-  );
-  if (twice === undefined) return true;
-  remarks.mistake([...at, twice], "and url exclude each other. The URL holds it.");
-  return false;
-}
-
-/** What is staged is staged once for all replicas, at one pace. */
-function checkAlike(replicas: readonly FoundReplica[], remarks: Remarks): void {
-  const [first, ...others] = replicas;
-  for (const { replica, at } of others) {
-    for (const name of ["sync-interval", "max-cost", "max-puts-per-month"] as const) {
-      if (replica[name] !== first?.replica[name])
-        remarks.mistake([...at, name], "must be the same for all replicas of a database.");
-    }
-  }
-}
-
 function placeOptions(
   places: readonly ReplicaPlace[],
 ): Pick<ReplicateOptions, "replica" | "secrets" | "replicas"> {
@@ -276,24 +196,6 @@ function placeOptions(
   return first !== undefined && others.length === 0
     ? { replica: first.url, secrets: first.secrets }
     : { replicas: Object.freeze(frozen) };
-}
-
-/** What the replica leaves out comes from the top of the file; a URL names its bucket and host itself. */
-function withDefaults(replica: ReplicaEntry, file: ConfigFile): ReplicaEntry {
-  const inUrl = new Set(replica.url === undefined ? [] : ["bucket", "host", "webdav-url"]);
-  // Two ways to give one key: a replica's own way wins over the other way of the top.
-  for (const [one, other] of [
-    ["sse-customer-key", "sse-customer-key-path"],
-    ["sse-customer-key-path", "sse-customer-key"],
-    ["max-cost", "max-puts-per-month"],
-    ["max-puts-per-month", "max-cost"],
-  ] as const) {
-    if (replica[one] !== undefined) inUrl.add(other);
-  }
-  const defaults = globalSettingNames
-    .filter((name) => !inUrl.has(name))
-    .map((name) => [name, file[name]] as const);
-  return { ...Object.fromEntries(defaults), ...replica };
 }
 
 function metaPathOf(entry: DatabaseEntry, subpath: string): string | undefined {

@@ -7,7 +7,7 @@ import { toS3Settings } from "../../store/s3-settings.ts";
 import type { Environment } from "../../store/s3-settings.ts";
 import { plainS3Parameters } from "../../store/s3-url.ts";
 import type { StoreSecrets } from "../../store/store-secrets.ts";
-import type { ReplicaEntry } from "./keys.ts";
+import type { ReplicaEntry } from "./replica-keys.ts";
 import type { KeyPath, Remarks } from "./mistakes.ts";
 
 export interface ReplicaPlace {

@@ -1,5 +1,6 @@
 // The servers that a configuration file asks for.
 import { isLoopback, parseAddress } from "../../base/address.ts";
+import type { Address } from "../../base/address.ts";
 import { localPath } from "../../base/local-path.ts";
 import { defaultSocketPath } from "./config-places.ts";
 import type { ConfigFile } from "./keys.ts";
@@ -20,8 +21,6 @@ export interface McpConfig {
   readonly token: string | undefined;
 }
 
-const shortestToken = 16;
-
 /** What watches over the databases, and tells about them. */
 export interface MonitorConfig {
   /** Where metrics and health are served. */
@@ -31,19 +30,20 @@ export interface MonitorConfig {
   readonly webhookUrl: string | undefined;
 }
 
+const shortestToken = 16;
+/** Who names no host is reached from here alone. */
+const thisMachine = "127.0.0.1";
 const defaultMaxLagMs = 60_000;
 const defaultHeartbeatMs = 300_000;
 
 export function toMonitorConfig(file: ConfigFile, remarks: Remarks): MonitorConfig {
-  const { addr, "heartbeat-url": heartbeatUrl, "webhook-url": webhookUrl } = file;
+  const { "heartbeat-url": heartbeatUrl, "webhook-url": webhookUrl } = file;
   for (const name of ["heartbeat-url", "webhook-url"] as const) {
     const url = file[name];
     if (url !== undefined && !/^https?:\/\/[^/]/iu.test(url))
       remarks.mistake([name], "must begin with http:// or https:// and name a host.");
   }
-  const address = addr === undefined ? undefined : parseAddress(addr);
-  if (addr !== undefined && address === undefined)
-    remarks.mistake(["addr"], "must be a host and a port, such as 127.0.0.1:9090.");
+  const address = toAddress(file, "addr", { examplePort: 9090 }, remarks);
   if (address !== undefined && address.host === undefined) {
     remarks.warning(
       ["addr"],
@@ -51,7 +51,7 @@ export function toMonitorConfig(file: ConfigFile, remarks: Remarks): MonitorConf
     );
   }
   return {
-    place: address && { host: address.host ?? "127.0.0.1", port: address.port },
+    place: address && { host: address.host ?? thisMachine, port: address.port },
     maxLagMs: file["health-max-lag"] ?? defaultMaxLagMs,
     heartbeat:
       heartbeatUrl === undefined
@@ -71,22 +71,33 @@ export function toSocketConfig({ socket }: ConfigFile): SocketConfig {
 
 /** `undefined` if none is wanted. Who can be reached from other machines needs a token. */
 export function toMcpConfig(file: ConfigFile, remarks: Remarks): McpConfig | undefined {
-  const { "mcp-addr": text, "mcp-token": token } = file;
+  const { "mcp-token": token } = file;
   if (token !== undefined && token.length < shortestToken) {
     remarks.mistake(["mcp-token"], `must have at least ${shortestToken} characters.`);
   }
-  if (text === undefined) return undefined;
-  const address = parseAddress(text);
-  if (address === undefined) {
-    remarks.mistake(["mcp-addr"], "must be a host and a port, such as 127.0.0.1:3001.");
-    return undefined;
-  }
-  const { host = "127.0.0.1", port } = address;
+  const address = toAddress(file, "mcp-addr", { examplePort: 3001 }, remarks);
+  if (address === undefined) return undefined;
+  const { host = thisMachine, port } = address;
   if (!isLoopback(host) && token === undefined) {
     remarks.mistake(
       ["mcp-addr"],
-      "can be reached from other machines, and needs mcp-token. For this machine alone, write 127.0.0.1.",
+      `can be reached from other machines, and needs mcp-token. For this machine alone, write ${thisMachine}.`,
     );
   }
   return { host, port, token };
+}
+
+/** `undefined` if the file names none, or none that can be read. */
+function toAddress(
+  file: ConfigFile,
+  key: "addr" | "mcp-addr",
+  { examplePort }: { readonly examplePort: number },
+  remarks: Remarks,
+): Address | undefined {
+  const { [key]: text } = file;
+  if (text === undefined) return undefined;
+  const address = parseAddress(text);
+  if (address === undefined)
+    remarks.mistake([key], `must be a host and a port, such as ${thisMachine}:${examplePort}.`);
+  return address;
 }

@@ -1,0 +1,6 @@
+// What JSON gives, before anything of it is believed.
+
+/** True for an object with names: neither `null` nor a list. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
