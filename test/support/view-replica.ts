@@ -13,11 +13,15 @@ import {
   createFaultyStore,
 } from "../../src/core/testing/faulty-store.ts";
 import { VirtualClock } from "../../src/core/testing/virtual-clock.ts";
-import { type ReplicaViewsOptions, ReplicaViews } from "../../src/core/view/replica-views.ts";
+import {
+  type ReplicaViewsOptions,
+  type ViewTarget,
+  ReplicaViews,
+} from "../../src/core/view/replica-views.ts";
 import type { View } from "../../src/core/view/view.ts";
 import type { GoldenSet } from "./golden.ts";
 import { encodeWhole, ltxHeader } from "./ltx.ts";
-import type { FileRange, ReplicaHistory } from "./replica-builder.ts";
+import { type FileRange, type ReplicaHistory, pageOf } from "./replica-builder.ts";
 
 const codec: Codec = openCodec();
 
@@ -111,4 +115,41 @@ export async function readAll(view: View): Promise<Uint8Array> {
     await view.read(pgno, bytes.subarray((pgno - 1) * pageSize, pgno * pageSize), {});
   }
   return bytes;
+}
+
+/** The target of a TXID. */
+export function atTxid(txid: number | bigint): ViewTarget {
+  return { kind: "txid", txid: toTxid(txid) };
+}
+
+/** The code of the error that the work fails with. */
+export async function codeOf(work: Promise<unknown>): Promise<unknown> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  return error instanceof Error && "code" in error ? error.code : error;
+}
+
+/** Level-0 files of single TXIDs. */
+export function singles(from: number, to: number): readonly FileRange[] {
+  return Array.from({ length: to - from + 1 }, (_, n) => ({
+    level: 0,
+    min: from + n,
+    max: from + n,
+  }));
+}
+
+/** A file of a database of three pages: page 1 tells the TXID, the others their number. */
+export async function putSmall(
+  replica: ViewReplica,
+  range: FileRange,
+  pgnos: readonly number[],
+): Promise<void> {
+  const txids = { minTxid: toTxid(range.min), maxTxid: toTxid(range.max) };
+  const header = ltxHeader({ pageSize: 512, commit: 3, ...txids });
+  const pages = new Map(
+    pgnos.map((pgno) => [pgno, pageOf(512, pgno === 1 ? range.max : pgno)] as const),
+  );
+  await replica.put(range, await encodeWhole(codec, header, pages));
 }

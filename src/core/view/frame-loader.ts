@@ -11,7 +11,7 @@ import { decodeFrameInto } from "../ltx/page-block.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { FileTable } from "./file-table.ts";
 import type { FrameCache } from "./frame-cache.ts";
-import type { FrameRef } from "./frame-table.ts";
+import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { FileProof, PageProofs } from "./page-proofs.ts";
 import { FrameKeeper } from "./frame-keeper.ts";
 import type { PersistentFrames } from "./persistent-frames.ts";
@@ -110,8 +110,8 @@ export class FrameLoader implements AsyncDisposable {
     this.#ended.signal.throwIfAborted();
     const missing: PendingFrame[] = [];
     for (const one of wanted) {
-      const isMarked = marked !== undefined && isSame(one.frame, marked);
-      const isUrgent = urgent !== undefined && isSame(one.frame, urgent);
+      const isMarked = marked !== undefined && isSameFrame(one.frame, marked);
+      const isUrgent = urgent !== undefined && isSameFrame(one.frame, urgent);
       const missed = this.#announce(one, { isMarked, isUrgent });
       if (missed !== undefined) missing.push(missed);
     }
@@ -174,7 +174,7 @@ export class FrameLoader implements AsyncDisposable {
     const left = await this.#takeKept(missing);
     const requests = planRequests(left, this.#options.limits);
     const isUrgent = ({ frames }: FrameRequest): boolean =>
-      urgent !== undefined && frames.some(({ frame }) => isSame(frame, urgent));
+      urgent !== undefined && frames.some(({ frame }) => isSameFrame(frame, urgent));
     await Promise.all(requests.map((request) => this.#request(request, isUrgent(request))));
   }
 
@@ -268,9 +268,8 @@ export class FrameLoader implements AsyncDisposable {
   /** Decodes and checks one page, takes it in and tells those who wait. Returns what is wrong with it. */
   #accept(one: PendingFrame, bytes: Uint8Array, proof: FileProof | undefined): unknown {
     const { files, cache, onPage } = this.#options;
-    const { key: name } = files.get(one.frame.file);
+    const place = { name: files.get(one.frame.file).key, offset: one.frame.offset };
     try {
-      const place = { name, offset: one.frame.offset };
       const { pgno, checksum } = decodeFrameInto(this.#kernel, bytes, place);
       if (pgno !== one.pgno) return new Error(`The frame holds page ${pgno}.`);
       if (proof?.accepts(pgno, checksum) === false) return new Error("The checksum is another.");
@@ -298,8 +297,4 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 function nameOf({ file, offset }: FrameRef): string {
   return `${file}:${offset}`;
-}
-
-function isSame(a: FrameRef, b: FrameRef): boolean {
-  return a.file === b.file && a.offset === b.offset;
 }

@@ -12,6 +12,11 @@ export interface FrameRef {
   readonly sizeBytes: number;
 }
 
+/** Whether both are one frame. */
+export function isSameFrame(a: FrameRef, b: FrameRef): boolean {
+  return a.file === b.file && a.offset === b.offset;
+}
+
 /** What `structuredClone` carries; the buffer is shared if it was made so. */
 export interface SharedFrameTable {
   readonly buffer: ArrayBufferLike;

@@ -3,7 +3,7 @@
 // read that nobody needs.
 import { childPgnos, decodeBtreePage } from "../sqlite/btree.ts";
 import type { FrameCache } from "./frame-cache.ts";
-import type { FrameRef } from "./frame-table.ts";
+import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
 import type { WantedFrame } from "./request-plan.ts";
 
@@ -73,14 +73,14 @@ export class TreeOrder {
     const frame = map.locate(pgno);
     if (frame === undefined) return undefined;
     const known = this.#nodes.get(pgno);
-    if (known !== undefined && isSame(known.frame, frame)) return known.children;
+    if (known !== undefined && isSameFrame(known.frame, frame)) return known.children;
     if (known === undefined && (this.#parents[pgno] ?? 0) === 0) return undefined;
     // Another version of it was seen last: that of this map may still be in the cache.
     const page = new Uint8Array(map.pageSize);
     if (this.#options.cache.read(frame, page) === "miss") return undefined;
     this.note({ pgno, frame }, page);
     const node = this.#nodes.get(pgno);
-    return node !== undefined && isSame(node.frame, frame) ? node.children : undefined;
+    return node !== undefined && isSameFrame(node.frame, frame) ? node.children : undefined;
   }
 
   /**
@@ -126,8 +126,4 @@ export class TreeOrder {
     // A page that only looks like one of a b-tree can name any number.
     if (child < this.#parents.length) this.#parents[child] = parent;
   }
-}
-
-function isSame(a: FrameRef, b: FrameRef): boolean {
-  return a.file === b.file && a.offset === b.offset;
 }
