@@ -1,6 +1,7 @@
 // The interface of object storage, the store in memory, and the wrappers that work around any store.
 export { bodyOf } from "./core/store/object-store.ts";
 export type {
+  CopyOptions,
   GetOptions,
   ListOptions,
   ObjectBody,

@@ -94,6 +94,7 @@ class MemoryStore implements ObjectStore {
     throwIfAborted(options);
     const source = this.#objectByKey.get(from);
     if (source === undefined) return undefined;
+    if (options.etag !== undefined && options.etag !== source.info.etag) throw changed(from);
     const { timestampMs, isExactTime } = source.info;
     return this.#store(to, source.bytes, isExactTime ? timestampMs : undefined);
   }

@@ -50,6 +50,11 @@ export interface GetOptions extends Waiting {
   readonly etag?: string | undefined;
 }
 
+export interface CopyOptions extends Waiting {
+  /** Throws `store/changed`, with nothing copied, if the object has another version by now. */
+  readonly etag?: string | undefined;
+}
+
 export interface ListOptions extends Waiting {
   /** Only keys that start with it. A whole-directory prefix ends with `/`. */
   readonly prefix: string;
@@ -88,7 +93,7 @@ export interface ObjectStore extends AsyncDisposable {
   /** Absent keys are fine. Throws if any key could not be deleted, naming it. */
   delete(keys: readonly string[], options: Waiting): Promise<void>;
   /** Copies inside the store, where `features().copy`; replaces `to`. `undefined` if `from` is absent. */
-  copy(from: string, to: string, options: Waiting): Promise<ObjectInfo | undefined>;
+  copy(from: string, to: string, options: CopyOptions): Promise<ObjectInfo | undefined>;
 }
 
 /** A body of bytes in memory. Borrowed until the put is done. */

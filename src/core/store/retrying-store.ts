@@ -7,6 +7,7 @@ import { HeadwaterError, hasCode, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type {
+  CopyOptions,
   GetOptions,
   ListOptions,
   ObjectBody,
@@ -108,7 +109,7 @@ class RetryingStore implements ObjectStore {
     return this.#retry("delete", what, options, () => this.#store.delete(keys, options));
   }
 
-  copy(from: string, to: string, options: Waiting): Promise<ObjectInfo | undefined> {
+  copy(from: string, to: string, options: CopyOptions): Promise<ObjectInfo | undefined> {
     return this.#retry("copy", to, options, () => this.#store.copy(from, to, options));
   }
 

@@ -232,4 +232,24 @@ const copyCases: readonly ObjectStoreCase[] = [
   }),
 ];
 
-export const readCases: readonly ObjectStoreCase[] = [...getCases, ...deleteCases, ...copyCases];
+const versionedCopyCase = storeCase(
+  "a copy of a version that is gone copies nothing",
+  async (store) => {
+    if (!(await store.features({})).copy) return;
+    const { etag } = await put(store, "from", "first");
+    check((await store.copy("from", "to", { etag }))?.key === "to", "copy of the version there is");
+    await put(store, "from", "second, and longer");
+    await checkFails(store.copy("from", "to", { etag }), "store/changed");
+    await checkFails(store.copy("from", "from", { etag }), "store/changed");
+    await checkContent(store, "to", "first");
+    await checkContent(store, "from", "second, and longer");
+    checkEqual(await keysOf(store, { prefix: "" }), ["from", "to"], "keys in the end");
+  },
+);
+
+export const readCases: readonly ObjectStoreCase[] = [
+  ...getCases,
+  ...deleteCases,
+  ...copyCases,
+  versionedCopyCase,
+];

@@ -10,6 +10,7 @@ import type { Random } from "../../core/base/random.ts";
 import { readBody } from "../../core/store/object-body.ts";
 import { checkKey, isKey } from "../../core/store/object-key.ts";
 import type {
+  CopyOptions,
   GetOptions,
   ListOptions,
   ObjectBody,
@@ -114,9 +115,7 @@ class FileStore implements ObjectStore {
       const status = await file.status();
       if (status.kind === "file") {
         const info = toInfo(key, status);
-        if (options.etag !== undefined && options.etag !== info.etag) {
-          throw new HeadwaterError("store/changed", `${path} is not the version expected.`);
-        }
+        checkVersion(info, path, options);
         const start = Math.min(options.offset ?? 0, info.sizeBytes);
         const end = Math.min(start + (options.length ?? Infinity), info.sizeBytes);
         return { info, body: readFile(file, { start, end, path }, options) };
@@ -157,17 +156,22 @@ class FileStore implements ObjectStore {
   }
 
   /** A second name for the same bytes: files of a store never change in place. */
-  async copy(from: string, to: string, options: Waiting): Promise<ObjectInfo | undefined> {
+  async copy(from: string, to: string, options: CopyOptions): Promise<ObjectInfo | undefined> {
     checkKey(to);
+    const source = this.#path(from);
     const info = await this.head(from, options);
     if (info === undefined) return undefined;
+    checkVersion(info, source, options);
     if (from === to) return info;
     const path = this.#path(to);
     return this.#withTemporaryFile(path, async (temporary) => {
-      const made = await fileWork(path, this.#fileSystem.link(this.#path(from), temporary));
+      const made = await fileWork(path, this.#fileSystem.link(source, temporary));
       if (!made) throw new HeadwaterError("store/unavailable", `${temporary} exists already.`);
+      const status = await fileWork(path, this.#fileSystem.status(temporary));
+      const copied = status === undefined ? info : toInfo(to, status);
+      checkVersion(copied, source, options);
       await fileWork(path, this.#publish(temporary, path, false));
-      return { ...info, key: to };
+      return copied;
     });
   }
 
@@ -277,6 +281,12 @@ function toInfo(key: string, status: FileStatus): ObjectInfo {
     timestampMs: status.mtimeMs,
     isExactTime: true,
   };
+}
+
+/** Of what was opened or linked, not of what has its name by now. */
+function checkVersion(info: ObjectInfo, path: string, { etag }: Pick<GetOptions, "etag">): void {
+  if (etag === undefined || etag === info.etag) return;
+  throw new HeadwaterError("store/changed", `${path} is not the version expected.`);
 }
 
 function cannot(where: string, what: string): HeadwaterError {
