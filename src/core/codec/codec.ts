@@ -17,8 +17,9 @@ export interface Codec {
    */
   openKernel(pageSize: number): PageKernel;
   /**
-   * Kernels for `count` files that are decoded in turn: each has checksums and frames of its own, some tens of KB; pages,
-   * their numbers and checksums are the same memory in all, and hold what the one that worked last put there.
+   * Kernels for `count` files that are decoded in turn: each has checksums and frames of its own, where there are many some
+   * tens of KB; pages, their numbers and checksums may be the same memory in all, and then hold what the one that worked
+   * last put there. Dispose each.
    */
   openKernels(pageSize: number, count: number): readonly PageKernel[];
 }

@@ -59,21 +59,21 @@ const maxIdleKernels = 8;
 export function openWasmCodec(): Codec {
   const module = new WebAssembly.Module(Uint8Array.from(atob(kernelBase64), toCode));
   const idleByPageSize = new Map<number, WasmKernel[]>();
+  const openKernel = (pageSize: number): PageKernel => {
+    const idle = idleByPageSize.get(pageSize) ?? [];
+    idleByPageSize.set(pageSize, idle);
+    const kernel = idle.pop() ?? makeKernel(module, pageSize, idle);
+    kernel.restart();
+    return kernel;
+  };
   return {
     engine: "wasm",
-    openKernel(pageSize) {
-      const idle = idleByPageSize.get(pageSize) ?? [];
-      idleByPageSize.set(pageSize, idle);
-      const kernel = idle.pop() ?? makeKernel(module, pageSize, idle);
-      kernel.restart();
-      return kernel;
-    },
+    openKernel,
     openKernels(pageSize, count) {
-      const memory = new KernelMemory(module, {
-        pageSize,
-        files: count,
-        frameAreaBytes: sharedFrameAreaBytes(pageSize, count),
-      });
+      // So few are at hand, as a rule.
+      if (count <= maxIdleKernels) return Array.from({ length: count }, () => openKernel(pageSize));
+      const bytes = sharedFrameAreaBytes(pageSize, count);
+      const memory = new KernelMemory(module, { pageSize, files: count, frameAreaBytes: bytes });
       return Array.from({ length: count }, (_, index) => {
         const kernel = new WasmKernel(memory, index);
         kernel.restart();

@@ -4,7 +4,7 @@ import { concatBytes } from "../base/bytes.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { type LtxHeader, decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
 import type { MergeInput } from "../ltx/merge.ts";
-import type { ObjectBody, ObjectStore } from "../store/object-store.ts";
+import type { ObjectBody, ObjectStore, ReadOptions } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import { checkFileIdentity } from "./chain-state.ts";
 
@@ -39,27 +39,33 @@ export async function readFileHeader(
   return header;
 }
 
+/** Memory for what is read of all inputs together, before the same again that a store may read ahead. */
+const readBytes = 8 * 1024 * 1024;
+const minChunkBytes = 16 * 1024;
+
 /** The inputs as a merge takes them. Nothing is opened before it is read. */
 export function mergeInputs(
   files: readonly ReplicaFile[],
   source: InputSource,
   waiting: Waiting,
 ): readonly MergeInput[] {
-  return files.map((file) => ({ name: file.key, chunks: openInput(file, source, waiting) }));
+  const share = Math.floor(readBytes / Math.max(1, files.length));
+  const options = { ...waiting, chunkBytes: Math.min(1024 * 1024, Math.max(minChunkBytes, share)) };
+  return files.map((file) => ({ name: file.key, chunks: openInput(file, source, options) }));
 }
 
 /** The bytes of a file. Throws `store/changed` if it is gone. */
 export async function* openInput(
   file: ReplicaFile,
   { store, localBody }: InputSource,
-  waiting: Waiting,
+  options: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
   const local = localBody?.(file);
   if (local !== undefined) {
-    yield* local.open(waiting);
+    yield* local.open(options);
     return;
   }
-  const content = await store.get(file.key, waiting);
+  const content = await store.get(file.key, options);
   if (content === undefined) throw gone(file);
   yield* content.body;
 }

@@ -1,5 +1,5 @@
 // A store in memory: the reference for what the interface means, and the store of fast tests.
-import { type Waiting, throwIfAborted } from "../base/async.ts";
+import { throwIfAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { readBody } from "./object-body.ts";
@@ -9,6 +9,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   PutCondition,
+  ReadOptions,
   StoreFeatures,
 } from "./object-store.ts";
 
@@ -18,7 +19,7 @@ interface StoredObject {
   readonly parts: readonly Uint8Array[];
 }
 
-const chunkBytes = 256 * 1024;
+const defaultChunkBytes = 256 * 1024;
 
 /** An empty store. It keeps every promise of `ObjectStore` except to outlive the process. */
 export function createMemoryStore({ clock }: { readonly clock: Clock }): ObjectStore {
@@ -139,8 +140,9 @@ function changed(key: string): HeadwaterError {
 async function* chunks(
   parts: readonly Uint8Array[],
   { start, end }: { readonly start: number; readonly end: number },
-  options: Waiting,
+  options: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { chunkBytes = defaultChunkBytes } = options;
   let partStart = 0;
   for (const part of parts) {
     const [from, to] = [Math.max(0, start - partStart), Math.min(part.length, end - partStart)];
