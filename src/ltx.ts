@@ -1,7 +1,7 @@
 // headwater/ltx: the LTX file format. Runs anywhere.
 export type { Codec, CodecEngine } from "./core/codec/codec.ts";
 export { openCodec } from "./core/codec/codec.ts";
-export type { OpenLtxOptions, PageBatch } from "./core/ltx/decoder.ts";
+export type { PageBatch } from "./core/ltx/decoder.ts";
 export { LtxReader, openLtx } from "./core/ltx/decoder.ts";
 export type { PageSource } from "./core/ltx/encoder.ts";
 export { encodeLtx, LtxEncoder } from "./core/ltx/encoder.ts";
@@ -10,6 +10,7 @@ export type { LtxHeader, LtxProof } from "./core/ltx/header.ts";
 export { decodeHeader, encodeHeader, ltxHeaderSizeBytes } from "./core/ltx/header.ts";
 export type { MergeInput, MergeOptions } from "./core/ltx/merge.ts";
 export { mergeLtx } from "./core/ltx/merge.ts";
+export type { OpenLtxOptions } from "./core/ltx/opening.ts";
 export type { SinglePage } from "./core/ltx/page-block.ts";
 export { decodePageFrame } from "./core/ltx/page-block.ts";
 export { checksumPages, PageChecksums } from "./core/ltx/page-checksums.ts";

@@ -1,14 +1,12 @@
 // Entry `headwater/replica`: a store seen as a history of one database.
 export { type ReplicaFile, listLevel, listReplica } from "./core/replica/catalog.ts";
+export { type CompactOptions, type CompactResult, compact } from "./core/replica/compact.ts";
 export {
-  type CompactOptions,
-  type CompactResult,
   type CompactionPlan,
   type CompactionPlanOptions,
-  compact,
   planCompaction,
-  verifyCompacted,
-} from "./core/replica/compact.ts";
+} from "./core/replica/plan-compaction.ts";
+export { verifyCompacted } from "./core/replica/verify-compacted.ts";
 export {
   type History,
   type HistoryGap,

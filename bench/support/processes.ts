@@ -1,5 +1,6 @@
 // What Linux knows about a process and its descendants.
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** `pid` and every process below it. */
 export function processTree(pid: number): readonly number[] {
@@ -26,7 +27,26 @@ export function peakResidentBytes(pids: readonly number[]): number {
   const peaks = pids.map(
     (pid) => /VmHWM:\s*(\d+) kB/u.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1],
   );
-  return peaks.reduce((sum, kiB) => sum + Number(kiB) * 1024, 0);
+  return peaks.reduce((sum, kiB) => sum + Number(kiB ?? 0) * 1024, 0);
+}
+
+/** The same for `pid` and all below it, until it has ended. */
+export async function peakUntilEnd(pid: number): Promise<number> {
+  let peak = 0;
+  for (; ; await sleep(50)) {
+    try {
+      peak = Math.max(peak, peakResidentBytes(processTree(pid)));
+    } catch (error) {
+      // One of the processes below it may end at any time.
+      if (!existsSync(`/proc/${pid}`)) return peak;
+      if (!isGone(error)) throw error;
+    }
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENOENT" || code === "ESRCH";
 }
 
 /** Bytes that a process has read through system calls, from the page cache or not. */

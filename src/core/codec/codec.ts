@@ -12,10 +12,16 @@ export interface Codec {
   /** Which engine is at work. */
   readonly engine: CodecEngine;
   /**
-   * Working memory for up to `maxPages` pages of this size, `isPageSize(pageSize)`; by default for a batch, about
-   * 0.6 MB. Dispose it, so that its memory is used again.
+   * Working memory for a batch of pages of this size, `isPageSize(pageSize)`, about 0.6 MB. Dispose it, so that its memory
+   * is used again.
    */
-  openKernel(pageSize: number, maxPages?: number): PageKernel;
+  openKernel(pageSize: number): PageKernel;
+  /**
+   * Kernels for `count` files that are decoded in turn: each has checksums and frames of its own, where there are many some
+   * tens of KB; pages, their numbers and checksums may be the same memory in all, and then hold what the one that worked
+   * last put there. Dispose each.
+   */
+  openKernels(pageSize: number, count: number): readonly PageKernel[];
 }
 
 /** Working memory and running checksums for one file. Its areas keep their place until it is disposed. */
@@ -29,7 +35,15 @@ export interface PageKernel extends Disposable {
   readonly pgnos: Uint32Array;
   /** Checksum of each page of the last call, bit 63 set. */
   readonly checksums: BigUint64Array;
-  /** Frames: output of `encodePages`, input of `decodePages`. Holds `maxPages` frames of any size we write. */
+  /**
+   * Content CRC of each page of the last call: what the page adds to the CRC of whatever it is part of. Input of
+   * `hashFrames`. Raw, for no other use.
+   */
+  readonly contentCrcs: BigUint64Array;
+  /**
+   * Frames: output of `encodePages`, input of `decodePages`. Holds `maxPages` frames of any size we write, in one of
+   * several kernels at least one frame.
+   */
   readonly frames: Uint8Array;
 
   /** CRC of everything hashed since the kernel was opened, inverted, bit 63 set (docs/formats/ltx.md, checksums). */
@@ -49,6 +63,11 @@ export interface PageKernel extends Disposable {
   decodePages(count: number, at: number): number;
   /** Hashes one frame header of `headerSize` bytes (6 or 10) at `at` and page `index` as it stands in `pages`. */
   hashPage(index: number, at: number, headerSize: number): void;
+  /**
+   * Hashes `count` whole frames (flags 1, size field) from `at` on as `decodePages` does, without decoding them:
+   * `contentCrcs` has what another kernel found for their pages.
+   */
+  hashFrames(count: number, at: number): void;
   /** Checksums of the first `count` pages. Touches no running checksum. */
   checksumPages(count: number): void;
 }

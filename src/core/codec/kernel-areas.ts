@@ -25,8 +25,18 @@ export function maxBlockSizeBytes(pageSize: number): number {
   return 2 * pageSize + 64;
 }
 
-/** Bytes of the frame area: a file header and `maxPages` frames, and never less than one longest frame. */
+/** Memory for the frames of several kernels together, unless that is less than a frame for each. */
+const sharedFrameBytes = 4 * 1024 * 1024;
+
+/** Bytes of the frame area of a kernel alone: a file header and `maxPages` frames, and never less than one longest frame. */
 export function frameAreaBytes(pageSize: number, maxPages: number): number {
   const frames = maxPages * (frameHeaderSizeBytes + blockBoundBytes(pageSize));
   return slackBytes + Math.max(frames, frameHeaderSizeBytes + maxBlockSizeBytes(pageSize));
+}
+
+/** Bytes of the frame area of each of `count` kernels: never more than one alone has, or less than one longest frame. */
+export function sharedFrameAreaBytes(pageSize: number, count: number): number {
+  const share = Math.floor(sharedFrameBytes / count / 64) * 64;
+  const most = frameAreaBytes(pageSize, batchPageCount(pageSize));
+  return Math.min(most, Math.max(share, frameAreaBytes(pageSize, 0)));
 }

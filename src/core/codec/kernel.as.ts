@@ -6,10 +6,8 @@
 import { crc, step32 } from "./crc64.as";
 import { compress, decompress, initRepeats } from "./lz4.as";
 
-/** Raw CRC of the file so far (u64), XOR of its pages' checksums (u64), page size (u32). */
-const FILE_CRC: usize = 0x400;
-const PAGES_XOR: usize = 0x408;
-const PAGE_SIZE: usize = 0x410;
+/** Page size (u32). */
+const PAGE_SIZE: usize = 0x400;
 /** 16 rows of 16 u64: row t, column v is `v << 4t` after a page of zeros. */
 const MULTIPLES: usize = 0x800;
 // lz4.as.ts has its tables from 0x1000 on and from 0x8000 on.
@@ -17,6 +15,8 @@ const MULTIPLES: usize = 0x800;
 const ONES: u64 = 0xffffffffffffffff;
 const CHECKSUM_FLAG: u64 = 0x8000000000000000;
 const FRAME_HEADER: usize = 10;
+/** A file's running values, at an address that every call is given: its raw CRC (u64), XOR of its pages' checksums (u64). */
+const PAGES_XOR: usize = 8;
 
 // ----- set-up ---------------------------------------------------------------------------------------
 
@@ -34,31 +34,32 @@ export function init(pageSize: u32, zeros: usize): void {
       store<u64>(row + value * 8, load<u64>(row + (value - weight) * 8) ^ product);
     }
   }
-  reset();
 }
 
 /** Starts a new file. */
-export function reset(): void {
-  store<u64>(FILE_CRC, ONES);
-  store<u64>(PAGES_XOR, 0);
+export function reset(file: usize): void {
+  store<u64>(file, ONES);
+  store<u64>(file, 0, PAGES_XOR);
 }
 
 // ----- batches --------------------------------------------------------------------------------------
 
 /** Adds bytes to the file's CRC. */
-export function hashBytes(at: usize, length: u32): void {
-  store<u64>(FILE_CRC, crc(load<u64>(FILE_CRC), at, length));
+export function hashBytes(file: usize, at: usize, length: u32): void {
+  store<u64>(file, crc(load<u64>(file), at, length));
 }
 
 /** Compresses `count` pages into frames at `out`, hashes them, and returns where the frames end. */
-export function encodePages(pgnos: usize, pages: usize, count: u32, out: usize, checksums: usize): usize {
+export function encodePages(
+  file: usize, pgnos: usize, pages: usize, count: u32, out: usize, checksums: usize, contents: usize,
+): usize {
   const pageSize = load<u32>(PAGE_SIZE);
   for (let i: u32 = 0; i < count; i++) {
     const end = compress(pages, pageSize, out + FRAME_HEADER);
     store<u32>(out, bswap<u32>(load<u32>(pgnos + i * 4)));
     store<u16>(out, 0x0100, 4);
     store<u32>(out, bswap<u32>(<u32>(end - out - FRAME_HEADER)), 6);
-    hashPage(out, FRAME_HEADER, pages, checksums + i * 8);
+    hashPage(file, out, FRAME_HEADER, pages, checksums + i * 8, contents + i * 8);
     out = end;
     pages += pageSize;
   }
@@ -66,13 +67,15 @@ export function encodePages(pgnos: usize, pages: usize, count: u32, out: usize, 
 }
 
 /** Decodes `count` whole frames at `at`; returns how many, fewer if one is corrupt. */
-export function decodePages(at: usize, count: u32, pages: usize, checksums: usize): u32 {
+export function decodePages(
+  file: usize, at: usize, count: u32, pages: usize, checksums: usize, contents: usize,
+): u32 {
   const pageSize = load<u32>(PAGE_SIZE);
   for (let i: u32 = 0; i < count; i++) {
     const block = at + FRAME_HEADER;
     const end = block + bswap<u32>(load<u32>(at, 6));
     if (!decompress(block, end, pages, pages + pageSize)) return i;
-    hashPage(at, FRAME_HEADER, pages, checksums + i * 8);
+    hashPage(file, at, FRAME_HEADER, pages, checksums + i * 8, contents + i * 8);
     at = end;
     pages += pageSize;
   }
@@ -80,16 +83,35 @@ export function decodePages(at: usize, count: u32, pages: usize, checksums: usiz
 }
 
 /**
- * Hashes a frame header of 6 or 10 bytes and its page. One pass over the page serves two checksums: a page turns
- * state h into F(h), and F(a) ^ F(b) is (a ^ b) times a constant of the page size.
+ * Hashes a frame header of 6 or 10 bytes and its page. One pass over the page serves every checksum it goes into: a page
+ * turns state h into F(h) = F(0) ^ (h past a page of zeros), so F(0), its content CRC, is all there is to know of it.
  */
-export function hashPage(head: usize, headSize: usize, page: usize, checksum: usize): void {
-  const before = crc(load<u64>(FILE_CRC), head, <u32>headSize);
+export function hashPage(
+  file: usize, head: usize, headSize: usize, page: usize, checksum: usize, content: usize,
+): void {
+  const before = crc(load<u64>(file), head, <u32>headSize);
   const after = crc(before, page, load<u32>(PAGE_SIZE));
-  const value = ~(after ^ pastPage(before ^ step32(ONES, load<u32>(head)))) | CHECKSUM_FLAG;
-  store<u64>(FILE_CRC, after);
-  store<u64>(PAGES_XOR, load<u64>(PAGES_XOR) ^ value);
-  store<u64>(checksum, value);
+  store<u64>(content, after ^ pastPage(before));
+  store<u64>(file, after);
+  store<u64>(checksum, addPage(file, head, load<u64>(content)));
+}
+
+/** Hashes `count` whole frames at `at` by the content CRCs of their pages; of the frames only the headers are read. */
+export function hashFrames(file: usize, at: usize, count: u32, contents: usize): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const content = load<u64>(contents + i * 8);
+    const before = crc(load<u64>(file), at, <u32>FRAME_HEADER);
+    store<u64>(file, pastPage(before) ^ content);
+    addPage(file, at, content);
+    at += FRAME_HEADER + bswap<u32>(load<u32>(at, 6));
+  }
+}
+
+/** Adds to the XOR of the file the checksum of the page whose frame header is at `head`; returns it. */
+function addPage(file: usize, head: usize, content: u64): u64 {
+  const value = ~(content ^ pastPage(step32(ONES, load<u32>(head)))) | CHECKSUM_FLAG;
+  store<u64>(file, load<u64>(file, PAGES_XOR) ^ value, PAGES_XOR);
+  return value;
 }
 
 /** Checksums of `count` pages, touching no file. */

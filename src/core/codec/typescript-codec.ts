@@ -7,6 +7,7 @@ import {
   batchPageCount,
   frameAreaBytes,
   frameHeaderSizeBytes,
+  sharedFrameAreaBytes,
   slackBytes,
 } from "./kernel-areas.ts";
 import { compressBlock, decompressBlock } from "./lz4-block.ts";
@@ -17,9 +18,39 @@ const sizedFlag = 1;
 export function openTypescriptCodec(): Codec {
   return {
     engine: "typescript",
-    openKernel: (pageSize, maxPages = batchPageCount(pageSize)) =>
-      new TypescriptKernel(pageSize, maxPages),
+    openKernel(pageSize) {
+      const frameBytes = frameAreaBytes(pageSize, batchPageCount(pageSize));
+      return new TypescriptKernel(new PageAreas(pageSize), frameBytes);
+    },
+    openKernels(pageSize, count) {
+      const areas = new PageAreas(pageSize);
+      const frameBytes = sharedFrameAreaBytes(pageSize, count);
+      return Array.from({ length: count }, () => new TypescriptKernel(areas, frameBytes));
+    },
   };
+}
+
+/** What several kernels have in common: pages and what belongs to each of them. */
+class PageAreas {
+  readonly pageSize: number;
+  readonly maxPages: number;
+  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly pgnos: Uint32Array;
+  readonly checksums: BigUint64Array;
+  readonly contentCrcs: BigUint64Array;
+  /** A page being hashed, which destroys it. */
+  readonly work: Int32Array;
+
+  constructor(pageSize: number) {
+    const maxPages = batchPageCount(pageSize);
+    this.pageSize = pageSize;
+    this.maxPages = maxPages;
+    this.pages = new Uint8Array(maxPages * pageSize);
+    this.pgnos = new Uint32Array(maxPages);
+    this.checksums = new BigUint64Array(maxPages);
+    this.contentCrcs = new BigUint64Array(maxPages);
+    this.work = new Int32Array(pageSize / 4);
+  }
 }
 
 class TypescriptKernel implements PageKernel {
@@ -28,11 +59,13 @@ class TypescriptKernel implements PageKernel {
   readonly pages: Uint8Array<ArrayBuffer>;
   readonly pgnos: Uint32Array;
   readonly checksums: BigUint64Array;
+  readonly contentCrcs: BigUint64Array;
   readonly frames: Uint8Array<ArrayBuffer>;
   readonly #pagesView: DataView;
   readonly #framesView: DataView;
   /** The checksums as halves: low word first, as the host stores a u64. */
   readonly #checksumWords: Uint32Array;
+  readonly #contentWords: Uint32Array;
   readonly #pageWords: Int32Array;
   readonly #work: Int32Array;
   readonly #multiplier: PageMultiplier;
@@ -41,19 +74,21 @@ class TypescriptKernel implements PageKernel {
   #xorHi = 0;
   #xorLo = 0;
 
-  constructor(pageSize: number, maxPages: number) {
-    this.pageSize = pageSize;
-    this.maxPages = maxPages;
-    this.pages = new Uint8Array(maxPages * pageSize);
-    this.pgnos = new Uint32Array(maxPages);
-    this.checksums = new BigUint64Array(maxPages);
-    this.frames = new Uint8Array(frameAreaBytes(pageSize, maxPages) + slackBytes);
+  constructor(areas: PageAreas, frameBytes: number) {
+    this.pageSize = areas.pageSize;
+    this.maxPages = areas.maxPages;
+    this.pages = areas.pages;
+    this.pgnos = areas.pgnos;
+    this.checksums = areas.checksums;
+    this.contentCrcs = areas.contentCrcs;
+    this.frames = new Uint8Array(frameBytes + slackBytes);
     this.#pagesView = viewOf(this.pages);
     this.#framesView = viewOf(this.frames);
     this.#checksumWords = new Uint32Array(this.checksums.buffer);
+    this.#contentWords = new Uint32Array(this.contentCrcs.buffer);
     this.#pageWords = new Int32Array(this.pages.buffer);
-    this.#work = new Int32Array(pageSize / 4);
-    this.#multiplier = multiplierFor(pageSize);
+    this.#work = areas.work;
+    this.#multiplier = multiplierFor(areas.pageSize);
   }
 
   [Symbol.dispose](): void {
@@ -109,15 +144,37 @@ class TypescriptKernel implements PageKernel {
     file.add(this.frames.subarray(at, at + headerSize));
     const { hi, lo } = file;
     file.addWords(this.#loadPage(index));
-    // One pass serves both checksums: started from another state, a page ends in a state that differs by
-    // that difference times a constant of the page size.
+    // A page turns state h into the state of itself alone XOR h past a page of zeros.
+    this.#multiplier.apply(hi, lo);
+    this.#contentWords[2 * index] = file.lo ^ this.#multiplier.lo;
+    this.#contentWords[2 * index + 1] = file.hi ^ this.#multiplier.hi;
+    this.#addPage(index, at);
+    this.#setChecksum(index, this.#pageCrc.hi, this.#pageCrc.lo);
+  }
+
+  hashFrames(count: number, at: number): void {
+    const file = this.#fileCrc;
+    let next = at;
+    for (let index = 0; index < count; index++) {
+      file.add(this.frames.subarray(next, next + frameHeaderSizeBytes));
+      this.#multiplier.apply(file.hi, file.lo);
+      file.lo = this.#multiplier.lo ^ (this.#contentWords[2 * index] ?? 0);
+      file.hi = this.#multiplier.hi ^ (this.#contentWords[2 * index + 1] ?? 0);
+      this.#addPage(index, next);
+      next += frameHeaderSizeBytes + this.#framesView.getUint32(next + 6);
+    }
+  }
+
+  /** Leaves in `#pageCrc` the CRC of the page whose frame header is at `head`, and adds its checksum to the XOR. */
+  #addPage(index: number, head: number): void {
     const page = this.#pageCrc;
     page.reset();
-    page.add(this.frames.subarray(at, at + 4));
-    this.#multiplier.apply(hi ^ page.hi, lo ^ page.lo);
-    this.#setChecksum(index, file.hi ^ this.#multiplier.hi, file.lo ^ this.#multiplier.lo);
-    this.#xorHi ^= this.#checksumWords[2 * index + 1] ?? 0;
-    this.#xorLo ^= this.#checksumWords[2 * index] ?? 0;
+    page.add(this.frames.subarray(head, head + 4));
+    this.#multiplier.apply(page.hi, page.lo);
+    page.lo = this.#multiplier.lo ^ (this.#contentWords[2 * index] ?? 0);
+    page.hi = this.#multiplier.hi ^ (this.#contentWords[2 * index + 1] ?? 0);
+    this.#xorLo ^= ~page.lo;
+    this.#xorHi ^= ~page.hi | 0x8000_0000;
   }
 
   checksumPages(count: number): void {

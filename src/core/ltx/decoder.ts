@@ -2,12 +2,14 @@
 // against the pages, the file's checksum. Pages are handed out while the file is still being read: they are proved
 // only when `pages()` ends without throwing. Format: docs/formats/ltx.md.
 import { assert } from "../base/assert.ts";
-import { bytesEqual, concatBytes, viewOf } from "../base/bytes.ts";
+import { bytesEqual, viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "../codec/codec.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader } from "./header.ts";
-import { decodeHeader, ltxHeaderSizeBytes } from "./header.ts";
+import { ltxHeaderSizeBytes } from "./header.ts";
 import { InputWindow } from "./input-window.ts";
+import type { LtxOpening, OpenLtxOptions } from "./opening.ts";
+import { readLtxOpening } from "./opening.ts";
 import {
   corruptPage,
   decodeLegacyFrame,
@@ -25,7 +27,10 @@ import {
   ltxTrailerSizeBytes,
 } from "./trailer.ts";
 
-/** Some pages of a file, in ascending order. All arrays are borrowed until the next batch is asked for. */
+/**
+ * Some pages of a file, in ascending order. All arrays are borrowed until the next batch is asked for; where several readers
+ * share pages (`openKernels`), pages and what is computed of them only until another one reads.
+ */
 export interface PageBatch {
   readonly count: number;
   readonly pgnos: Uint32Array;
@@ -33,19 +38,13 @@ export interface PageBatch {
   readonly pages: Uint8Array;
   /** Page checksums, bit 63 set. */
   readonly checksums: BigUint64Array;
+  /** As in `PageKernel`. */
+  readonly contentCrcs: BigUint64Array;
   /** The frames as they stand in the file: frame `i` is `frameBytes[frameStarts[i] .. frameStarts[i + 1])`. */
   readonly frameBytes: Uint8Array;
   readonly frameStarts: Uint32Array;
   /** Frames of Litestream 0.5.0 to 0.5.3, which newer readers of single pages do not all understand. */
   readonly isLegacy: boolean;
-}
-
-export interface OpenLtxOptions {
-  /** The file's name in errors. */
-  readonly name: string;
-  readonly signal?: AbortSignal | undefined;
-  /** Most pages in a batch, to bound memory where many files are read at once. By default some hundred KiB. */
-  readonly maxBatchPages?: ((pageSize: number) => number) | undefined;
 }
 
 /**
@@ -55,39 +54,18 @@ export interface OpenLtxOptions {
 export async function openLtx(
   codec: Codec,
   chunks: AsyncIterable<Uint8Array>,
-  { name, signal, maxBatchPages }: OpenLtxOptions,
+  options: OpenLtxOptions,
 ): Promise<LtxReader> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  try {
-    let start: Uint8Array = new Uint8Array(0);
-    while (start.length < ltxHeaderSizeBytes) {
-      signal?.throwIfAborted();
-      const next = await iterator.next();
-      if (next.done === true) break;
-      start = start.length === 0 ? next.value : concatBytes([start, next.value]);
-    }
-    const header = decodeHeader(start, name);
-    const kernel = codec.openKernel(header.pageSize, maxBatchPages?.(header.pageSize));
-    kernel.hash(start.subarray(0, ltxHeaderSizeBytes));
-    const window = new InputWindow(kernel.frames, iterator, {
-      rest: start.subarray(ltxHeaderSizeBytes),
-      offset: ltxHeaderSizeBytes,
-      signal,
-    });
-    return new LtxReader(header, kernel, window, { name, iterator });
-  } catch (error) {
-    await iterator.return?.();
-    throw error;
-  }
+  const opening = await readLtxOpening(chunks, options);
+  return new LtxReader(opening, codec.openKernel(opening.header.pageSize));
 }
 
-/** One file being read. Made by `openLtx`. */
+/** One file being read. */
 export class LtxReader implements AsyncDisposable {
   readonly header: LtxHeader;
-  readonly #name: string;
+  readonly #opening: LtxOpening;
   readonly #kernel: PageKernel;
   readonly #window: InputWindow;
-  readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #view: DataView;
   readonly #pgnos: Uint32Array;
   readonly #frameStarts: Uint32Array;
@@ -97,17 +75,18 @@ export class LtxReader implements AsyncDisposable {
   #trailer: LtxTrailer | undefined;
   #state: "new" | "reading" | "closed" = "new";
 
-  constructor(
-    header: LtxHeader,
-    kernel: PageKernel,
-    window: InputWindow,
-    { name, iterator }: { readonly name: string; readonly iterator: AsyncIterator<Uint8Array> },
-  ) {
+  /** Reads on from `opening`, in a new kernel. It disposes both. */
+  constructor(opening: LtxOpening, kernel: PageKernel) {
+    const { header, bytes } = opening;
+    kernel.hash(bytes.subarray(0, ltxHeaderSizeBytes));
     this.header = header;
-    this.#name = name;
+    this.#opening = opening;
     this.#kernel = kernel;
-    this.#window = window;
-    this.#iterator = iterator;
+    this.#window = new InputWindow(kernel.frames, opening.rest, {
+      rest: bytes.subarray(ltxHeaderSizeBytes),
+      offset: ltxHeaderSizeBytes,
+      signal: opening.signal,
+    });
     this.#view = viewOf(kernel.frames);
     this.#pgnos = new Uint32Array(kernel.maxPages);
     this.#frameStarts = new Uint32Array(kernel.maxPages + 1);
@@ -118,7 +97,7 @@ export class LtxReader implements AsyncDisposable {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#kernel[Symbol.dispose]();
-    await this.#iterator.return?.();
+    await this.#opening[Symbol.asyncDispose]();
   }
 
   /** The trailer, once `pages()` has ended. */
@@ -209,6 +188,7 @@ export class LtxReader implements AsyncDisposable {
       pgnos: this.#pgnos,
       pages: this.#kernel.pages.subarray(0, count * this.header.pageSize),
       checksums: this.#kernel.checksums,
+      contentCrcs: this.#kernel.contentCrcs,
       frameBytes: this.#kernel.frames,
       frameStarts: this.#frameStarts,
       isLegacy,
@@ -269,6 +249,6 @@ export class LtxReader implements AsyncDisposable {
   }
 
   #placeOf(at: number): { readonly name: string; readonly offset: number } {
-    return { name: this.#name, offset: this.#window.offset + at - this.#window.at };
+    return { name: this.#opening.name, offset: this.#window.offset + at - this.#window.at };
   }
 }

@@ -6,7 +6,7 @@ import type { Codec, PageKernel } from "../codec/codec.ts";
 import { frameHeaderSizeBytes } from "../codec/kernel-areas.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader } from "./header.ts";
-import { encodeHeader, ltxHeaderSizeBytes } from "./header.ts";
+import { encodeHeader } from "./header.ts";
 import { legacyFrameHeaderSizeBytes, ltxFrameLayout } from "./page-block.ts";
 import { PageIndexWriter } from "./page-index.ts";
 import { PageOrder } from "./page-order.ts";
@@ -33,6 +33,9 @@ export class LtxEncoder implements Disposable {
   readonly #index = new PageIndexWriter();
   /** Bytes at the start of `kernel.frames` that wait for the next output: the header, copied frames. */
   #pendingBytes: number;
+  /** How many frames at the end of them have been copied, and not hashed yet. */
+  #copiedFrames = 0;
+  #copiedAt = 0;
   #sizeBytes = 0;
   #isOpen = true;
 
@@ -74,7 +77,7 @@ export class LtxEncoder implements Disposable {
     const kernel = this.#kernel;
     assert(this.#isOpen, "an encoder is used after its end");
     assert(count <= kernel.maxPages, "too many pages in one call");
-    assert(this.#pendingBytes <= ltxHeaderSizeBytes, "copied frames have not been flushed");
+    assert(this.#copiedFrames === 0, "copied frames have not been flushed");
     assert(pages.length === count * kernel.pageSize, "the pages do not have the announced length");
     for (let i = 0; i < count; i++) {
       const pgno = pgnos[from + i] ?? 0;
@@ -96,26 +99,29 @@ export class LtxEncoder implements Disposable {
 
   /** Whether a frame of `sizeBytes` can be copied before the next `flush`. */
   hasRoom(sizeBytes: number): boolean {
-    return this.#pendingBytes + sizeBytes <= this.#kernel.frames.length;
+    const { frames, maxPages } = this.#kernel;
+    return this.#copiedFrames < maxPages && this.#pendingBytes + sizeBytes <= frames.length;
   }
 
   /**
-   * Takes over a sized frame from another file without compressing it again. `page` holds its decoded bytes, which
-   * the file checksum needs. `flush` returns what has come together. Throws like `encodePages`.
+   * Takes over a sized frame from another file without compressing it again, nor hashing its page: `contentCrc` is what its
+   * decoder found. `flush` returns what has come together. Throws like `encodePages`.
    */
-  copyFrame(pgno: number, frame: Uint8Array, page: Uint8Array): void {
+  copyFrame(pgno: number, frame: Uint8Array, contentCrc: bigint): void {
     const kernel = this.#kernel;
     assert(this.#isOpen && this.hasRoom(frame.length), "a frame is copied without room for it");
     this.#checkOrder(pgno);
     const at = this.#pendingBytes;
+    if (this.#copiedFrames === 0) this.#copiedAt = at;
     kernel.frames.set(frame, at);
-    kernel.pages.set(page);
-    kernel.hashPage(0, at, frameHeaderSizeBytes);
+    kernel.contentCrcs[this.#copiedFrames] = contentCrc;
+    this.#copiedFrames++;
     this.#pendingBytes = this.#noteFrame(pgno, at, frame.length);
   }
 
   /** The frames copied since the last output. Borrowed until the next call. */
   flush(): Uint8Array {
+    this.#hashCopied();
     return this.#take(this.#pendingBytes);
   }
 
@@ -127,6 +133,7 @@ export class LtxEncoder implements Disposable {
   finish(postApplyChecksum = 0n): Uint8Array<ArrayBuffer> {
     const kernel = this.#kernel;
     assert(this.#isOpen, "an encoder is finished twice");
+    this.#hashCopied();
     const place = { name: "new LTX file", offset: this.#sizeBytes };
     const missing = this.#order.missing();
     if (missing !== undefined) throw ltxFault("ltx/order", place, missing);
@@ -144,6 +151,11 @@ export class LtxEncoder implements Disposable {
     this.#sizeBytes += rest.length;
     this[Symbol.dispose]();
     return rest;
+  }
+
+  #hashCopied(): void {
+    this.#kernel.hashFrames(this.#copiedFrames, this.#copiedAt);
+    this.#copiedFrames = 0;
   }
 
   #checkOrder(pgno: number): void {

@@ -130,6 +130,23 @@ export function decodeFrameInto(
   return { pgno: head.pgno, checksum: kernel.checksums[0] ?? 0n };
 }
 
+/** One page as a frame, to be copied into a file. */
+export interface EncodedPage {
+  /** Copied. */
+  readonly frame: Uint8Array<ArrayBuffer>;
+  /** As in `PageKernel`. */
+  readonly contentCrc: bigint;
+}
+
+/** Encodes one page by itself. */
+export function encodePageFrame(codec: Codec, pgno: number, page: Uint8Array): EncodedPage {
+  using kernel = codec.openKernel(page.length);
+  kernel.pgnos[0] = pgno;
+  kernel.pages.set(page);
+  const frame = kernel.frames.slice(0, kernel.encodePages(1, 0));
+  return { frame, contentCrc: kernel.contentCrcs[0] ?? 0n };
+}
+
 /** The error for a block that does not decode to one page. */
 export function corruptPage(pgno: number, place: FilePlace): Error {
   return ltxFault("ltx/invalid", place, `the compressed bytes of page ${pgno} are damaged`);

@@ -14,7 +14,7 @@ const maxVarintBytes = 8;
 
 /** Collects the index while frames are written. */
 export class PageIndexWriter {
-  #bytes = new Uint8Array(1024);
+  #bytes = new Uint8Array(256);
   #length = 0;
 
   /** Notes a frame of `sizeBytes` at `offset` in the file. */

@@ -11,7 +11,8 @@ import { createFaultyStore } from "../testing/faulty-store.ts";
 import type { StoreFault } from "../testing/faulty-store.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { type ReplicaFile, listReplica } from "./catalog.ts";
-import { type CompactOptions, compact, planCompaction } from "./compact.ts";
+import { type CompactOptions, compact } from "./compact.ts";
+import { planCompaction } from "./plan-compaction.ts";
 import { litestreamLayout as layout } from "./layout.ts";
 
 function file(level: number, min: number, max: number): ReplicaFile {

@@ -4,7 +4,7 @@ import { type Waiting, mapConcurrent } from "../base/async.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
-import { verifyCompacted } from "./compact.ts";
+import { verifyCompacted } from "./verify-compacted.ts";
 import { type ReplicaLayout, maxLevel } from "./layout.ts";
 import { checkFile } from "./repair.ts";
 import type { RetentionPlan } from "./retention.ts";

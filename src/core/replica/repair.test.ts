@@ -8,7 +8,8 @@ import { type ObjectStore, bodyOf } from "../store/object-store.ts";
 import { createFaultyStore } from "../testing/faulty-store.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import type { ReplicaFile } from "./catalog.ts";
-import { type CompactionPlan, compact, planCompaction } from "./compact.ts";
+import { compact } from "./compact.ts";
+import { type CompactionPlan, planCompaction } from "./plan-compaction.ts";
 import { litestreamLayout as layout } from "./layout.ts";
 import { inspectFile, planFill, planRebuild } from "./repair.ts";
 

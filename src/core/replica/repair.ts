@@ -8,7 +8,7 @@ import { openLtx } from "../ltx/decoder.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import { checkFileIdentity } from "./chain-state.ts";
-import { type CompactionPlan, firstRun, maxInputs } from "./compact.ts";
+import { type CompactionPlan, firstRun, maxInputs } from "./plan-compaction.ts";
 import { maxLevel } from "./layout.ts";
 
 /**

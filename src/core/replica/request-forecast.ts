@@ -1,7 +1,7 @@
 // How many requests a replica costs while its database is written without pause: an upper bound, from the configuration
 // alone. An idle database costs none. What each job asks of the store is told by compact.ts, prune.ts and catalog.ts.
 import { type RequestCounts, type RequestKind, countsOf } from "../store/request-prices.ts";
-import { maxInputs } from "./compact.ts";
+import { maxInputs } from "./plan-compaction.ts";
 import { maxLevel } from "./layout.ts";
 
 /** The longest month, so that no month costs more. */

@@ -1,6 +1,5 @@
 // A store in memory: the reference for what the interface means, and the store of fast tests.
 import { throwIfAborted } from "../base/async.ts";
-import { collectBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import { readBody } from "./object-body.ts";
@@ -10,15 +9,17 @@ import type {
   ObjectInfo,
   ObjectStore,
   PutCondition,
+  ReadOptions,
   StoreFeatures,
 } from "./object-store.ts";
 
 interface StoredObject {
   readonly info: ObjectInfo;
-  readonly bytes: Uint8Array;
+  /** In the pieces they came in. */
+  readonly parts: readonly Uint8Array[];
 }
 
-const chunkBytes = 256 * 1024;
+const defaultChunkBytes = 256 * 1024;
 
 /** An empty store. It keeps every promise of `ObjectStore` except to outlive the process. */
 export function createMemoryStore({ clock }: { readonly clock: Clock }): ObjectStore {
@@ -42,11 +43,12 @@ class MemoryStore implements ObjectStore {
   async put(...[key, body, options]: Parameters<ObjectStore["put"]>): Promise<ObjectInfo> {
     checkKey(key);
     throwIfAborted(options);
-    const bytes = await collectBytes(readBody(body, key, options));
+    const parts: Uint8Array[] = [];
+    for await (const chunk of readBody(body, key, options)) parts.push(chunk.slice());
     throwIfAborted(options);
     // From here to the end nothing waits: the check and the store are one step.
     this.#check(key, options.condition);
-    return this.#store(key, bytes, options.timestampMs);
+    return this.#store(key, parts, options.timestampMs);
   }
 
   async get(...[key, options]: Parameters<ObjectStore["get"]>): Promise<ObjectContent | undefined> {
@@ -56,9 +58,9 @@ class MemoryStore implements ObjectStore {
     if (options.etag !== undefined && options.etag !== object.info.etag) {
       throw changed(key);
     }
-    const start = Math.min(options.offset ?? 0, object.bytes.length);
-    const end = Math.min(start + (options.length ?? Infinity), object.bytes.length);
-    return { info: object.info, body: chunks(object.bytes.subarray(start, end), options) };
+    const start = options.offset ?? 0;
+    const end = start + (options.length ?? Infinity);
+    return { info: object.info, body: chunks(object.parts, { start, end }, options) };
   }
 
   async head(...[key, options]: Parameters<ObjectStore["head"]>): Promise<ObjectInfo | undefined> {
@@ -96,7 +98,7 @@ class MemoryStore implements ObjectStore {
     if (source === undefined) return undefined;
     if (options.etag !== undefined && options.etag !== source.info.etag) throw changed(from);
     const { timestampMs, isExactTime } = source.info;
-    return this.#store(to, source.bytes, isExactTime ? timestampMs : undefined);
+    return this.#store(to, source.parts, isExactTime ? timestampMs : undefined);
   }
 
   /** Keeps its objects, as a disk would: a test may open a second engine on the same store. */
@@ -114,16 +116,16 @@ class MemoryStore implements ObjectStore {
     if (present?.info.etag !== condition.etag) throw changed(key);
   }
 
-  #store(key: string, bytes: Uint8Array, timestampMs: number | undefined): ObjectInfo {
+  #store(key: string, parts: readonly Uint8Array[], timestampMs: number | undefined): ObjectInfo {
     this.#versions += 1;
     const info = {
       key,
-      sizeBytes: bytes.length,
+      sizeBytes: parts.reduce((sum, part) => sum + part.length, 0),
       etag: `v${this.#versions}`,
       timestampMs: timestampMs ?? this.#clock.nowMs(),
       isExactTime: timestampMs !== undefined,
     };
-    this.#objectByKey.set(key, { info, bytes });
+    this.#objectByKey.set(key, { info, parts });
     return info;
   }
 }
@@ -134,12 +136,20 @@ function changed(key: string): HeadwaterError {
   });
 }
 
+/** The bytes from `start` to `end`, as far as there are any. */
 async function* chunks(
-  bytes: Uint8Array,
-  options: { readonly signal?: AbortSignal | undefined },
+  parts: readonly Uint8Array[],
+  { start, end }: { readonly start: number; readonly end: number },
+  options: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    throwIfAborted(options);
-    yield bytes.subarray(at, Math.min(at + chunkBytes, bytes.length));
+  const { chunkBytes = defaultChunkBytes } = options;
+  let partStart = 0;
+  for (const part of parts) {
+    const [from, to] = [Math.max(0, start - partStart), Math.min(part.length, end - partStart)];
+    for (let at = from; at < to; at += chunkBytes) {
+      throwIfAborted(options);
+      yield part.subarray(at, Math.min(at + chunkBytes, to));
+    }
+    partStart += part.length;
   }
 }

@@ -20,12 +20,20 @@ export interface ObjectContent {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+export interface ReadOptions extends Waiting {
+  /**
+   * Memory for one chunk, and for one read ahead, where the backend chooses it: for who has many bodies open at once. By
+   * default as much as is fast, about 1 MB.
+   */
+  readonly chunkBytes?: number | undefined;
+}
+
 /** Bytes to put. `open` may be called again for a retry and must give the same bytes each time. */
 export interface ObjectBody {
   /** Exact length, or `undefined` when only reading tells. More or fewer bytes: the put fails, nothing is stored. */
   readonly sizeBytes: number | undefined;
   /** Each chunk is borrowed until the next is asked for. */
-  open(options: Waiting): AsyncIterable<Uint8Array>;
+  open(options: ReadOptions): AsyncIterable<Uint8Array>;
 }
 
 export interface PutOptions extends Waiting {
@@ -41,7 +49,7 @@ export interface PutOptions extends Waiting {
 
 export type PutCondition = "absent" | { readonly etag: string };
 
-export interface GetOptions extends Waiting {
+export interface GetOptions extends ReadOptions {
   /** First byte; 0 = start. */
   readonly offset?: number | undefined;
   /** Bytes; to the end if not given. A range that passes the end gives what there is. */

@@ -2,7 +2,8 @@
 // missing inside a level. When that is due, and what it means for the other jobs, is decided in levels.ts.
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import { type CompactionPlan, compact, planCompaction } from "../../core/replica/compact.ts";
+import { compact } from "../../core/replica/compact.ts";
+import { type CompactionPlan, planCompaction } from "../../core/replica/plan-compaction.ts";
 import { planFill } from "../../core/replica/repair.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";
 import { heavyJobs } from "./heavy-jobs.ts";

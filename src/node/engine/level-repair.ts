@@ -4,7 +4,9 @@
 import { must } from "../../core/base/assert.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import { type CompactionPlan, proveInputs, verifyCompacted } from "../../core/replica/compact.ts";
+import { proveInputs } from "../../core/replica/compact.ts";
+import type { CompactionPlan } from "../../core/replica/plan-compaction.ts";
+import { verifyCompacted } from "../../core/replica/verify-compacted.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
 import { faultyKey, inspectFile, planRebuild } from "../../core/replica/repair.ts";
 import type { ObjectBody } from "../../core/store/object-store.ts";

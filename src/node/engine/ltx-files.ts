@@ -4,7 +4,7 @@ import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
 import type { FileSystem, OpenFile } from "../../core/base/file-system.ts";
 import { decodeHeader, ltxHeaderSizeBytes } from "../../core/ltx/header.ts";
 import type { LtxHeader } from "../../core/ltx/header.ts";
-import type { ObjectBody } from "../../core/store/object-store.ts";
+import type { ObjectBody, ReadOptions } from "../../core/store/object-store.ts";
 import type { StateOwnership } from "./state-directory.ts";
 
 /** An LTX file on local disk. */
@@ -78,12 +78,15 @@ export class LtxFiles {
 
   /** The bytes of a file, to put or to compare. Reading throws `engine/state` if there are fewer. */
   body({ path, sizeBytes }: LocalFile): ObjectBody {
-    return { sizeBytes, open: () => this.#read({ path, sizeBytes }) };
+    return { sizeBytes, open: (options) => this.#read({ path, sizeBytes }, options) };
   }
 
-  async *#read({ path, sizeBytes }: LocalFile): AsyncGenerator<Uint8Array> {
+  async *#read(
+    { path, sizeBytes }: LocalFile,
+    { chunkBytes = readChunkBytes }: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
     await using open = await this.#openToRead(path);
-    const chunk = new Uint8Array(Math.min(readChunkBytes, sizeBytes));
+    const chunk = new Uint8Array(Math.min(chunkBytes, sizeBytes));
     for (let at = 0; at < sizeBytes;) {
       const count = await open.read(chunk, at);
       if (count === 0) throw damaged(path, new Error(`It ends after ${at} bytes.`));

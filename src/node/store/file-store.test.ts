@@ -58,6 +58,16 @@ describe("file store, prefixed", () => {
 });
 
 describe("file store on a disk", () => {
+  test("reads in pieces as small as they are asked for", async () => {
+    await using store = openStore();
+    await store.put("0000/a", some, {});
+    const content = await store.get("0000/a", { chunkBytes: 10_000, offset: 5 });
+    const sizes: number[] = [];
+    for await (const chunk of content?.body ?? []) sizes.push(chunk.length);
+    expect(Math.max(...sizes)).toBe(10_000);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(2_999_995);
+  });
+
   test("closes the file of a body that is given up before its first piece", async () => {
     let open = 0;
     const fileSystem = {

@@ -1,7 +1,7 @@
 // Writing and reading whole files in large pieces, with the disk and the other side working at the same time.
 import type { OpenFile } from "../../core/base/file-system.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
-import type { Waiting } from "../../core/base/async.ts";
+import type { ReadOptions } from "../../core/store/object-store.ts";
 import { EarlySync } from "../file/early-sync.ts";
 
 const pieceBytes = 1024 * 1024;
@@ -77,7 +77,7 @@ interface FileRange {
 export function readFile(
   file: OpenFile,
   range: FileRange,
-  options: Waiting,
+  options: ReadOptions,
 ): AsyncIterable<Uint8Array> {
   const pieces = readPieces(file, range, options);
   let isStarted = false;
@@ -99,12 +99,12 @@ export function readFile(
 async function* readPieces(
   file: OpenFile,
   range: FileRange,
-  { signal }: Waiting,
+  { signal, chunkBytes = pieceBytes }: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let ahead: Promise<Uint8Array> | undefined;
   try {
     const { start, end, path } = range;
-    const size = Math.min(pieceBytes, end - start);
+    const size = Math.min(chunkBytes, end - start);
     const buffers = [new Uint8Array(size), new Uint8Array(end - start > size ? size : 0)] as const;
     const readAt = async (position: number, buffer: Uint8Array): Promise<Uint8Array> => {
       const into = buffer.subarray(0, Math.min(buffer.length, end - position));
