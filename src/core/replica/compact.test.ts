@@ -159,6 +159,20 @@ describe("compact", () => {
     expect(one?.[1]).toBe(other?.[1]);
   });
 
+  it("does not copy a file on that was altered after it was listed", async () => {
+    await using store = await storeWith(1, 1);
+    const files = await listReplica(store, layout, {});
+    const { key, sizeBytes } = must(files[0], "L0");
+    const plan = must(planCompaction(files, { level: 1 }), "a plan");
+    const bytes = await collect(must(await store.get(key, {}), "L0").body);
+    bytes[sizeBytes - 1] = 0;
+    await store.put(key, bodyOf(bytes), {});
+    await expect(compact(plan, { store, layout, codec })).rejects.toMatchObject({
+      code: "store/changed",
+    });
+    expect(await listReplica(store, layout, {})).toHaveLength(1);
+  });
+
   it("reads local files where there are any, and those only", async () => {
     await using store = await storeWith(1, 5);
     const files = await listReplica(store, layout, {});

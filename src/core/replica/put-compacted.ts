@@ -20,20 +20,20 @@ export interface CompactedObject {
 }
 
 /**
- * Copies the input inside the store. Throws `store/changed` if it is gone, `replica/gap` if the copy has not its size,
- * `engine/another-writer` if something else is there.
+ * Copies the input inside the store, as it was listed. Throws `store/changed` if it is gone or another by now, `replica/gap`
+ * if the copy has not its size, `engine/another-writer` if something else is there.
  */
 export async function copyOnce(
   input: ReplicaFile,
   { key, body }: CompactedObject,
   options: PutCompactedOptions,
 ): Promise<ObjectInfo> {
-  const { store } = options;
+  const { store, signal } = options;
   // A copy replaces what is there, so it is looked for first.
   if ((await store.head(key, options)) !== undefined) {
     return equalOrConflict({ key, body }, options);
   }
-  const info = await store.copy(input.key, key, options);
+  const info = await store.copy(input.key, key, { etag: input.etag, signal });
   if (info === undefined) throw gone(input);
   if (info.sizeBytes !== input.sizeBytes) {
     throw unsound("replica/gap", { ...input, key }, `has not the size of ${input.key}`);

@@ -93,7 +93,7 @@ export function decodeChecksumFile(codec: Codec, bytes: Uint8Array): ChecksumFil
 }
 
 function sealOf(codec: Codec, pageSize: number, bytes: Uint8Array): bigint {
-  using kernel = codec.openKernel(pageSize, 1);
+  using kernel = codec.openKernel(pageSize);
   kernel.hash(bytes);
   return kernel.fileChecksum;
 }

@@ -70,7 +70,7 @@ export class FrameLoader implements AsyncDisposable {
 
   constructor(options: FrameLoaderOptions) {
     this.#options = options;
-    this.#kernel = options.codec.openKernel(options.cache.pageSize, 1);
+    this.#kernel = options.codec.openKernel(options.cache.pageSize);
     const { persistent, files, logger } = options;
     if (persistent !== undefined) this.#keeper = new FrameKeeper({ persistent, files, logger });
     this.#slots = new Semaphore(options.limits.maxRequests);
