@@ -7,6 +7,16 @@ export {
   isWalMode,
   type DatabaseHeader,
 } from "./core/sqlite/database-header.ts";
+export {
+  decodeJournalHeader,
+  decodeJournalRecord,
+  encodeJournalHeader,
+  journalRecordSizeBytes,
+  journalSectorSizeBytes,
+  sealJournalRecord,
+  type JournalHeader,
+  type JournalRecord,
+} from "./core/sqlite/journal.ts";
 export type { ByteOrder } from "./core/sqlite/layout.ts";
 export {
   decodeWalFrameHeader,
