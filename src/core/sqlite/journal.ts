@@ -10,7 +10,7 @@ import { readField, writeField, type Field } from "./layout.ts";
 /** The header is padded to a sector, so that writing a record can never tear it. */
 export const journalSectorSizeBytes = 512;
 /** Bytes of a record besides its page. */
-export const journalRecordOverheadBytes = 8;
+const journalRecordOverheadBytes = 8;
 
 const magic = Uint8Array.of(0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7);
 /** Every so many bytes of a page, counted from its end, one is added to the checksum. */

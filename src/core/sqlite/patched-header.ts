@@ -10,7 +10,7 @@ const patchedRanges = [
 ] as const;
 
 /** Bytes that `takePatchedBytes` gives. */
-export const patchedSizeBytes = 14;
+const patchedSizeBytes = 14;
 
 /** The bytes of a page 1 that `patchDatabaseHeader` overwrites. Copied. */
 export function takePatchedBytes(page: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -5,11 +5,10 @@ import { hasCode } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { systemClock } from "../base/clock.ts";
 import { localPath } from "../base/local-path.ts";
-import { resolveFollowOptions } from "../follow/follow-options.ts";
+import { followDefaults, resolveFollowOptions } from "../follow/follow-options.ts";
 import type { FollowStatus } from "../follow/follow-options.ts";
 import { startFollower } from "../follow/running-follower.ts";
 import { systemEnvironment } from "../restore/environment.ts";
-import { restoreDefaults } from "../restore/restore.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
@@ -51,7 +50,7 @@ export function followCommand(context: CliContext): Command {
       "look for news this often; up to ten times as long while there are none",
       defaultFollowInterval,
     )
-    .option("--parallelism <n>", "requests at once", String(restoreDefaults.parallelism))
+    .option("--parallelism <n>", "requests at once", String(followDefaults.parallelism))
     .option(
       "--integrity-check <kind>",
       "SQLite's own check of the first state: none, quick, full",

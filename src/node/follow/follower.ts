@@ -2,31 +2,24 @@
 // read whole and proved, and what is in memory counts only as long as all goes well: after any failure the output is
 // looked at anew, as at the start of a process.
 import type { Waiting } from "../../core/base/async.ts";
-import { must, unreachable } from "../../core/base/assert.ts";
+import { unreachable } from "../../core/base/assert.ts";
 import type { LogFields } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import { type Txid, formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import { ChainState } from "../../core/replica/chain-state.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
-import { takePatchedBytes } from "../../core/sqlite/patched-header.ts";
-import { replayFiles } from "../restore/apply.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
-import { Download } from "../restore/download.ts";
 import type { Environment } from "../restore/environment.ts";
+import { CollectedChange, type Target } from "./collected-change.ts";
 import { faultyFileOf, isAnotherHistory, stuckError, writtenToError } from "./follow-errors.ts";
 import type { ResolvedFollowOptions } from "./follow-options.ts";
 import { Image } from "./image.ts";
-import { NewFiles } from "./new-files.ts";
+import { NewFiles, firstRun } from "./new-files.ts";
 import { type OutputFile, isSameOutput, newChangeCounter } from "./output-file.ts";
-import { type PageChange, readFirstPage } from "./page-change.ts";
+import type { PageChange } from "./page-change.ts";
 import { type HeldOutput, type StrangeOutput, recognize } from "./recognize.ts";
-import { Spool } from "./spool.ts";
 import type { Position, StateFile } from "./state-file.ts";
 import { writeTxidFile } from "./txid-file.ts";
-
-/** Files applied in one transaction: at most so many, and no more once they have so many bytes. */
-const runLimit = Object.freeze({ files: 1000, sizeBytes: 64 * 1024 * 1024 });
 
 /** What a step has done. `more`: look again at once. */
 export type Step = "idle" | "applied" | "more";
@@ -52,12 +45,6 @@ export interface FollowedPosition {
 interface BeginOptions extends Waiting {
   readonly force: boolean;
   readonly integrityCheck: IntegrityCheck;
-}
-
-/** What a change leads to. */
-interface Target extends Pick<Position, "timestampMs" | "imageTxid" | "isProved" | "patched"> {
-  readonly state: ChainState;
-  readonly newest: ReplicaFile;
 }
 
 export class Follower implements AsyncDisposable {
@@ -167,38 +154,23 @@ export class Follower implements AsyncDisposable {
     waiting: Waiting,
   ): Promise<void> {
     const { environment, options, path, store } = this.#parts;
+    const { fileSystem } = environment;
+    const { parallelism } = options;
+    const codec = this.#codec;
     // From here on the table in memory may be anything.
     this.#held = undefined;
-    const state = ChainState.at(position.txid, checksums);
-    const spoolPath = `${path}-follow.tmp`;
-    await using file = await environment.fileSystem.open(spoolPath, "create");
-    const spool = new Spool(file, checksums);
     try {
-      const { parallelism } = options;
-      await using download = new Download(store, files, { parallelism, ...waiting });
-      const { isProved } = await replayFiles(files, {
-        codec: this.#codec,
-        download,
-        sink: spool,
-        state,
+      await using collected = await CollectedChange.of(files, {
+        ...{ fileSystem, store, codec, path, parallelism, position, checksums },
         ...waiting,
       });
-      const newest = must(files.at(-1), "a file to apply");
-      const change = spool.toChange();
-      const first = await readFirstPage(change);
-      const patched = first === undefined ? position.patched : takePatchedBytes(first);
-      const { timestampMs } = spool;
-      const { imageTxid } = position;
-      const target = { state, newest, timestampMs, imageTxid, isProved, patched };
-      await this.#apply(held, change, target, waiting);
+      await this.#apply(held, collected.change, collected.target, waiting);
     } catch (error) {
       if (!isAnotherHistory(error)) {
         this.#avoidDamaged(error, files);
         throw error;
       }
       this.#healReason = "history-changed";
-    } finally {
-      await environment.fileSystem.unlink(spoolPath);
     }
   }
 
@@ -210,10 +182,10 @@ export class Follower implements AsyncDisposable {
   ): Promise<void> {
     this.#log("warn", "follow.healing", { reason });
     await using image = await this.#fetchImage(waiting);
-    if (output.checksums.pageSize === image.state.pageSize) {
+    if (output.checksums.pageSize === image.target.state.pageSize) {
       const change = image.differences(output.checksums);
       this.#held = undefined;
-      await this.#apply(output, change, targetOf(image), waiting);
+      await this.#apply(output, change, image.target, waiting);
     } else {
       // SQLite fixes the page size when a file is made.
       await this.#install(image, { ...waiting, force: true });
@@ -242,10 +214,10 @@ export class Follower implements AsyncDisposable {
   /** Puts a whole database in the output's place. */
   async #install(image: Image, options: Waiting & { readonly force: boolean }): Promise<void> {
     await this.#forget();
-    const position = this.#positionOf(targetOf(image), 0);
+    const position = this.#positionOf(image.target, 0);
     await image.patch(position.changeCounter);
     // Before the output is there: without its state it would be nobody's.
-    this.#parts.state.replace(position, image.state);
+    this.#parts.state.replace(position, image.target.state);
     await image.publish(options);
     const found = await this.#recognize(options);
     if (typeof found === "string" || found.kind === "strange") {
@@ -290,10 +262,12 @@ export class Follower implements AsyncDisposable {
     await this.#hold(held, { event: "follow.applied", fields });
   }
 
-  #positionOf({ newest, state: _, ...target }: Target, oldCounter: number): Position {
+  #positionOf({ newest, ...target }: Target, oldCounter: number): Position {
     const { key, etag, maxTxid: txid } = newest;
+    const { timestampMs, imageTxid, isProved, patched } = target;
     const changeCounter = newChangeCounter(this.#parts.environment.random, oldCounter);
-    return { ...target, txid, file: { key, etag }, changeCounter };
+    const file = { key, etag };
+    return { txid, timestampMs, file, imageTxid, isProved, changeCounter, patched };
   }
 
   /** Goes on from an output that is what it has to be. `news`: we have just made it so. */
@@ -327,20 +301,4 @@ export class Follower implements AsyncDisposable {
     const { environment, path } = this.#parts;
     environment.logger.log(level, event, { path, ...fields });
   }
-}
-
-function targetOf({ state, newest, imageTxid, isProved, patched }: Image): Target {
-  const { timestampMs } = newest;
-  return { state, newest, timestampMs, imageTxid, isProved, patched };
-}
-
-/** As many of the files as one transaction takes. */
-function firstRun(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
-  let sizeBytes = 0;
-  const end = files.findIndex((file, i) => {
-    const isFull = i > 0 && (i >= runLimit.files || sizeBytes >= runLimit.sizeBytes);
-    sizeBytes += file.sizeBytes;
-    return isFull;
-  });
-  return end === -1 ? files : files.slice(0, end);
 }

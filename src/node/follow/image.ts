@@ -5,24 +5,28 @@ import type { Waiting } from "../../core/base/async.ts";
 import type { OpenFile } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import type { ChainState } from "../../core/replica/chain-state.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { patchDatabaseHeader } from "../../core/sqlite/database-header.ts";
 import { takePatchedBytes } from "../../core/sqlite/patched-header.ts";
 import { applyFiles } from "../restore/apply.ts";
 import { Download } from "../restore/download.ts";
 import type { Environment } from "../restore/environment.ts";
-import { type Output, nameOutput, openTemporary, publishOutput } from "../restore/output.ts";
+import { type Output, openTemporary, publishOutput } from "../restore/output.ts";
 import { type IntegrityCheck, checkIntegrity } from "../restore/sqlite-process.ts";
+import type { Target } from "./collected-change.ts";
 import type { PageChange } from "./page-change.ts";
+
+/** Where an image lies until it is in place, or has served. Nobody else uses the name: the state file is locked. */
+export function imagePathOf(output: string): string {
+  return `${output}-follow.image`;
+}
 
 export interface FetchImageOptions extends Waiting {
   readonly environment: Environment;
   readonly store: ObjectStore;
   readonly codec: Codec;
-  /** The output. */
+  /** Of the output: absolute, links resolved. */
   readonly path: string;
   readonly parallelism: number;
   readonly onBytes?: ((doneBytes: number, totalBytes: number) => void) | undefined;
@@ -30,42 +34,25 @@ export interface FetchImageOptions extends Waiting {
 
 /** A proved database in a temporary file. Disposing it removes the file, unless it was published. */
 export class Image implements AsyncDisposable {
-  readonly state: ChainState;
-  /** The newest file in it. */
-  readonly newest: ReplicaFile;
-  /** Of the full image that it begins with. */
-  readonly imageTxid: Txid;
-  /** Whether the newest file proved it. */
-  readonly isProved: boolean;
-  /** `takePatchedBytes` of its page 1, which is as it came. */
-  readonly patched: Uint8Array;
+  /** What the output is once it is the same. Its page 1 is as it came. */
+  readonly target: Target;
   readonly #environment: Environment;
   readonly #output: Output;
   readonly #file: OpenFile;
   #isPublished = false;
 
-  private constructor(
-    environment: Environment,
-    output: Output,
-    content: Pick<Image, "state" | "newest" | "imageTxid" | "isProved" | "patched"> & {
-      readonly file: OpenFile;
-    },
-  ) {
+  private constructor(environment: Environment, output: Output, file: OpenFile, target: Target) {
     this.#environment = environment;
     this.#output = output;
-    this.#file = content.file;
-    this.state = content.state;
-    this.newest = content.newest;
-    this.imageTxid = content.imageTxid;
-    this.isProved = content.isProved;
-    this.patched = content.patched;
+    this.#file = file;
+    this.target = target;
   }
 
   /** Downloads `files`, which make it. Throws what `applyFiles` does, and `restore/output`. */
   static async fetch(files: readonly ReplicaFile[], options: FetchImageOptions): Promise<Image> {
     const { environment, store, codec, path, parallelism, onBytes, signal } = options;
-    const { fileSystem, random } = environment;
-    const output = await nameOutput(path, random);
+    const { fileSystem } = environment;
+    const output = { path, temporaryPath: imagePathOf(path) };
     const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let doneBytes = 0;
     await using download = new Download(store, files, {
@@ -73,6 +60,7 @@ export class Image implements AsyncDisposable {
       signal,
       onBytes: (bytes) => onBytes?.((doneBytes += bytes), totalBytes),
     });
+    await fileSystem.unlink(output.temporaryPath);
     const file = await openTemporary(fileSystem, output);
     try {
       const { state, isProved } = await applyFiles(files, {
@@ -81,12 +69,14 @@ export class Image implements AsyncDisposable {
         output: file,
         signal,
       });
-      const first = new Uint8Array(must(state, "the state that files make").pageSize);
+      const reached = must(state, "the state that files make");
+      const newest = must(files.at(-1), "last file of a plan");
+      const first = new Uint8Array(reached.pageSize);
       await file.read(first, 0);
-      return new Image(environment, output, {
-        file,
-        state: must(state, "the state that files make"),
-        newest: must(files.at(-1), "last file of a plan"),
+      return new Image(environment, output, file, {
+        state: reached,
+        newest,
+        timestampMs: newest.timestampMs,
         imageTxid: must(files[0], "first file of a plan").maxTxid,
         isProved,
         patched: takePatchedBytes(first),
@@ -100,10 +90,10 @@ export class Image implements AsyncDisposable {
 
   /** What it has otherwise than a database with these checksums. Valid until the image is disposed. */
   differences(from: PageChecksums): PageChange {
-    const { pageSize, commit } = this.state;
+    const { pageSize, commit } = this.target.state;
     const pgnos: number[] = [];
     for (let pgno = 1; pgno <= commit; pgno++) {
-      if (this.state.pageChecksum(pgno) !== from.get(pgno)) pgnos.push(pgno);
+      if (this.target.state.pageChecksum(pgno) !== from.get(pgno)) pgnos.push(pgno);
     }
     return {
       pageSize,
@@ -123,7 +113,7 @@ export class Image implements AsyncDisposable {
 
   /** Makes it readable while it is followed: rollback-journal mode, and this change counter. */
   async patch(changeCounter: number): Promise<void> {
-    const { pageSize, commit } = this.state;
+    const { pageSize, commit } = this.target.state;
     const first = new Uint8Array(pageSize);
     await this.#file.read(first, 0);
     patchDatabaseHeader(first, { pageCount: commit, changeCounter });

@@ -24,6 +24,9 @@ const waits = Object.freeze({
 /** A file that was damaged is read again after this long. */
 const avoidMs = 5 * 60_000;
 
+/** Files applied in one transaction: at most so many, and no more once they have so many bytes. */
+const runLimit = Object.freeze({ files: 1000, sizeBytes: 64 * 1024 * 1024 });
+
 /** What `NewFiles.look` has found. */
 export type Found =
   | { readonly kind: "nothing" }
@@ -162,4 +165,15 @@ function highestOf(files: readonly ReplicaFile[]): Txid | undefined {
 // What Litestream lost while it was down is only in later images, and its files do not prove what they lead to.
 function hasImageAfter(files: readonly ReplicaFile[], txid: Txid): boolean {
   return files.some((file) => file.minTxid === 1n && file.maxTxid > txid);
+}
+
+/** As many of the files as one transaction takes. */
+export function firstRun(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
+  let sizeBytes = 0;
+  const end = files.findIndex((file, i) => {
+    const isFull = i > 0 && (i >= runLimit.files || sizeBytes >= runLimit.sizeBytes);
+    sizeBytes += file.sizeBytes;
+    return isFull;
+  });
+  return end === -1 ? files : files.slice(0, end);
 }

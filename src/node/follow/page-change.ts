@@ -42,7 +42,7 @@ export async function* readRuns(change: PageChange): AsyncGenerator<PageRun, voi
 }
 
 /** Where numbers follow each other: index ranges of `pgnos`, each at most `limit` long. */
-export function* splitRuns(
+function* splitRuns(
   pgnos: Uint32Array,
   limit: number,
 ): Generator<{ readonly from: number; readonly to: number }, void> {

@@ -4,9 +4,12 @@ import { hasCode } from "../../core/base/errors.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { Environment } from "../restore/environment.ts";
+import { spoolPathOf } from "./collected-change.ts";
+import { imagePathOf } from "./image.ts";
 import { OutputFile, isSameOutput } from "./output-file.ts";
 import type { OutputIdentity } from "./output-file.ts";
 import type { Position, StateFile } from "./state-file.ts";
+import { journalDraftOf } from "./transaction.ts";
 
 /** An output that is, byte for byte, what is known of it. */
 export interface HeldOutput {
@@ -36,18 +39,20 @@ export interface RecognizeOptions extends Waiting {
 }
 
 /**
- * Costs a look at the file's status where it was left in order, and reading all of it where it was not. Whoever gets a file
+ * Removes what a dead process has left beside the output, which nobody else may be at work on. Costs a look at the file's status where it was left in order, and reading all of it where it was not. Whoever gets a file
  * with the result disposes it.
  */
 export async function recognize(path: string, options: RecognizeOptions): Promise<Recognized> {
   const { environment, signal } = options;
+  for (const leftOver of [journalDraftOf, spoolPathOf, imagePathOf]) {
+    await environment.fileSystem.unlink(leftOver(path));
+  }
   const status = await environment.fileSystem.status(path);
   if (status === undefined || status.sizeBytes === 0) return "absent";
   const file = await OutputFile.open(path, environment);
   try {
     {
       using _ = await file.lock({ signal });
-      await environment.fileSystem.unlink(`${path}-journal.tmp`);
       const held = await asItWasLeft(file, options);
       if (held !== undefined) return held;
     }

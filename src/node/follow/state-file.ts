@@ -2,15 +2,13 @@
 // work on the same output. It holds the position (TXID, and by what the file is recognized) and the page-checksum table.
 // Before a transaction on the output the position after it is noted as `pending`; which of the two is true afterwards,
 // whatever happened in between, the change counter in the output itself says. Losing it costs one full image.
-import { rmSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { toHex64 } from "../../core/base/bytes.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { ChainState } from "../../core/replica/chain-state.ts";
 import { type Txid, formatTxid, parseTxid } from "../../core/ltx/txid.ts";
-import { isBusy } from "../capture/sqlite-errors.ts";
 import type { OutputIdentity } from "./output-file.ts";
+import { openStateDatabase, removeStateDatabase } from "./state-database.ts";
 
 /** Path of the file beside an output. */
 export function stateFileOf(output: string): string {
@@ -19,18 +17,6 @@ export function stateFileOf(output: string): string {
 
 /** Page checksums in one row. */
 const chunkPages = 512;
-const stateVersion = 1;
-
-const schema = `
-  CREATE TABLE IF NOT EXISTS position(
-    kind TEXT PRIMARY KEY CHECK (kind IN ('current', 'pending')),
-    txid TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, file_key TEXT NOT NULL, file_etag TEXT NOT NULL,
-    image_txid TEXT NOT NULL, is_proved INTEGER NOT NULL, change_counter INTEGER NOT NULL, patched BLOB NOT NULL,
-    page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, database_checksum TEXT NOT NULL,
-    inode TEXT, size_bytes INTEGER, mtime_ns TEXT) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS checksums(chunk INTEGER PRIMARY KEY, words BLOB NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS pending_checksums(chunk INTEGER PRIMARY KEY, words BLOB NOT NULL) STRICT;
-  PRAGMA user_version = ${stateVersion};`;
 
 /** The newest file of the replica that is in the output. */
 export interface AppliedFile {
@@ -73,26 +59,7 @@ export class StateFile implements Disposable {
 
   /** Opens or makes it and holds it. One that is damaged is made anew. Throws `follow/locked` or `restore/output`. */
   static open(path: string): StateFile {
-    try {
-      return new StateFile(path, openDatabase(path));
-    } catch (error) {
-      if (isBusy(error)) {
-        throw new HeadwaterError(
-          "follow/locked",
-          `${path} is in use: another Headwater follows a replica into the same output. Stop it first, or choose another output.`,
-          { data: { path }, cause: error },
-        );
-      }
-      if (!isDamaged(error)) {
-        throw new HeadwaterError(
-          "restore/output",
-          `${path} cannot be written: ${messageOf(error)}. Check space and permissions of its directory.`,
-          { data: { path }, cause: error },
-        );
-      }
-    }
-    removeDatabase(path);
-    return new StateFile(path, openDatabase(path));
+    return new StateFile(path, openStateDatabase(path));
   }
 
   /** Forgets whichever of the two positions is not that of an output with this change counter; `undefined` if neither is. */
@@ -158,7 +125,7 @@ export class StateFile implements Disposable {
   /** Closes and deletes it. */
   remove(): void {
     this[Symbol.dispose]();
-    removeDatabase(this.#path);
+    removeStateDatabase(this.#path);
   }
 
   [Symbol.dispose](): void {
@@ -277,37 +244,6 @@ export class StateFile implements Disposable {
     }
     return statement;
   }
-}
-
-/**
- * Exclusive and in WAL mode: one lock for as long as we live, no -shm, and a commit costs no sync. A power cut may take the
- * newest entries; then the output is not recognized, and its pages are compared.
- */
-function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    database.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
-    );
-    database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function removeDatabase(path: string): void {
-  for (const suffix of ["", "-wal", "-journal"]) rmSync(path + suffix, { force: true });
-}
-
-/** SQLITE_ERROR (other tables), SQLITE_CORRUPT and SQLITE_NOTADB. */
-function isDamaged(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    "errcode" in error &&
-    [1, 11, 26].includes(Number(error.errcode) & 0xff)
-  );
 }
 
 function chunkOf(pgno: number): number {

@@ -60,6 +60,11 @@ export async function writeTransaction(
   await fileSystem.syncDirectory(dirname(path));
 }
 
+/** Where a journal lies until it is whole. */
+export function journalDraftOf(path: string): string {
+  return `${path}-follow.journal`;
+}
+
 /** The journal gets its name when it is whole and on disk, so nobody ever meets a part of it. */
 async function writeJournal(
   target: TransactionTarget,
@@ -70,7 +75,7 @@ async function writeJournal(
   const { pageSize } = change;
   const nonce = viewOf(random.bytes(4)).getUint32(0);
   const pgnos = journaledPages(change, commit);
-  const temporary = `${journalPath}.tmp`;
+  const temporary = journalDraftOf(path);
   {
     await using journal = await fileSystem.open(temporary, "create");
     // Whoever may use the database must be able to undo what is in its journal.
