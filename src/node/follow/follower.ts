@@ -113,8 +113,8 @@ export class Follower implements AsyncDisposable {
       case "files": {
         const run = firstRun(found.files);
         await this.#advance(output, run, waiting);
-        // What was not applied has to be looked into at once.
-        return this.#held === undefined || run.length < found.files.length ? "more" : "applied";
+        const isAll = this.#held !== undefined && run.length === found.files.length;
+        return isAll && found.isListed ? "applied" : "more";
       }
       case "elsewhere":
         await this.#heal(output, found.reason, waiting);
@@ -153,17 +153,15 @@ export class Follower implements AsyncDisposable {
     files: readonly ReplicaFile[],
     waiting: Waiting,
   ): Promise<void> {
-    const { environment, options, path, store } = this.#parts;
+    const { environment, options, ...parts } = this.#parts;
     const { fileSystem } = environment;
     const { parallelism } = options;
-    const codec = this.#codec;
+    const output = { position, checksums };
     // From here on the table in memory may be anything.
     this.#held = undefined;
     try {
-      await using collected = await CollectedChange.of(files, {
-        ...{ fileSystem, store, codec, path, parallelism, position, checksums },
-        ...waiting,
-      });
+      const reading = { ...parts, fileSystem, codec: this.#codec, parallelism, ...waiting };
+      await using collected = await CollectedChange.of(files, { ...reading, ...output });
       await this.#apply(held, collected.change, collected.target, waiting);
     } catch (error) {
       if (!isAnotherHistory(error)) {
@@ -200,13 +198,13 @@ export class Follower implements AsyncDisposable {
   }
 
   async #fetchImage(waiting: Waiting): Promise<Image> {
-    const files = await this.#newFiles.newest(waiting);
+    const newest = await this.#newFiles.newest(waiting);
     const { options, ...parts } = this.#parts;
     const { parallelism } = options;
     try {
-      return await Image.fetch(files, { ...parts, codec: this.#codec, parallelism, ...waiting });
+      return await Image.fetch(newest, { ...parts, codec: this.#codec, parallelism, ...waiting });
     } catch (error) {
-      this.#avoidDamaged(error, files);
+      this.#avoidDamaged(error, newest.files);
       throw error;
     }
   }

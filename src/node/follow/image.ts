@@ -5,7 +5,6 @@ import type { Waiting } from "../../core/base/async.ts";
 import type { OpenFile } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
-import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { patchDatabaseHeader } from "../../core/sqlite/database-header.ts";
 import { takePatchedBytes } from "../../core/sqlite/patched-header.ts";
@@ -15,6 +14,7 @@ import type { Environment } from "../restore/environment.ts";
 import { type Output, openTemporary, publishOutput } from "../restore/output.ts";
 import { type IntegrityCheck, checkIntegrity } from "../restore/sqlite-process.ts";
 import type { Target } from "./collected-change.ts";
+import type { NewestState } from "./new-files.ts";
 import type { PageChange } from "./page-change.ts";
 
 /** Where an image lies until it is in place, or has served. Nobody else uses the name: the state file is locked. */
@@ -48,8 +48,11 @@ export class Image implements AsyncDisposable {
     this.target = target;
   }
 
-  /** Downloads `files`, which make it. Throws what `applyFiles` does, and `restore/output`. */
-  static async fetch(files: readonly ReplicaFile[], options: FetchImageOptions): Promise<Image> {
+  /** Downloads it. Throws what `applyFiles` does, and `restore/output`. */
+  static async fetch(
+    { files, imageTxid }: NewestState,
+    options: FetchImageOptions,
+  ): Promise<Image> {
     const { environment, store, codec, path, parallelism, onBytes, signal } = options;
     const { fileSystem } = environment;
     const output = { path, temporaryPath: imagePathOf(path) };
@@ -77,7 +80,7 @@ export class Image implements AsyncDisposable {
         state: reached,
         newest,
         timestampMs: newest.timestampMs,
-        imageTxid: must(files[0], "first file of a plan").maxTxid,
+        imageTxid,
         isProved,
         patched: takePatchedBytes(first),
       });

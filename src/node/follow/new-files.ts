@@ -2,7 +2,7 @@
 // listings, which cost more than ten times as much, are for what the name cannot tell: files merged, gone or of another history.
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
-import { type Txid, nextTxid } from "../../core/ltx/txid.ts";
+import { type Txid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { planAdvance, planRestore, restorableRanges } from "../../core/replica/plan.ts";
@@ -11,8 +11,6 @@ import type { AppliedFile, Position } from "./state-file.ts";
 
 /** Waits in units of the interval. docs/guides/follow.md says what they cost. */
 const waits = Object.freeze({
-  /** A file older than this has others behind it: they are listed. */
-  behind: 2,
   /** Level 0 is listed this often, */
   level: 60,
   /** and all levels this often, unless the former shows that something is wrong, */
@@ -20,6 +18,9 @@ const waits = Object.freeze({
   /** and then not more often than this. */
   again: 10,
 });
+
+/** So many files in a row are taken by name. Then there are many, and they are listed. */
+const hitLimit = 2;
 
 /** A file that was damaged is read again after this long. */
 const avoidMs = 5 * 60_000;
@@ -30,14 +31,21 @@ const runLimit = Object.freeze({ files: 1000, sizeBytes: 64 * 1024 * 1024 });
 /** What `NewFiles.look` has found. */
 export type Found =
   | { readonly kind: "nothing" }
-  /** They continue the TXID, in order. */
-  | { readonly kind: "files"; readonly files: readonly ReplicaFile[] }
+  /** They continue the TXID, in order. `isListed`: there were no others. */
+  | { readonly kind: "files"; readonly files: readonly ReplicaFile[]; readonly isListed: boolean }
   /** No files lead there from this TXID, but a full image does. */
   | { readonly kind: "elsewhere"; readonly reason: "gap" | "history-changed" | "new-image" }
   /** There is more, up to `head`, but nothing that leads there. */
   | { readonly kind: "stuck"; readonly head: Txid };
 
 export type FollowedPoint = Pick<Position, "txid" | "file" | "imageTxid" | "isProved">;
+
+/** The files that make a state, in order. */
+export interface NewestState {
+  readonly files: readonly ReplicaFile[];
+  /** The newest full image that there was to choose from. */
+  readonly imageTxid: Txid;
+}
 
 export interface NewFilesOptions {
   readonly clock: Clock;
@@ -51,6 +59,9 @@ export class NewFiles {
   readonly #clock: Clock;
   readonly #intervalMs: number;
   readonly #avoided = new Map<string, number>();
+  #hits = 0;
+  /** What the last listing of all levels came to, while nothing has changed since. */
+  #stuck: Found | undefined;
   #levelAtMs = -Infinity;
   #allAtMs = -Infinity;
 
@@ -64,34 +75,40 @@ export class NewFiles {
   async look(at: FollowedPoint, waiting: Waiting): Promise<Found> {
     if (this.#isDue(this.#allAtMs, waits.all)) return this.#lookAtAll(at, waiting);
     const next = await this.#next(at, waiting);
-    if (next !== undefined && !this.#isAvoided(next) && !this.#isBehind(next)) {
-      return { kind: "files", files: [next] };
+    if (next !== undefined && !this.#isAvoided(next) && this.#hits < hitLimit) {
+      this.#hits++;
+      return { kind: "files", files: [next], isListed: false };
     }
-    if (next === undefined && !this.#isDue(this.#levelAtMs, waits.level)) return nothing;
-    if (next !== undefined && this.#isAvoided(next) && !this.#isDue(this.#allAtMs, waits.again)) {
-      return nothing;
-    }
+    this.#hits = 0;
+    const isListable =
+      next === undefined
+        ? this.#isDue(this.#levelAtMs, waits.level)
+        : !this.#isAvoided(next) || this.#isDue(this.#allAtMs, waits.again);
+    if (!isListable) return this.#stuck ?? nothing;
     const layout = layoutForUrl(this.#store.url);
     const level = await listLevel(this.#store, layout, 0, waiting);
     this.#levelAtMs = this.#clock.monotonicMs();
     const found = this.#judge(level, at);
     if (found.kind === "files" || (found.kind === "nothing" && highestOf(level) === at.txid)) {
+      this.#stuck = undefined;
       return found;
     }
     // Level 0 alone decides nothing but that.
     const isSuspicious = level.length > 0 && this.#isDue(this.#allAtMs, waits.again);
-    return isSuspicious ? this.#lookAtAll(at, waiting) : nothing;
+    return isSuspicious ? this.#lookAtAll(at, waiting) : (this.#stuck ?? nothing);
   }
 
-  /** The files that make the newest state that can be restored. Throws `replica/empty` or `replica/gap` if there is none. */
-  async newest(waiting: Waiting): Promise<readonly ReplicaFile[]> {
+  /** The newest state that can be restored. Throws `replica/empty` or `replica/gap` if there is none. */
+  async newest(waiting: Waiting): Promise<NewestState> {
     const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
     const sound = files.filter((file) => !this.#isAvoided(file));
     const last = restorableRanges(sound).at(-1)?.to;
-    return planRestore(
-      last === undefined ? files : sound,
-      last === undefined ? { kind: "latest" } : { kind: "txid", txid: last },
-    );
+    const plan =
+      last === undefined
+        ? planRestore(files, { kind: "latest" })
+        : planRestore(sound, { kind: "txid", txid: last });
+    const images = sound.filter(({ minTxid }) => minTxid === 1n);
+    return { files: plan, imageTxid: highestOf(images) ?? toTxid(1) };
   }
 
   /** The file is damaged: others that hold the same are looked for, now and for some time. */
@@ -104,7 +121,9 @@ export class NewFiles {
     const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
     this.#allAtMs = this.#clock.monotonicMs();
     this.#levelAtMs = this.#allAtMs;
-    return this.#judge(files, at);
+    const found = this.#judge(files, at);
+    this.#stuck = found.kind === "stuck" ? found : undefined;
+    return found;
   }
 
   #judge(files: readonly ReplicaFile[], at: FollowedPoint): Found {
@@ -116,7 +135,7 @@ export class NewFiles {
       return { kind: "elsewhere", reason: "new-image" };
     }
     const next = planAdvance(sound, txid);
-    if (next.length > 0) return { kind: "files", files: next };
+    if (next.length > 0) return { kind: "files", files: next, isListed: true };
     const highest = highestOf(files);
     if (highest === undefined || highest === txid) return nothing;
     if (highest < txid) return { kind: "elsewhere", reason: "history-changed" };
@@ -131,10 +150,6 @@ export class NewFiles {
     const name = { level: 0, minTxid: next, maxTxid: next };
     const info = await this.#store.head(layoutForUrl(this.#store.url).key(name), waiting);
     return info && { ...name, ...info };
-  }
-
-  #isBehind({ timestampMs }: ReplicaFile): boolean {
-    return this.#clock.nowMs() - timestampMs >= waits.behind * this.#intervalMs;
   }
 
   #isDue(atMs: number, wait: number): boolean {
