@@ -13,8 +13,12 @@ interface Stage {
   readonly store: ObjectStore;
   readonly newFiles: NewFiles;
   readonly calls: Record<string, number>;
-  put(txid: number): Promise<void>;
-  at(txid: number): Promise<FollowedPoint>;
+  readonly put: (txid: number) => Promise<void>;
+  readonly at: (txid: number) => Promise<FollowedPoint>;
+}
+
+function keyOf(txid: number): string {
+  return litestreamLayout.key({ level: 0, minTxid: toTxid(txid), maxTxid: toTxid(txid) });
 }
 
 function open(): Stage {
@@ -28,8 +32,6 @@ function open(): Stage {
       return undefined;
     },
   });
-  const keyOf = (txid: number): string =>
-    litestreamLayout.key({ level: 0, minTxid: toTxid(txid), maxTxid: toTxid(txid) });
   return {
     clock,
     store,

@@ -38,10 +38,7 @@ export function openStateDatabase(path: string): DatabaseSync {
   return openDatabase(path);
 }
 
-/**
- * Exclusive and in WAL mode: one lock for as long as we live, no -shm, and a commit costs no sync. A power cut may take the
- * newest entries; then the output is not recognized, and its pages are compared.
- */
+/** Exclusive and in WAL mode: one lock for as long as we live, no -shm, and only what must be durable costs a sync. */
 function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {

@@ -77,7 +77,7 @@ export class StateFile implements Disposable {
     return this.#prepare("SELECT 1 FROM position").get() !== undefined;
   }
 
-  /** Notes what the output will be, before it is touched. `changed`: pages whose checksums differ; all above `keep` do. */
+  /** Notes what the output will be, before it is touched. Durable. `changed`: pages whose checksums differ; all above `keep` do. */
   begin(
     position: Position,
     state: ChainState,
@@ -88,7 +88,7 @@ export class StateFile implements Disposable {
     for (let chunk = chunkOf(Math.max(keep, 1)); chunk <= chunkOf(state.commit); chunk++) {
       if (state.commit !== keep) chunks.add(chunk);
     }
-    this.#transaction(() => {
+    this.#durably(() => {
       this.#clearPending();
       this.#insertPosition("pending", position, state);
       const insert = this.#prepare("INSERT INTO pending_checksums VALUES(?, ?)");
@@ -96,7 +96,7 @@ export class StateFile implements Disposable {
     });
   }
 
-  /** The transaction is committed: what was noted is true. */
+  /** The transaction is committed: what was noted is true. If that is lost, the output still says it. */
   settle(identity: OutputIdentity): void {
     this.#adoptPending(identity);
   }
@@ -108,9 +108,9 @@ export class StateFile implements Disposable {
     ).run(...identityValues(identity));
   }
 
-  /** Forgets everything for an output that is about to be put in place. */
+  /** Forgets everything for an output that is about to be put in place. Durable. */
   replace(position: Position, state: ChainState): void {
-    this.#transaction(() => {
+    this.#durably(() => {
       this.#database.exec(
         "DELETE FROM position; DELETE FROM checksums; DELETE FROM pending_checksums",
       );
@@ -223,6 +223,16 @@ export class StateFile implements Disposable {
     this.#database.exec(
       "DELETE FROM position WHERE kind = 'pending'; DELETE FROM pending_checksums",
     );
+  }
+
+  /** What must not be lost by a power cut: the output may be ahead of everything else that is noted. */
+  #durably(work: () => void): void {
+    this.#database.exec("PRAGMA synchronous = FULL");
+    try {
+      this.#transaction(work);
+    } finally {
+      this.#database.exec("PRAGMA synchronous = NORMAL");
+    }
   }
 
   #transaction(work: () => void): void {
