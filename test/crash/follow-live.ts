@@ -15,11 +15,15 @@ import { restore } from "../../src/node/restore/restore.ts";
 export interface FollowLiveOptions {
   readonly kills: number;
   readonly seed: number;
+  /** It goes on until each reader has seen so many states. */
+  readonly states: number;
 }
 
-export interface FollowLive {
-  /** Different states that the readers saw. */
-  readonly statesSeen: number;
+/** A program that reads the output. */
+interface Reader {
+  readonly runtime: "node" | "python";
+  /** States that it saw, each once. */
+  states: number;
 }
 
 /** What a reader asks for, in one statement and so of one state. */
@@ -31,7 +35,7 @@ const question = `
     (SELECT coalesce(sum(length(body)), 0) FROM documents INDEXED BY documents_by_author WHERE author >= '') AS foundBytes`;
 
 /** Throws if a reader sees anything that no transaction left. */
-export async function runFollowLive({ kills, seed }: FollowLiveOptions): Promise<FollowLive> {
+export async function runFollowLive({ kills, seed, states }: FollowLiveOptions): Promise<void> {
   using directory = temporaryDirectory();
   const random = createSeededRandom(seed);
   const [path, output] = [directory.file("app.db"), directory.file("followed.db")];
@@ -47,11 +51,11 @@ export async function runFollowLive({ kills, seed }: FollowLiveOptions): Promise
     await first.line((line) => line.startsWith("txid "));
   }
   const stop = new AbortController();
-  const readers = [
-    readAgainAndAgain(output, "node", stop.signal),
-    ...(hasPython ? [readAgainAndAgain(output, "python", stop.signal)] : []),
-  ];
-  const reading = Promise.all(readers);
+  const readers: Reader[] = [{ runtime: "node", states: 0 }];
+  if (hasPython) readers.push({ runtime: "python", states: 0 });
+  const reading = Promise.all(
+    readers.map((reader) => readAgainAndAgain(reader, output, stop.signal)),
+  );
   reading.catch(() => undefined);
   try {
     for (let kill = 0; kill < kills; kill++) {
@@ -62,32 +66,30 @@ export async function runFollowLive({ kills, seed }: FollowLiveOptions): Promise
       await Promise.race([follower.exited, sleep(random.float() * 500)]);
       await follower.end("SIGKILL");
     }
+    await using last = startFollowChild({ url, output });
+    const haveSeen = (): boolean => readers.every((reader) => reader.states >= states);
+    await Promise.race([reading, until(haveSeen, 120_000)]);
     const seq = await pauseLoad(load);
     await syncEngine(engine);
-    await using last = startFollowChild({ url, output });
     await until(async () => (await newestSeq(output)) === seq, 60_000);
     if ((await stopFollower(last)) !== 0) throw new Error(last.stderr);
     await stopEngine(engine);
   } finally {
     stop.abort();
   }
-  const seen = await reading;
+  await reading;
   checkLedger(output);
   const restored = directory.file("restored.db");
   await restore({ replica: url, output: restored });
   const found = bytesOf(output);
   if (Buffer.compare(found, patchedLike(bytesOf(restored), found)) !== 0)
     throw new Error("the output is not what restore gives");
-  return { statesSeen: Math.min(...seen) };
 }
 
-async function readAgainAndAgain(
-  path: string,
-  runtime: "node" | "python",
-  signal: AbortSignal,
-): Promise<number> {
+async function readAgainAndAgain(self: Reader, path: string, signal: AbortSignal): Promise<void> {
+  const { runtime } = self;
   await using reader = new SqliteProcess(path, runtime);
-  let [newest, states] = [0, 0];
+  let newest = 0;
   for (let i = 1; !signal.aborted; i++) {
     const [row] = await reader.all(question);
     const answer = row as Record<string, number>;
@@ -95,7 +97,7 @@ async function readAgainAndAgain(
     if (count !== seq || documentCount !== foundCount || documentBytes !== foundBytes)
       throw new Error(`${runtime} saw ${JSON.stringify(answer)}`);
     if (seq < newest) throw new Error(`${runtime} saw transaction ${seq} after ${newest}`);
-    if (seq > newest) states++;
+    if (seq > newest) self.states++;
     newest = seq;
     if (i % 10 === 0) {
       const [check] = await reader.all("PRAGMA integrity_check");
@@ -105,7 +107,6 @@ async function readAgainAndAgain(
     if (i % 7 === 0) await reader.close();
     await sleep(5);
   }
-  return states;
 }
 
 async function newestSeq(path: string): Promise<number> {
