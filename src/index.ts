@@ -13,6 +13,8 @@ export {
   type RestoreResult,
   restore,
 } from "./node/restore/restore.ts";
+export { type FollowCallOptions, type Following, follow } from "./node/follow/follow.ts";
+export type { FollowOptions, FollowStatus } from "./node/follow/follow-options.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
 export type { StoreSecrets } from "./node/store/store-secrets.ts";
 export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";

@@ -20,6 +20,16 @@ export {
   readVarint,
 } from "./core/sqlite/btree.ts";
 export { schemaRootPgnos } from "./core/sqlite/schema-roots.ts";
+export {
+  decodeJournalHeader,
+  decodeJournalRecord,
+  encodeJournalHeader,
+  journalRecordSizeBytes,
+  journalSectorSizeBytes,
+  sealJournalRecord,
+  type JournalHeader,
+  type JournalRecord,
+} from "./core/sqlite/journal.ts";
 export type { ByteOrder } from "./core/sqlite/layout.ts";
 export {
   decodeWalFrameHeader,

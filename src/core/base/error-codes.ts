@@ -164,6 +164,18 @@ const table = {
     next: "The source was already damaged, or the replica is. Restore an earlier TXID.",
   },
 
+  // --- follow: a local copy that is kept up to date ---------------------------------------------------
+  "follow/locked": {
+    recovery: "fatal",
+    means: "Another Headwater follows a replica into the same output.",
+    next: "Stop it first, or choose another output.",
+  },
+  "follow/stopped": {
+    recovery: "fatal",
+    means: "Following has been stopped or its process has ended.",
+    next: "Start it again: it goes on where the output is.",
+  },
+
   // --- capture: the live database -------------------------------------------------------------------
   "capture/not-a-database": {
     recovery: "fatal",

@@ -21,6 +21,14 @@ export class ChainState {
     this.#checksums = new PageChecksums(pageSize);
   }
 
+  /** The state of a database whose page checksums are known. The table is taken over. */
+  static at(txid: bigint, checksums: PageChecksums): ChainState {
+    const state = new ChainState(checksums.pageSize);
+    state.#txid = txid;
+    state.#checksums = checksums;
+    return state;
+  }
+
   /** The TXID the state stands at; 0n before the first file. */
   get txid(): bigint {
     return this.#txid;
@@ -33,6 +41,11 @@ export class ChainState {
 
   get databaseChecksum(): bigint {
     return this.#checksums.databaseChecksum;
+  }
+
+  /** The table itself. It goes with the state. */
+  get checksums(): PageChecksums {
+    return this.#checksums;
   }
 
   /** Checksum of one page; 0n for the lock page and beyond the end. */

@@ -4,7 +4,7 @@ import { replicaFile } from "../../../test/support/replica-file.ts";
 import { hasCode, messageOf } from "../base/errors.ts";
 import { toTxid } from "../ltx/txid.ts";
 import type { ReplicaFile } from "./catalog.ts";
-import { type RestoreTarget, planRestore, restorableRanges } from "./plan.ts";
+import { type RestoreTarget, planAdvance, planRestore, restorableRanges } from "./plan.ts";
 
 interface FileSketch {
   readonly level?: number;
@@ -248,3 +248,38 @@ function bruteForce(files: readonly ReplicaFile[]): ReadonlyMap<bigint, Rank> {
   extend([], 0n);
   return best;
 }
+
+function advance(sketches: readonly FileSketch[], from: number): readonly string[] {
+  return names(planAdvance(sketches.map(file), toTxid(from)));
+}
+
+describe("planAdvance", () => {
+  it("takes single transactions, or what was merged of many, whichever is less to fetch", () => {
+    const singles = Array.from({ length: 9 }, (_, i) => ({ min: i + 2, max: i + 2 }));
+    expect(advance(singles, 8)).toEqual(["0:9-9", "0:10-10"]);
+    expect(advance([...singles, { level: 1, min: 2, max: 9 }], 1)).toEqual(["1:2-9", "0:10-10"]);
+  });
+
+  it("takes a file that begins before the TXID if it ends after it", () => {
+    expect(
+      advance(
+        [
+          { level: 1, min: 2, max: 9 },
+          { min: 10, max: 10 },
+        ],
+        5,
+      ),
+    ).toEqual(["1:2-9", "0:10-10"]);
+  });
+
+  it("goes as far as files lead, never through a full image, and nowhere from the end", () => {
+    const files = [
+      { min: 2, max: 2 },
+      { min: 4, max: 4 },
+      { level: 9, min: 1, max: 4 },
+    ];
+    expect(advance(files, 1)).toEqual(["0:2-2"]);
+    expect(advance(files, 2)).toEqual([]);
+    expect(advance(files, 4)).toEqual([]);
+  });
+});

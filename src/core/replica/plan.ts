@@ -60,6 +60,16 @@ export function planRestore(
   }
 }
 
+/**
+ * The files whose application in order takes a database at TXID `from` as far as any chain of files does, the cheapest such
+ * chain; empty if there is none. Full images are no part of it: what they replace may be much more than what changed.
+ */
+export function planAdvance(files: readonly ReplicaFile[], from: Txid): readonly ReplicaFile[] {
+  const usable = files.filter(({ minTxid, maxTxid }) => minTxid > 1n && maxTxid > from);
+  const last = bestSteps(usable, from).at(-1);
+  return last === undefined ? [] : filesTo(last);
+}
+
 /** Inclusive ranges of the TXIDs that can be restored, ascending. */
 export function restorableRanges(files: readonly ReplicaFile[]): readonly TxidRange[] {
   return rangesOf(bestSteps(files));
@@ -90,13 +100,13 @@ interface Step {
   readonly maxTxid: Txid;
   readonly file: ReplicaFile;
   readonly before: Step | undefined;
-  /** Where the full image that the chain starts with ends. */
-  readonly baseTxid: Txid;
+  /** Where the full image that the chain starts with ends; that of an advance starts with none. */
+  readonly baseTxid: bigint;
   readonly costBytes: number;
 }
 
-/** The best step to every TXID that can be restored, by TXID. O(n log n). */
-function bestSteps(files: readonly ReplicaFile[]): readonly Step[] {
+/** The best step to every TXID that can be reached from `from` (0n: from nothing), by TXID. O(n log n). */
+function bestSteps(files: readonly ReplicaFile[], from = 0n): readonly Step[] {
   const steps: Step[] = [];
   // Of the steps so far, those not beaten by a later one: by TXID ascending, which makes them the better the
   // earlier they come. The best predecessor of a file is then the first that reaches its min - 1.
@@ -118,18 +128,20 @@ function bestSteps(files: readonly ReplicaFile[]): readonly Step[] {
   for (const file of ordered) {
     if (file.maxTxid !== maxTxid) settle();
     maxTxid = file.maxTxid;
-    const step = stepTo(file, frontier);
+    const step = stepTo(file, frontier, from);
     if (step !== undefined && (best === undefined || isBetter(step, best))) best = step;
   }
   settle();
   return steps;
 }
 
-function stepTo(file: ReplicaFile, frontier: readonly Step[]): Step | undefined {
+function stepTo(file: ReplicaFile, frontier: readonly Step[], from: bigint): Step | undefined {
   const costBytes = file.sizeBytes + requestCostBytes;
   const { maxTxid } = file;
-  if (file.minTxid === 1n)
-    return { maxTxid, file, before: undefined, baseTxid: maxTxid, costBytes };
+  if (file.minTxid - 1n <= from) {
+    const baseTxid = file.minTxid === 1n ? maxTxid : from;
+    return { maxTxid, file, before: undefined, baseTxid, costBytes };
+  }
   const before = frontier[firstReaching(frontier, file.minTxid - 1n)];
   if (before === undefined) return undefined;
   const { baseTxid } = before;
@@ -156,6 +168,10 @@ function isBetter(a: Step, b: Step): boolean {
 
 function filesOf(last: Step | undefined, orElse: () => HeadwaterError): readonly ReplicaFile[] {
   if (last === undefined) throw orElse();
+  return filesTo(last);
+}
+
+function filesTo(last: Step): readonly ReplicaFile[] {
   const files: ReplicaFile[] = [];
   for (let step: Step | undefined = last; step !== undefined; step = step.before) {
     files.push(step.file);

@@ -18,6 +18,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./restore.ts")).restoreCommand,
   },
   {
+    name: "follow",
+    summary: "keep a local database up to date with a replica",
+    load: async () => (await import("./follow.ts")).followCommand,
+  },
+  {
     name: "databases",
     summary: "list the databases of a configuration file",
     load: async () => (await import("./databases.ts")).databasesCommand,

@@ -1,5 +1,5 @@
 // `headwater restore`: Litestream's flags, in front of the library's `restore`.
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { hasCode } from "../../core/base/errors.ts";
 import { systemClock } from "../base/clock.ts";
 import { localPath } from "../base/local-path.ts";
@@ -14,10 +14,12 @@ import { planFromStore } from "../restore/target.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
+import { defaultFollowInterval, runFollow } from "./follow.ts";
 import { createMessageLogger } from "./messages.ts";
 import { parseMoment } from "./moments.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { logLevelOf } from "./replicate-steps.ts";
 import { describePlan, describeResult, toPlanRecord, toResultRecord } from "./restore-report.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, replicaKind, resolveSource } from "./sources.ts";
@@ -83,9 +85,13 @@ export function restoreCommand(context: CliContext): Command {
     .option("--dry-run", "print what would be restored from which files")
     .option("--force", "replace an existing database once the restore has succeeded")
     .option("--json", "print the result as JSON")
-    .addOption(new Option("-f, --follow").hideHelp())
-    .addOption(new Option("--follow-interval <duration>").hideHelp());
+    .option("-f, --follow", "keep the database up to date until interrupted, as headwater follow")
+    .option(
+      "--follow-interval <duration>",
+      `with -f: look for news this often; default: ${defaultFollowInterval}`,
+    );
   return addConfigFlags(command).action(async (source: string | undefined, flags: RestoreFlags) => {
+    checkFollowFlags(flags);
     using interruption = abortOnSignals();
     const { signal } = interruption;
     if (flags.all === true) {
@@ -119,6 +125,10 @@ async function run(
     context.inform(`${output} exists already; nothing to do.\n`);
     return;
   }
+  if (flags.follow === true) {
+    await follow(context, { source, output, flags, options });
+    return;
+  }
   try {
     if (flags.dryRun === true) {
       await showPlan(context, { sourceText, source, output, flags, options, signal });
@@ -136,15 +146,50 @@ async function run(
   }
 }
 
+function checkFollowFlags(flags: RestoreFlags): void {
+  const {
+    follow: isFollowing,
+    followInterval,
+    txid,
+    timestamp,
+    at,
+    generation,
+    dryRun,
+    all,
+  } = flags;
+  if (isFollowing !== true) {
+    if (followInterval !== undefined) throw usage("-follow-interval needs -f.");
+    return;
+  }
+  if ([txid, timestamp, at, generation].some((flag) => flag !== undefined))
+    throw usage(
+      "-f follows the newest state: it cannot be combined with a TXID, time or generation.",
+    );
+  if (dryRun === true || all === true) throw usage("-f cannot be combined with -dry-run or -all.");
+}
+
+/** The signals are the follower's: the first one ends it in order. */
+async function follow(
+  context: CliContext,
+  { source, output, flags, options }: Pick<PlanRequest, "source" | "output" | "flags" | "options">,
+): Promise<void> {
+  await runFollow(context, {
+    source,
+    output,
+    interval: flags.followInterval ?? defaultFollowInterval,
+    integrityCheck: options.integrityCheck ?? restoreDefaults.integrityCheck,
+    parallelism: options.parallelism ?? restoreDefaults.parallelism,
+    force: options.force === true,
+    json: flags.json === true,
+    ifReplicaExists: flags.ifReplicaExists === true,
+    level: logLevelOf({}, context.environment),
+  });
+}
+
 /** What the flags say but where from and where to. */
 export type RestoreFlagOptions = Omit<RestoreOptions, "replica" | "output">;
 
 function toOptions(flags: RestoreFlags): RestoreFlagOptions {
-  if (flags.follow === true || flags.followInterval !== undefined) {
-    throw usage(
-      "-f and -follow-interval are not supported by this version: restore again to catch up.",
-    );
-  }
   const { txid, timestamp, at, generation, index } = flags;
   if ([txid, timestamp, at, generation].filter((flag) => flag !== undefined).length > 1) {
     throw usage("Give one of -txid, -timestamp (or -at, which is the same) and -generation.");

@@ -1,9 +1,10 @@
 // The process that holds SQLite for a replication started by `replicate`. Two SQLite libraries in one process
 // destroy each other's locks, and user code that opens and closes the database file does the same; here is neither.
 // It ends, after a last sync, when its parent is gone.
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
-import type { LogFields, Logger } from "../../core/base/log.ts";
-import type { FromEngine, SentError, ToEngine } from "./engine-messages.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import { sendable, toSent } from "./engine-messages.ts";
+import type { FromEngine, ToEngine } from "./engine-messages.ts";
 import { shutdownSyncMs, startEngine } from "./running-engine.ts";
 import type { RunningEngine } from "./running-engine.ts";
 
@@ -87,20 +88,4 @@ async function stop(): Promise<void> {
 function send(message: FromEngine): void {
   // A parent that is gone cannot be told; the `disconnect` event stops us.
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
-}
-
-function toSent(error: unknown): SentError {
-  if (error instanceof HeadwaterError) {
-    return { code: error.code, message: error.message, data: sendable(error.data) };
-  }
-  return { code: undefined, message: messageOf(error), data: {} };
-}
-
-/** Only what survives the way to another process. */
-function sendable(fields: LogFields): LogFields {
-  const entries = Object.entries(fields).map(([name, value]) => {
-    const isPlain = ["string", "number", "boolean", "bigint", "undefined"].includes(typeof value);
-    return [name, isPlain ? value : JSON.stringify(value)];
-  });
-  return Object.fromEntries(entries);
 }

@@ -7,7 +7,8 @@ import type { Logger } from "../../core/base/log.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { siblingModule } from "../base/sibling-module.ts";
-import type { FromEngine, SentError, ToEngine } from "./engine-messages.ts";
+import { toError } from "./engine-messages.ts";
+import type { FromEngine, ToEngine } from "./engine-messages.ts";
 import { resolveOptions } from "./engine-options.ts";
 import type { ReplicateOptions, ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
@@ -158,10 +159,6 @@ export class Replication implements AsyncDisposable {
       this.#ended.reject(this.#failure);
     }
   }
-}
-
-function toError({ code, message, data }: SentError): Error {
-  return code === undefined ? new Error(message) : new HeadwaterError(code, message, { data });
 }
 
 /**

@@ -170,7 +170,7 @@ async function download(
   plan: RestorePlan,
   options: RestoreOptions & { readonly parallelism: number },
   output: Output,
-): Promise<Applied> {
+): Promise<Pick<Applied, "sizeBytes" | "isProved">> {
   const { files } = plan;
   const { signal, parallelism } = options;
   let doneBytes = 0;

@@ -1,0 +1,194 @@
+// Finds what a replica has beyond a TXID. The next file of level 0 has a name that is known, so it is asked for by that name;
+// listings, which cost more than ten times as much, are for what the name cannot tell: files merged, gone or of another history.
+import type { Waiting } from "../../core/base/async.ts";
+import type { Clock } from "../../core/base/clock.ts";
+import { type Txid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
+import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
+import { layoutForUrl } from "../../core/replica/layout.ts";
+import { planAdvance, planRestore, restorableRanges } from "../../core/replica/plan.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { AppliedFile, Position } from "./state-file.ts";
+
+/** Waits in units of the interval. docs/guides/follow.md says what they cost. */
+const waits = Object.freeze({
+  /** Level 0 is listed this often, */
+  level: 60,
+  /** and all levels this often, unless the former shows that something is wrong, */
+  all: 900,
+  /** and then not more often than this. */
+  again: 10,
+});
+
+/** So many files in a row are taken by name. Then there are many, and they are listed. */
+const hitLimit = 2;
+
+/** A file that was damaged is read again after this long. */
+const avoidMs = 5 * 60_000;
+
+/** Files applied in one transaction: at most so many, and no more once they have so many bytes. */
+const runLimit = Object.freeze({ files: 1000, sizeBytes: 64 * 1024 * 1024 });
+
+/** What `NewFiles.look` has found. */
+export type Found =
+  | { readonly kind: "nothing" }
+  /** They continue the TXID, in order. `isListed`: there were no others. */
+  | { readonly kind: "files"; readonly files: readonly ReplicaFile[]; readonly isListed: boolean }
+  /** No files lead there from this TXID, but a full image does. */
+  | { readonly kind: "elsewhere"; readonly reason: "gap" | "history-changed" | "new-image" }
+  /** There is more, up to `head`, but nothing that leads there. */
+  | { readonly kind: "stuck"; readonly head: Txid };
+
+export type FollowedPoint = Pick<Position, "txid" | "file" | "imageTxid" | "isProved">;
+
+/** The files that make a state, in order. */
+export interface NewestState {
+  readonly files: readonly ReplicaFile[];
+  /** The newest full image that there was to choose from. */
+  readonly imageTxid: Txid;
+}
+
+export interface NewFilesOptions {
+  readonly clock: Clock;
+  readonly intervalMs: number;
+}
+
+const nothing: Found = { kind: "nothing" };
+
+export class NewFiles {
+  readonly #store: ObjectStore;
+  readonly #clock: Clock;
+  readonly #intervalMs: number;
+  readonly #avoided = new Map<string, number>();
+  #hits = 0;
+  /** What the last listing of all levels came to, while nothing has changed since. */
+  #stuck: Found | undefined;
+  #levelAtMs = -Infinity;
+  #allAtMs = -Infinity;
+
+  constructor(store: ObjectStore, { clock, intervalMs }: NewFilesOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Looks once. The first time everything is listed. */
+  async look(at: FollowedPoint, waiting: Waiting): Promise<Found> {
+    if (this.#isDue(this.#allAtMs, waits.all)) return this.#lookAtAll(at, waiting);
+    const next = await this.#next(at, waiting);
+    if (next !== undefined && !this.#isAvoided(next) && this.#hits < hitLimit) {
+      this.#hits++;
+      return { kind: "files", files: [next], isListed: false };
+    }
+    this.#hits = 0;
+    const isListable =
+      next === undefined
+        ? this.#isDue(this.#levelAtMs, waits.level)
+        : !this.#isAvoided(next) || this.#isDue(this.#allAtMs, waits.again);
+    if (!isListable) return this.#stuck ?? nothing;
+    const layout = layoutForUrl(this.#store.url);
+    const level = await listLevel(this.#store, layout, 0, waiting);
+    this.#levelAtMs = this.#clock.monotonicMs();
+    const found = this.#judge(level, at);
+    if (found.kind === "files" || (found.kind === "nothing" && highestOf(level) === at.txid)) {
+      this.#stuck = undefined;
+      return found;
+    }
+    // Level 0 alone decides nothing but that.
+    const isSuspicious = level.length > 0 && this.#isDue(this.#allAtMs, waits.again);
+    return isSuspicious ? this.#lookAtAll(at, waiting) : (this.#stuck ?? nothing);
+  }
+
+  /** The newest state that can be restored. Throws `replica/empty` or `replica/gap` if there is none. */
+  async newest(waiting: Waiting): Promise<NewestState> {
+    const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
+    const sound = files.filter((file) => !this.#isAvoided(file));
+    const last = restorableRanges(sound).at(-1)?.to;
+    const plan =
+      last === undefined
+        ? planRestore(files, { kind: "latest" })
+        : planRestore(sound, { kind: "txid", txid: last });
+    const images = sound.filter(({ minTxid }) => minTxid === 1n);
+    return { files: plan, imageTxid: highestOf(images) ?? toTxid(1) };
+  }
+
+  /** The file is damaged: others that hold the same are looked for, now and for some time. */
+  avoid(file: AppliedFile): void {
+    this.#avoided.set(nameOf(file), this.#clock.monotonicMs());
+    this.#allAtMs = -Infinity;
+  }
+
+  async #lookAtAll(at: FollowedPoint, waiting: Waiting): Promise<Found> {
+    const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
+    this.#allAtMs = this.#clock.monotonicMs();
+    this.#levelAtMs = this.#allAtMs;
+    const found = this.#judge(files, at);
+    this.#stuck = found.kind === "stuck" ? found : undefined;
+    return found;
+  }
+
+  #judge(files: readonly ReplicaFile[], at: FollowedPoint): Found {
+    const { txid, file } = at;
+    const isReplaced = files.some(({ key, etag }) => key === file.key && etag !== file.etag);
+    if (isReplaced) return { kind: "elsewhere", reason: "history-changed" };
+    const sound = files.filter((one) => !this.#isAvoided(one));
+    if (!at.isProved && hasImageAfter(sound, at.imageTxid)) {
+      return { kind: "elsewhere", reason: "new-image" };
+    }
+    const next = planAdvance(sound, txid);
+    if (next.length > 0) return { kind: "files", files: next, isListed: true };
+    const highest = highestOf(files);
+    if (highest === undefined || highest === txid) return nothing;
+    if (highest < txid) return { kind: "elsewhere", reason: "history-changed" };
+    // A chain that leads past this TXID without continuing it begins with a full image.
+    const image = sound.find(({ minTxid, maxTxid }) => minTxid === 1n && maxTxid > txid);
+    if (image === undefined) return { kind: "stuck", head: highest };
+    return { kind: "elsewhere", reason: "gap" };
+  }
+
+  async #next({ txid }: FollowedPoint, waiting: Waiting): Promise<ReplicaFile | undefined> {
+    const next = nextTxid(txid);
+    const name = { level: 0, minTxid: next, maxTxid: next };
+    const info = await this.#store.head(layoutForUrl(this.#store.url).key(name), waiting);
+    return info && { ...name, ...info };
+  }
+
+  #isDue(atMs: number, wait: number): boolean {
+    return this.#clock.monotonicMs() - atMs >= wait * this.#intervalMs;
+  }
+
+  #isAvoided(file: AppliedFile): boolean {
+    const sinceMs = this.#avoided.get(nameOf(file));
+    if (sinceMs === undefined) return false;
+    if (this.#clock.monotonicMs() - sinceMs < avoidMs) return true;
+    this.#avoided.delete(nameOf(file));
+    return false;
+  }
+}
+
+function nameOf({ key, etag }: AppliedFile): string {
+  return `${key} ${etag}`;
+}
+
+function highestOf(files: readonly ReplicaFile[]): Txid | undefined {
+  let highest: Txid | undefined;
+  for (const { maxTxid } of files) {
+    if (highest === undefined || maxTxid > highest) highest = maxTxid;
+  }
+  return highest;
+}
+
+// What Litestream lost while it was down is only in later images, and its files do not prove what they lead to.
+function hasImageAfter(files: readonly ReplicaFile[], txid: Txid): boolean {
+  return files.some((file) => file.minTxid === 1n && file.maxTxid > txid);
+}
+
+/** As many of the files as one transaction takes. */
+export function firstRun(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
+  let sizeBytes = 0;
+  const end = files.findIndex((file, i) => {
+    const isFull = i > 0 && (i >= runLimit.files || sizeBytes >= runLimit.sizeBytes);
+    sizeBytes += file.sizeBytes;
+    return isFull;
+  });
+  return end === -1 ? files : files.slice(0, end);
+}

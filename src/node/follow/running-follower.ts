@@ -1,0 +1,155 @@
+// A follower at work: whose the output is, then one step after the other until it is stopped. It gives up on nothing: what
+// fails is logged and tried again, and the output stays the newest state that was proved.
+import { dirname } from "node:path";
+import { type Waiting, backoffMs } from "../../core/base/async.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import { formatTxid } from "../../core/ltx/txid.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { Environment } from "../restore/environment.ts";
+import { checkOutput, nameOutput } from "../restore/output.ts";
+import type { FollowStatus, ResolvedFollowOptions } from "./follow-options.ts";
+import { Follower } from "./follower.ts";
+import { StateFile, stateFileOf } from "./state-file.ts";
+import { txidFileOf } from "./txid-file.ts";
+
+/** With no news for so many looks, each pause is longer than the one before, up to so many intervals. */
+const idle = Object.freeze({ looks: 10, growth: 1.5, maxIntervals: 10 });
+const failureBackoff = { firstMs: 1000, maxMs: 60_000 };
+
+export interface StartFollowerOptions extends Waiting {
+  /** Progress of the first download, and of those that heal. */
+  readonly onBytes?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+  /** Whenever a look at the replica has ended. */
+  readonly onStatus?: ((status: FollowStatus) => void) | undefined;
+}
+
+/**
+ * Resolves when the output is there: made, or found to be followed already. Throws what keeps it from being made, such as
+ * `replica/empty`, `restore/output-exists` for a database that is not ours, and `follow/locked`. Dispose it to stop.
+ */
+export async function startFollower(
+  options: ResolvedFollowOptions,
+  environment: Environment,
+  { signal, onBytes, onStatus }: StartFollowerOptions,
+): Promise<RunningFollower> {
+  const { fileSystem } = environment;
+  const { path } = await nameOutput(options.output, environment.random);
+  await using stack = new AsyncDisposableStack();
+  if (!(await hasTraces(environment, path))) {
+    await checkOutput(fileSystem, { path, temporaryPath: "" }, options);
+    await fileSystem.makeDirectory(dirname(path));
+  }
+  const state = stack.use(StateFile.open(stateFileOf(path)));
+  const isOurs = state.isUsed || (await fileSystem.status(txidFileOf(path))) !== undefined;
+  if (!isOurs) stack.defer(() => (state.isUsed ? undefined : state.remove()));
+  if (!isOurs) await checkOutput(fileSystem, { path, temporaryPath: "" }, options);
+  const { url, secrets } = options;
+  const store: ObjectStore = stack.use(await environment.openReplica(url, { signal, secrets }));
+  const follower = stack.use(new Follower({ environment, options, path, store, state, onBytes }));
+  await follower.start({ isOurs, signal });
+  const txid = follower.position && formatTxid(follower.position.txid);
+  environment.logger.log("info", "follow.started", { path, txid, replica: store.url });
+  return new RunningFollower(environment, { options, path, follower, onStatus }, stack.move());
+}
+
+/** Whether something says that the output is followed. */
+async function hasTraces({ fileSystem }: Environment, path: string): Promise<boolean> {
+  for (const trace of [stateFileOf(path), txidFileOf(path)]) {
+    if ((await fileSystem.status(trace)) !== undefined) return true;
+  }
+  return false;
+}
+
+interface RunningParts {
+  readonly options: ResolvedFollowOptions;
+  readonly path: string;
+  readonly follower: Follower;
+  readonly onStatus: StartFollowerOptions["onStatus"];
+}
+
+export class RunningFollower implements AsyncDisposable {
+  readonly #environment: Environment;
+  readonly #parts: RunningParts;
+  readonly #opened: AsyncDisposable;
+  readonly #stop = new AbortController();
+  readonly #ended: Promise<void>;
+  #upToDateAtMs: number | undefined;
+  #lastError: string | undefined;
+
+  constructor(environment: Environment, parts: RunningParts, opened: AsyncDisposable) {
+    this.#environment = environment;
+    this.#parts = parts;
+    this.#opened = opened;
+    this.#ended = this.#run();
+    this.#ended.catch(() => undefined);
+  }
+
+  /** `undefined` while an output that was found has not been healed yet. */
+  status(): FollowStatus | undefined {
+    const { path, follower } = this.#parts;
+    const { position } = follower;
+    if (position === undefined) return undefined;
+    return {
+      output: path,
+      ...position,
+      upToDateAtMs: this.#upToDateAtMs,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Resolves when it was disposed. */
+  ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** Stops between two transactions. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new HeadwaterError("follow/stopped", "Following was stopped."));
+    await this.#ended;
+    await this.#opened[Symbol.asyncDispose]();
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#environment;
+    const { signal } = this.#stop;
+    let looks = 0;
+    let failures = 0;
+    while (!signal.aborted) {
+      let pauseMs = 0;
+      try {
+        const done = await this.#parts.follower.step({ signal });
+        failures = 0;
+        this.#lastError = undefined;
+        looks = done === "idle" ? looks + 1 : 0;
+        if (done === "idle") this.#upToDateAtMs = clock.nowMs();
+        if (done !== "more") pauseMs = this.#pauseMs(looks);
+      } catch (error) {
+        if (signal.aborted) return;
+        pauseMs = this.#failed(error, ++failures);
+      }
+      const status = this.status();
+      if (status !== undefined) this.#parts.onStatus?.(status);
+      // Aborted: the loop ends.
+      if (pauseMs > 0) await clock.sleep(pauseMs, { signal }).catch(() => undefined);
+    }
+  }
+
+  #pauseMs(looks: number): number {
+    const factor = Math.min(idle.maxIntervals, idle.growth ** Math.max(0, looks - idle.looks));
+    return this.#parts.options.intervalMs * factor;
+  }
+
+  #failed(error: unknown, failures: number): number {
+    const { logger, random } = this.#environment;
+    const retryMs = Math.round(backoffMs(failures, failureBackoff, random));
+    const code = error instanceof HeadwaterError ? error.code : undefined;
+    this.#lastError = messageOf(error);
+    logger.log(code === undefined ? "error" : "warn", "follow.failed", {
+      path: this.#parts.path,
+      code,
+      error: this.#lastError,
+      retry_ms: retryMs,
+    });
+    return retryMs;
+  }
+}
