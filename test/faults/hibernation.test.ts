@@ -195,7 +195,6 @@ test("a start opens only what has changed since everything was put to rest", asy
 test.concurrent.each([
   "open rest.json.tmp",
   "write rest.json.tmp",
-  "sync rest.json.tmp",
   "rename rest.json",
   // The second lock is that of the engine that a commit has woken.
   "rename lock.json",

@@ -31,8 +31,8 @@ export interface QuickFleetOptions {
 export class QuickFleet implements AsyncDisposable {
   readonly fleet: Fleet;
   readonly events: { readonly event: string; readonly fields: LogFields }[] = [];
-  /** Calls to stores so far. */
-  requests = 0;
+  /** What stores were asked so far. */
+  readonly calls: string[] = [];
 
   constructor({ hibernateAfterMs = 300, maxAwake, fileSystem }: QuickFleetOptions = {}) {
     this.fleet = new Fleet({
@@ -47,13 +47,18 @@ export class QuickFleet implements AsyncDisposable {
         wrapStore: (store) =>
           createFaultyStore(store, {
             clock: systemClock,
-            plan: () => {
-              this.requests++;
+            plan: ({ operation, key }) => {
+              if (operation !== "features") this.calls.push(`${operation} ${key}`);
               return undefined;
             },
           }),
       },
     });
+  }
+
+  /** Calls to stores so far. */
+  get requests(): number {
+    return this.calls.length;
   }
 
   /** Without levels, unless asked for: nothing but a change is a reason to wake. */

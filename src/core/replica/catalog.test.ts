@@ -54,24 +54,26 @@ describe("listReplica", () => {
     expect(hasCode(failure, "store/failed")).toBe(true);
   });
 
-  it("stops the other levels when one cannot be listed, and fails with its reason", async () => {
-    const store = createMemoryStore({ clock: stillClock });
-    const stopped: unknown[] = [];
-    const failing: ObjectStore = new Proxy(store, {
-      get: (target, name) =>
-        name === "list"
-          ? async function* list({ prefix, signal }: ListOptions) {
-              if (prefix === "ltx/4/") throw new Error("no answer");
-              await new Promise((resolve) => {
-                signal?.addEventListener("abort", resolve);
-              });
-              stopped.push(prefix);
-              signal?.throwIfAborted();
-              yield* target.list({ prefix });
-            }
-          : Reflect.get(target, name),
-    });
-    await expect(listReplica(failing, litestreamLayout, {})).rejects.toThrow("no answer");
-    expect(stopped).toHaveLength(9);
+  it("asks once for all levels, and for nothing else", async () => {
+    for (const layout of [litestreamLayout, litestreamS3Layout]) {
+      const store = createMemoryStore({ clock: stillClock });
+      const range = { minTxid: toTxid(1), maxTxid: toTxid(1) };
+      const keys = Array.from({ length: 10 }, (_, level) => layout.key({ level, ...range }));
+      for (const key of [...keys, "app/0000/x", "zzz"])
+        await store.put(key, bodyOf(new Uint8Array(3)), {});
+      const prefixes: string[] = [];
+      const counting: ObjectStore = new Proxy(store, {
+        get: (target, name) =>
+          name === "list"
+            ? (options: ListOptions) => {
+                prefixes.push(options.prefix);
+                return target.list(options);
+              }
+            : Reflect.get(target, name),
+      });
+      expect((await listReplica(counting, layout, {})).map(({ key }) => key)).toEqual(keys);
+      expect(prefixes).toEqual([layout.prefix]);
+      expect(keys.every((key) => key.startsWith(layout.prefix))).toBe(true);
+    }
   });
 });

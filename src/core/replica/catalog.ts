@@ -3,7 +3,7 @@ import type { Waiting } from "../base/async.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import type { Txid } from "../ltx/txid.ts";
 import type { ObjectStore } from "../store/object-store.ts";
-import { type ReplicaLayout, maxLevel } from "./layout.ts";
+import type { ReplicaLayout } from "./layout.ts";
 
 /** One LTX file of a replica as its listing shows it; nothing of it has been read. */
 export interface ReplicaFile {
@@ -23,14 +23,34 @@ export interface ReplicaFile {
  * The files of one level, by TXID. Names that are no LTX files are skipped. Throws `store/failed` if the listing
  * is not in order: such a store may also have left something out.
  */
-export async function listLevel(
+export function listLevel(
   store: ObjectStore,
   layout: ReplicaLayout,
   level: number,
+  waiting: Waiting,
+): Promise<readonly ReplicaFile[]> {
+  return listBelow(store, layout, layout.levelPrefix(level), waiting);
+}
+
+/**
+ * All files of all levels, level by level, as one listing: most replicas have fewer files than a store lists at once. A
+ * file that moves up a level meanwhile is seen below or above, or in both, because it is put there before it goes here.
+ */
+export function listReplica(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  waiting: Waiting,
+): Promise<readonly ReplicaFile[]> {
+  return listBelow(store, layout, layout.prefix, waiting);
+}
+
+async function listBelow(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  prefix: string,
   { signal }: Waiting,
 ): Promise<readonly ReplicaFile[]> {
   const files: ReplicaFile[] = [];
-  const prefix = layout.levelPrefix(level);
   let previousKey = "";
   for await (const object of store.list({ prefix, signal })) {
     if (!object.key.startsWith(prefix) || object.key <= previousKey) {
@@ -48,26 +68,4 @@ export async function listLevel(
     files.push({ ...name, sizeBytes, timestampMs, isExactTime, key, etag });
   }
   return files;
-}
-
-/** All files of all levels, level by level. The levels are listed at the same time. */
-export async function listReplica(
-  store: ObjectStore,
-  layout: ReplicaLayout,
-  { signal }: Waiting,
-): Promise<readonly ReplicaFile[]> {
-  const failure = new AbortController();
-  const both = signal === undefined ? failure.signal : AbortSignal.any([signal, failure.signal]);
-  const lists = Array.from({ length: maxLevel + 1 }, async (_, level) => {
-    try {
-      return await listLevel(store, layout, level, { signal: both });
-    } catch (error) {
-      // Without this level the others are of no use: stop them, and wait until they have stopped.
-      failure.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(lists);
-  if (failure.signal.aborted) throw failure.signal.reason;
-  return (await Promise.all(lists)).flat();
 }

@@ -17,6 +17,8 @@ export interface LtxKey {
 export interface ReplicaLayout {
   /** The key of one file. */
   key(file: LtxKey): string;
+  /** What the keys of all levels begin with; few others do. */
+  readonly prefix: string;
   /** The prefix that all files of a level share; ends with `/`. */
   levelPrefix(level: number): string;
   /** `undefined` for a key that is no LTX file of this layout. */
@@ -24,10 +26,11 @@ export interface ReplicaLayout {
 }
 
 /** `ltx/<level>/<min>-<max>.ltx`: every backend but S3 and OSS. */
-export const litestreamLayout: ReplicaLayout = layoutOf((level) => `ltx/${level}/`);
+export const litestreamLayout: ReplicaLayout = layoutOf("ltx/", (level) => `ltx/${level}/`);
 
 /** `<level in 4 hexadecimal digits>/<min>-<max>.ltx`: S3 and OSS. */
 export const litestreamS3Layout: ReplicaLayout = layoutOf(
+  "000",
   (level) => `${level.toString(16).padStart(4, "0")}/`,
 );
 
@@ -36,10 +39,11 @@ export function layoutForUrl(url: string): ReplicaLayout {
   return /^(?:s3|oss):/u.test(url) ? litestreamS3Layout : litestreamLayout;
 }
 
-function layoutOf(levelPrefix: (level: number) => string): ReplicaLayout {
+function layoutOf(prefix: string, levelPrefix: (level: number) => string): ReplicaLayout {
   const levelByPrefix = new Map<string, number>();
   for (let level = 0; level <= maxLevel; level++) levelByPrefix.set(levelPrefix(level), level);
   return {
+    prefix,
     levelPrefix,
     key: ({ level, minTxid, maxTxid }) => levelPrefix(level) + formatLtxName(minTxid, maxTxid),
     parse: (key) => {

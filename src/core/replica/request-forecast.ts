@@ -2,7 +2,6 @@
 // alone. An idle database costs none. What each job asks of the store is told by compact.ts, prune.ts and catalog.ts.
 import { type RequestCounts, type RequestKind, countsOf } from "../store/request-prices.ts";
 import { maxInputs } from "./plan-compaction.ts";
-import { maxLevel } from "./layout.ts";
 
 /** The longest month, so that no month costs more. */
 export const monthMs = 31 * 24 * 60 * 60 * 1000;
@@ -35,6 +34,9 @@ const shortestSyncMs = 100;
 /** Headers read for one merged file: of its first and last input, its own, and that of the file before it. */
 const headersPerMerge = 4;
 
+/** A listing of the whole replica: one request for each thousand files. */
+const requestsPerListing = 10;
+
 /** What a month of writing without pause asks of the store. */
 export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
   const syncMs = Math.max(cadence.syncIntervalMs, shortestSyncMs);
@@ -58,7 +60,7 @@ export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
     // Something becomes old as often as something is merged; all levels are listed before it goes.
     const afterMs = cadence.levels[0] ?? cadence.snapshotIntervalMs;
     const checks = monthMs / Math.max(cadence.retentionCheckMs, afterMs, syncMs);
-    jobs.push(counts({ list: checks * (maxLevel + 1), delete: checks }));
+    jobs.push(counts({ list: checks * requestsPerListing, delete: checks }));
   }
   return { sync, upkeep: jobs.reduce(addCounts) };
 }

@@ -80,7 +80,7 @@ export async function joinHistory(
   const { parts } = replica;
   const { staging } = parts;
   const { newest } = staging;
-  const isTrusted = isStateIntact(parts) && !(await hasLitestream(parts));
+  const isTrusted = isStateIntact(parts) && !hasLitestream(parts);
   if (!isTrusted || newest === undefined) {
     return replica.whilePaused(() => settleAgain(parts, capture, waiting));
   }

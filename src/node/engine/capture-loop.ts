@@ -45,6 +45,12 @@ export class CaptureLoop {
     this.#bell.ring();
   }
 
+  /** As `wake`, for who waits for what lies at the path now. */
+  inspectSoon(): void {
+    this.#inspectedAtMs = Number.NEGATIVE_INFINITY;
+    this.wake();
+  }
+
   /** Works until aborted. Throws what ends replication. */
   async run({ signal }: Waiting): Promise<void> {
     const { parts, stager, attach } = this.#options;
@@ -77,7 +83,7 @@ export class CaptureLoop {
     while (!signal.aborted) {
       await this.#bell.wait(this.#msUntilDue(), signal);
       if (signal.aborted) return;
-      if (this.#isInspectionDue()) await this.#inspect();
+      if (this.#isInspectionDue()) this.#inspect();
       await stager.mend({ signal });
       if (this.#isFlushDue()) await flush({ signal });
       if (checkpoints.isDue(stager.capture)) {
@@ -113,10 +119,10 @@ export class CaptureLoop {
   }
 
   /** Looks whether the file is still the one we are attached to, and whether a Litestream has come. */
-  async #inspect(): Promise<void> {
+  #inspect(): void {
     const { parts, stager, litestream } = this.#options;
     this.#inspectedAtMs = parts.clock.monotonicMs();
-    await litestream.check();
+    litestream.check();
     const identity = stager.capture.checkIdentity();
     if (identity !== "same") throw goneError(parts.path, identity);
   }

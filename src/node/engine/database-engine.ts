@@ -101,7 +101,7 @@ export class DatabaseEngine {
   async sync(waiting: Partial<Waiting> = {}): Promise<Txid> {
     if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("replicated", waiting);
-    this.#loop.wake();
+    this.#loop.inspectSoon();
     this.#replicas.hurry();
     const { stoppedBy } = this.#replicas;
     if (stoppedBy !== undefined) this.#syncs.rejectReplicated(stoppedBy.error);
@@ -112,7 +112,7 @@ export class DatabaseEngine {
   async stage(waiting: Waiting): Promise<Txid> {
     if (this.#state === "stopped") throw stopped();
     const request = this.#syncs.add("staged", waiting);
-    this.#loop.wake();
+    this.#loop.inspectSoon();
     return request;
   }
 
@@ -204,8 +204,8 @@ export class DatabaseEngine {
       this.#state = "waiting";
     };
     const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
-    if (this.#parts.endedRest?.wasWatched === true) await this.#litestream.check();
-    await this.#litestream.note();
+    if (this.#parts.endedRest?.wasWatched === true) this.#litestream.check();
+    this.#litestream.note();
     this.#stager.attach(capture);
     this.#state = "settling";
     if (!capture.resumed) this.#rest.noteNews();
@@ -214,7 +214,7 @@ export class DatabaseEngine {
       this.#aimAnew();
       await this.#keeper.trySave();
     });
-    await this.#litestream.check();
+    this.#litestream.check();
     this.#state = "replicating";
     // What was compared on the way may have been staged.
     this.#replicas.wake();

@@ -1,7 +1,7 @@
 // Small files that are replaced as a whole: after a crash the old or the new content is there, never a mixture.
 import { dirname } from "node:path";
-import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import type { FileOwnership, FileSystem, OpenFile } from "../../core/base/file-system.ts";
+import { HeadwaterError, messageOf, platformCode } from "../../core/base/errors.ts";
 import { isRecord } from "../../core/base/record.ts";
 
 export interface DurableFileOptions {
@@ -58,12 +58,21 @@ export async function readWhole(
   fileSystem: FileSystem,
   path: string,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if ((await fileSystem.status(path)) === undefined) return undefined;
-  await using file = await fileSystem.open(path, "read");
+  await using file = await openIfThere(fileSystem, path);
+  if (file === undefined) return undefined;
   const { sizeBytes } = await file.status();
   const bytes = new Uint8Array(sizeBytes);
   const count = await file.read(bytes, 0);
   return bytes.subarray(0, count);
+}
+
+async function openIfThere(fileSystem: FileSystem, path: string): Promise<OpenFile | undefined> {
+  try {
+    return await fileSystem.open(path, "read");
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(platformCode(error) ?? "")) return undefined;
+    throw error;
+  }
 }
 
 export function encodeJson(value: unknown): Uint8Array {

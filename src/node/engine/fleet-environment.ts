@@ -2,9 +2,10 @@
 import type { Clock } from "../../core/base/clock.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
+import type { StoreMemory } from "../store/store-memory.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { Hibernation } from "./hibernation.ts";
-import type { EngineEnvironment } from "./running-engine.ts";
+import type { EngineEnvironment } from "./open-parts.ts";
 
 /** What a fleet is told to replicate. */
 export interface FleetMember {
@@ -21,6 +22,7 @@ export interface FleetRunEnvironment {
   readonly clock: Clock;
   readonly random: Random;
   readonly hibernation: Hibernation;
+  readonly storeMemory: StoreMemory;
   /** Tests put failing parts in front. */
   readonly parts?: Pick<EngineEnvironment, "fileSystem" | "wrapStore"> | undefined;
 }

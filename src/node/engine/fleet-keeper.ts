@@ -1,6 +1,5 @@
 // Keeps a fleet to what its configuration file says: databases of watched directories come and go, and the file itself
 // can be read again. What others have added to the fleet is left alone.
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../core/base/clock.ts";
@@ -14,6 +13,7 @@ import type { DatabaseConfig } from "./config/database-config.ts";
 import { isCompanionName, isStateName } from "./config/directory.ts";
 import type { Fleet } from "./fleet.ts";
 import type { FleetMember } from "./fleet-environment.ts";
+import { OpenFiles } from "./open-files.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
 
 export interface FleetKeeperOptions {
@@ -54,7 +54,7 @@ export class FleetKeeper implements AsyncDisposable {
   constructor(config: Config, options: FleetKeeperOptions) {
     this.#config = config;
     this.#options = options;
-    this.#bringTo(config.databases);
+    this.#bringTo(config.databases, new OpenFiles(options.fleet));
     this.#bell.ring();
     this.#running = this.#run(this.#ending.signal);
   }
@@ -91,9 +91,10 @@ export class FleetKeeper implements AsyncDisposable {
 
   #reload(): void {
     this.#wantsReload = false;
-    const { logger, readConfig } = this.#options;
+    const { fleet, logger, readConfig } = this.#options;
     try {
-      const config = readConfig((path) => this.#isOpen(path));
+      const files = new OpenFiles(fleet);
+      const config = readConfig((path) => files.has(path));
       for (const { message } of config.warnings) logger.log("warn", "config.remark", { message });
       const late = Object.keys(config.atStart).filter(
         (key) => !isDeepStrictEqual(config.atStart[key], this.#config.atStart[key]),
@@ -111,7 +112,8 @@ export class FleetKeeper implements AsyncDisposable {
 
   #look(): void {
     const seen = new Set<string>();
-    const isOpen = (path: string): boolean => this.#isOpen(path);
+    const files = new OpenFiles(this.#options.fleet);
+    const isOpen = (path: string): boolean => files.has(path);
     const onDirectory = (directory: string): void => {
       seen.add(directory);
       this.#watch(directory);
@@ -119,7 +121,7 @@ export class FleetKeeper implements AsyncDisposable {
     try {
       const { fixedDatabases, watchedDirectories } = this.#config;
       const found = watchedDirectories.flatMap(({ find }) => find({ isOpen, onDirectory }));
-      this.#bringTo([...fixedDatabases, ...found]);
+      this.#bringTo([...fixedDatabases, ...found], files);
       this.#unreadable = undefined;
     } catch (error) {
       // A directory that cannot be read says nothing about its databases: they stay.
@@ -138,7 +140,7 @@ export class FleetKeeper implements AsyncDisposable {
   }
 
   /** Makes the fleet hold exactly `databases`, of those that are this keeper's. Of two with one path the first counts. */
-  #bringTo(databases: readonly DatabaseConfig[]): void {
+  #bringTo(databases: readonly DatabaseConfig[], files: OpenFiles): void {
     const wanted = new Map<string, DatabaseConfig>();
     for (const database of databases) {
       const { path } = database.options;
@@ -150,14 +152,15 @@ export class FleetKeeper implements AsyncDisposable {
       else if (!isDeepStrictEqual(kept, next)) this.#letGo(path, "its configuration changed");
     }
     for (const [path, database] of wanted) {
-      if (!this.#kept.has(path) && !this.#leaving.has(path)) this.#takeIn(path, database);
+      if (!this.#kept.has(path) && !this.#leaving.has(path)) this.#takeIn(database, files);
     }
   }
 
-  #takeIn(path: string, database: DatabaseConfig): void {
+  #takeIn(database: DatabaseConfig, files: OpenFiles): void {
+    const { path } = database.options;
     const { fleet, toMember, logger } = this.#options;
     if (fleet.get(path) === undefined) {
-      if (this.#isOpen(path)) return;
+      if (files.has(path)) return;
       const member = toMember(database);
       const rival = fleet.rivalOf(member);
       if (rival !== undefined) {
@@ -166,6 +169,7 @@ export class FleetKeeper implements AsyncDisposable {
         return;
       }
       fleet.add(member);
+      files.note(path);
       logger.log("info", "database.added", { path });
     }
     this.#refused.delete(path);
@@ -195,14 +199,6 @@ export class FleetKeeper implements AsyncDisposable {
     this.#leaving.set(path, leaving);
   }
 
-  /** True if this process has the file at the path open, be it under another name. */
-  #isOpen(path: string): boolean {
-    const { fleet } = this.#options;
-    if (fleet.get(path) !== undefined) return true;
-    const file = fileAt(path);
-    return file !== undefined && fleet.databases.some((one) => fileAt(one.path) === file);
-  }
-
   #watch(directory: string): void {
     let watcher = this.#watchers.get(directory);
     if (watcher === undefined) {
@@ -219,10 +215,4 @@ export class FleetKeeper implements AsyncDisposable {
     if (isCompanionName(name) || isStateName(name)) return false;
     return event === "rename" || !this.#kept.has(path);
   }
-}
-
-/** What a path leads to: device and inode. */
-function fileAt(path: string): string | undefined {
-  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return status && `${status.dev}:${status.ino}`;
 }

@@ -9,13 +9,14 @@ import { attemptEnded, newAttempt } from "./fleet-attempt.ts";
 import { withDatabase } from "./fleet-environment.ts";
 import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
 import { continueCounts, statusAsleep } from "./fleet-status.ts";
-import type { Awake } from "./hibernation.ts";
+import { FleetTurn, startMember } from "./fleet-turn.ts";
 import type { EndedRest } from "./parts.ts";
-import { endedRestOf, findPause } from "./pause.ts";
+import { endedRestOf, findPause, isGone } from "./pause.ts";
 import type { Pause } from "./pause.ts";
+import { newPutTimes } from "./put-times.ts";
+import type { PutTimes } from "./put-times.ts";
 import { restPurpose } from "./rest-record.ts";
 import { Restarts } from "./restarts.ts";
-import { startEngine } from "./running-engine.ts";
 import type { RunningEngine } from "./running-engine.ts";
 import { startGivenUp, stopStarting } from "./shutdown.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
@@ -24,7 +25,7 @@ import type { WakeReason } from "./sleep.ts";
 import { realPathOf } from "./state-directory.ts";
 import type { Waiting } from "./waiting.ts";
 
-export class FleetRun implements Awake {
+export class FleetRun {
   readonly #member: FleetMember;
   readonly #environment: FleetRunEnvironment;
   readonly #purpose: string;
@@ -32,20 +33,19 @@ export class FleetRun implements Awake {
   readonly #stopping = new AbortController();
   /** Gives up a start that is under way. */
   readonly #giveUp = new AbortController();
-  /** Gives it up because there is no database. */
-  #absent = new AbortController();
   readonly #ended: Promise<void>;
   /** Settled when an engine replicates, none is needed, or it has failed to get there. */
   #attempt = newAttempt();
-  #starting: Promise<RunningEngine> | undefined;
-  #engine: RunningEngine | undefined;
-  /** Ends the engine if it is not needed. */
-  #pausing: Promise<Pause | undefined> | undefined;
+  /** `undefined` while no engine is needed; the last one once it is told to stop. */
+  #turn: FleetTurn | undefined;
   #sleep: Sleep | undefined;
   /** While it is awake for upkeep alone. */
   #upkeepWake: Disposable | undefined;
   /** `undefined` while an engine is needed. */
   #pause: Pause | undefined;
+  /** With links followed; looked for whenever an engine or a pause begins. */
+  #realPath: string;
+  #putTimes: PutTimes;
   /** Of the engines before the present one. */
   #earlier: EngineStatus | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -56,6 +56,8 @@ export class FleetRun implements Awake {
     this.#member = member;
     this.#environment = withDatabase(environment, member.options.path);
     this.#purpose = restPurpose(member.options);
+    this.#realPath = member.options.path;
+    this.#putTimes = newPutTimes(environment.clock);
     this.#ended = this.#live();
   }
 
@@ -65,7 +67,7 @@ export class FleetRun implements Awake {
 
   /** The engine at work. */
   get engine(): RunningEngine | undefined {
-    return this.#engine;
+    return this.#turn?.engine;
   }
 
   /** True after a failure that is not tried again. */
@@ -82,7 +84,7 @@ export class FleetRun implements Awake {
   get status(): EngineStatus | undefined {
     const now =
       this.#sleep === undefined
-        ? this.#engine?.status()
+        ? this.engine?.status()
         : statusAsleep(this.#member.options.path, this.#sleep.record);
     return now && continueCounts(now, this.#earlier);
   }
@@ -115,36 +117,12 @@ export class FleetRun implements Awake {
       try {
         return await orAborted(request(engine), waiting);
       } catch (error) {
-        const isPausing = this.#pausing !== undefined || this.#engine !== engine;
+        const isPausing = this.#turn?.pausing !== undefined || this.engine !== engine;
         if (!hasCode(error, "engine/stopped") || this.isStopping || !isPausing) throw error;
         // It was ended at that moment, because nothing had been left to do.
-        await this.#pausing;
+        await this.#turn?.pausing;
       }
     }
-  }
-
-  /** Ends the engine if nothing has happened for `quietMs`, or if there is no database any more. */
-  async rest(quietMs: number): Promise<void> {
-    const engine = this.#engine;
-    // A start that waits for a database keeps a place that others need.
-    if (engine === undefined && this.#isGone) this.#absent.abort();
-    if (engine === undefined || this.isStopping || this.#pausing !== undefined) return;
-    this.#pausing = this.#pauseEngine(engine, quietMs);
-    try {
-      if ((await this.#pausing) === undefined) this.#pausing = undefined;
-    } catch (error) {
-      const { logger } = this.#environment;
-      logger.log("warn", "database.restless", { error: messageOf(error) });
-      if (!engine.isStopping) this.#pausing = undefined;
-    }
-  }
-
-  async #pauseEngine(engine: RunningEngine, quietMs: number): Promise<Pause | undefined> {
-    const request = { quietMs, purpose: this.#purpose, signal: this.#giveUp.signal };
-    const record = await engine.hibernate(request);
-    if (record === undefined && !(this.#isGone && (await engine.endIfGone()))) return undefined;
-    this.#attempt = newAttempt();
-    return { record, sinceMs: this.#environment.clock.monotonicMs() };
   }
 
   /** Stops after a last sync; what went wrong is `failure`. */
@@ -152,8 +130,8 @@ export class FleetRun implements Awake {
     const { path } = this.#member.options;
     this.#stopping.abort();
     try {
-      if (this.#starting !== undefined)
-        await stopStarting(this.#starting, this.#giveUp, { path, limit });
+      const starting = this.#turn?.starting;
+      if (starting !== undefined) await stopStarting(starting, this.#giveUp, { path, limit });
       await this.#ended;
       // Something may have happened that nobody has seen yet.
       if (this.#pause !== undefined && hasChangedSince(this.#pause.record, this.#realPath)) {
@@ -171,7 +149,9 @@ export class FleetRun implements Awake {
     using _ = await this.#environment.hibernation.takePlace(waiting).catch(() => {
       throw startGivenUp(limit);
     });
-    const starting = this.#start(endedRestOf(pause, "change"));
+    const ended = endedRestOf(pause, "change");
+    const { signal } = this.#giveUp;
+    const starting = startMember(this.#member, this.#environment, { ended, signal });
     await stopStarting(starting, this.#giveUp, { path, limit });
   }
 
@@ -189,8 +169,10 @@ export class FleetRun implements Awake {
       } catch (error) {
         this.#attempt.reject(error);
         // Told to stop. What had not begun has changed nothing, a start that was given up is no failure.
-        if (signal.aborted && (this.#starting === undefined || this.#giveUp.signal.aborted)) return;
+        const hasBegun = this.#turn?.starting !== undefined;
+        if (signal.aborted && (!hasBegun || this.#giveUp.signal.aborted)) return;
         this.#failure = { error };
+        this.#putTimes = newPutTimes(clock);
         if (signal.aborted) return;
         const waitMs = restarts.noteFailure(error);
         if (waitMs === undefined) {
@@ -211,29 +193,34 @@ export class FleetRun implements Awake {
 
   /** Pauses and engines in turn, until it is told to stop. */
   async #alternate(): Promise<void> {
-    const { clock } = this.#environment;
-    const found = await findPause(this.#member.options, this.#environment);
+    const { path } = this.#member.options;
+    this.#realPath = realPathOf(path);
+    const place = { realPath: this.#realPath, purpose: this.#purpose };
+    const found = await findPause(this.#member.options, place, this.#environment);
     this.#pause = found.pause;
     let ended = found.left;
     for (;;) {
-      if (this.#isGone) this.#pause ??= { record: undefined, sinceMs: clock.monotonicMs() };
+      if (isGone(path)) this.#pause ??= { record: undefined, putTimes: this.#putTimes };
       if (this.#pause !== undefined) {
         const why = await this.#sleepUntilWoken(this.#pause);
         if (why === undefined) return;
         ended = endedRestOf(this.#pause, why) ?? ended;
         this.#pause = undefined;
         // What has changed may be that it was deleted.
-        if (this.#isGone) continue;
+        if (isGone(path)) continue;
       }
       this.#pause = await this.#replicate(ended);
       if (this.#pause === undefined) return;
+      this.#putTimes = this.#pause.putTimes;
     }
   }
 
   /** `undefined`: it is told to stop. */
   async #sleepUntilWoken({ record }: Pause): Promise<WakeReason | undefined> {
     const { hibernation, logger } = this.#environment;
+    const { path } = this.#member.options;
     let isAnswered = false;
+    this.#realPath = realPathOf(path);
     using sleep = new Sleep(this.#realPath, record, hibernation, (why) => {
       this.#sleep = undefined;
       if (isAnswered) this.#attempt = newAttempt();
@@ -248,7 +235,6 @@ export class FleetRun implements Awake {
       isAnswered = true;
       logger.log("debug", "database.hibernated", { txid: formatTxid(record.txid) });
     } else if (this.#sleep !== undefined) {
-      const { path } = this.#member.options;
       logger.log("warn", "database.waiting", { path, why: "There is no database yet." });
     }
     try {
@@ -265,57 +251,31 @@ export class FleetRun implements Awake {
 
   /** Runs an engine to its end. Returns why it is not needed, `undefined` after our stop; throws for any other end. */
   async #replicate(ended: EndedRest | undefined): Promise<Pause | undefined> {
-    const { hibernation } = this.#environment;
-    const isUrgent = ended?.isUndisturbed === false;
-    await using held = new AsyncDisposableStack();
-    held.use(await hibernation.takePlace({ signal: this.#stopping.signal, isUrgent }));
-    held.use(this.#upkeepWake);
-    this.#absent = new AbortController();
-    held.use(hibernation.addAwake(this));
-    const starting = this.#start(ended);
-    this.#starting = starting;
-    try {
-      const engine = await starting;
-      this.#failure = undefined;
-      this.#engine = engine;
-      this.#attempt.resolve(engine);
-      try {
-        await engine.ended();
-      } catch (error) {
-        // Its loops have ended: this only lets go of the database.
-        await engine.stop({ signal: this.#giveUp.signal });
+    using _ = this.#upkeepWake;
+    const turn = new FleetTurn({
+      member: this.#member,
+      environment: this.#environment,
+      purpose: this.#purpose,
+      ended,
+      putTimes: this.#putTimes,
+      stopping: this.#stopping.signal,
+      giveUp: this.#giveUp.signal,
+      onEngine: (engine) => {
+        this.#failure = undefined;
+        this.#attempt.resolve(engine);
+      },
+      onEnding: () => {
         this.#attempt = newAttempt();
-        throw error;
-      }
-      return await this.#pausing;
-    } catch (error) {
-      if (!this.#absent.signal.aborted || this.#giveUp.signal.aborted) throw error;
-      return { record: undefined, sinceMs: this.#environment.clock.monotonicMs() };
-    } finally {
-      const status = this.#engine?.status();
-      this.#earlier = status && continueCounts(status, this.#earlier);
-      this.#engine = undefined;
-      this.#pausing = undefined;
-      if (!this.isStopping) this.#starting = undefined;
-    }
-  }
-
-  #start(ended: EndedRest | undefined): Promise<RunningEngine> {
-    const { hibernation, logger, parts } = this.#environment;
-    const signal = AbortSignal.any([this.#giveUp.signal, this.#absent.signal]);
-    const isUrgent = ended?.isUndisturbed === false;
-    const environment = { ...parts, logger, endedRest: ended };
-    return hibernation.start(() => startEngine(this.#member.options, environment, { signal }), {
-      signal,
-      isUrgent,
+      },
+      onEnd: (status) => {
+        this.#earlier = status && continueCounts(status, this.#earlier);
+      },
     });
-  }
-
-  get #isGone(): boolean {
-    return !hasChangedSince(undefined, this.#realPath);
-  }
-
-  get #realPath(): string {
-    return realPathOf(this.#member.options.path);
+    this.#turn = turn;
+    try {
+      return await turn.run();
+    } finally {
+      if (!this.isStopping) this.#turn = undefined;
+    }
   }
 }

@@ -2,6 +2,7 @@
 // process runs.
 import { isDeepStrictEqual } from "node:util";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import { StoreMemory } from "../store/store-memory.ts";
 import { FleetDatabase } from "./fleet-database.ts";
 import type { FleetFailure } from "./fleet-database.ts";
 import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
@@ -11,7 +12,7 @@ import type { ShutdownLimit } from "./shutdown.ts";
 
 export interface FleetEnvironment
   extends
-    Omit<FleetRunEnvironment, "hibernation">,
+    Omit<FleetRunEnvironment, "hibernation" | "storeMemory">,
     Pick<HibernationOptions, "maxAwake" | "sweepMs"> {
   /** After so much quiet a database is put to rest, ms; 0 = never. Default 30 s. */
   readonly hibernateAfterMs?: number | undefined;
@@ -32,7 +33,7 @@ export class Fleet {
       maxAwake,
       sweepMs,
     });
-    this.#environment = { ...environment, hibernation };
+    this.#environment = { ...environment, hibernation, storeMemory: new StoreMemory() };
   }
 
   /** All of them, in the order they came. */

@@ -38,8 +38,8 @@ export interface HibernationOptions {
 export const hibernateAfterDefaultMs = 30_000;
 
 const defaultSweepMs = 10_000;
-/** How often those awake are asked while others wait for their place, or are awake for upkeep alone. */
-const hurriedSweepMs = 1_000;
+/** How often those awake are asked. Many that go to rest in one go would keep commits of the others waiting. */
+const askMs = 500;
 /** Quiet that is enough while others wait. */
 const crowdedQuietMs = 3_000;
 const crowdedLogMs = 60_000;
@@ -142,8 +142,7 @@ export class Hibernation implements AsyncDisposable {
     const { signal } = this.#stop;
     let lookedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
-      const isHurried = this.#isCrowded || this.#upkeepWakes > 0;
-      const waitMs = isHurried ? Math.min(hurriedSweepMs, this.#sweepMs) : this.#sweepMs;
+      const waitMs = this.#awake.size > 0 ? Math.min(askMs, this.#sweepMs) : this.#sweepMs;
       await clock.sleep(waitMs, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       if (clock.monotonicMs() - lookedAtMs >= this.#sweepMs) {

@@ -45,7 +45,7 @@ export async function joinSeveral(
     const url = replicas[0]?.link.store.url ?? "";
     await continueStaged(parts, { newest, url }, capture, waiting);
   }
-  const isLitestreamHere = await hasLitestream(parts);
+  const isLitestreamHere = hasLitestream(parts);
   for (const replica of replicas) {
     if (isLitestreamHere || !isStateIntact(replica.parts)) replica.mustFollow();
   }

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import type { TemporaryDirectory } from "../../../test/support/temporary.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
@@ -52,6 +52,7 @@ function keeper(options: Partial<LeaseKeeperOptions> = {}): LeaseKeeper {
     ttlMs: 30_000,
     takeOver: false,
     once: false,
+    brief: { upkeepFromMs: 0, leaseFromMs: 0 },
     ...options,
   });
 }
@@ -134,4 +135,52 @@ it("a lock that is no JSON is nobody's", async () => {
   await store.put("lock.json", bodyOf(new TextEncoder().encode("{")), {});
   await keeper({ ttlMs: 0 }).during(async () => undefined, { signal });
   expect(happened()).toEqual([]);
+});
+
+describe("for a database that is awake for a moment", () => {
+  const brief = { upkeepFromMs: 0, leaseFromMs: 90_000 };
+  let calls: string[] = [];
+
+  beforeEach(() => {
+    calls = [];
+    const inner = store;
+    store = createFaultyStore(inner, {
+      clock,
+      plan: ({ operation }) => {
+        calls.push(operation);
+        return undefined;
+      },
+    });
+  });
+
+  it("sees that nobody holds the lease, and leaves it at that for as long as it could trust in its own", async () => {
+    await using lease = keeper({ brief });
+    await lease.holdOrSeeFree({ signal });
+    await lease.holdOrSeeFree({ signal });
+    expect(calls).toEqual(["head"]);
+    await clock.sleep(7_500, { signal });
+    await lease.holdOrSeeFree({ signal });
+    expect(calls).toEqual(["head", "head"]);
+    expect(await readLease(store, {})).toBeUndefined();
+  });
+
+  it("stops for whoever holds it", async () => {
+    await using other = keeper({ nodeId: 2n, stateDirectory: directory.file("other") });
+    await other.hold({ signal });
+    await using lease = keeper({ brief, once: true });
+    await expect(lease.holdOrSeeFree({ signal })).rejects.toMatchObject({
+      code: "engine/another-writer",
+    });
+  });
+
+  it("takes the lease once it is awake for longer, and keeps one that it has", async () => {
+    await using lease = keeper({ brief });
+    await clock.sleep(90_000, { signal });
+    await lease.holdOrSeeFree({ signal });
+    expect(calls).toContain("put");
+    await using held = keeper({ brief: { ...brief, leaseFromMs: 1e9 } });
+    await held.hold({ signal });
+    await held.holdOrSeeFree({ signal });
+    expect((await readLease(store, {}))?.record?.owner).toContain(String(process.pid));
+  });
 });

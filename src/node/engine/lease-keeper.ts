@@ -10,8 +10,10 @@ import { listLevel } from "../../core/replica/catalog.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import { leaseKey } from "../../core/replica/lease-object.ts";
 import { Lease } from "../../core/replica/lease.ts";
+import { leaseShares } from "../../core/replica/lease-watch.ts";
 import type { LeaseMemory } from "../../core/replica/lease.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { BriefWake } from "./brief-wake.ts";
 import { encodeJson, readJson, replaceFile } from "./durable-file.ts";
 import { warnOfLitestreamLock } from "./litestream-lock.ts";
 import { replicaFileStem } from "./replica-record.ts";
@@ -35,6 +37,7 @@ export interface LeaseKeeperOptions {
   readonly takeOver: boolean;
   /** A single pass: somebody else's lease is an error at once. */
   readonly once: boolean;
+  readonly brief: BriefWake;
 }
 
 /** Giving the lease up at the end must not keep anybody waiting for a store that does not answer. */
@@ -54,6 +57,9 @@ export function openLease(options: LeaseKeeperOptions): LeaseKeeper {
 
 export class LeaseKeeper implements AsyncDisposable {
   #lease: Lease | undefined;
+  #isHeld = false;
+  /** When the request began that has shown that nobody holds it. */
+  #freeAtMs = Number.NEGATIVE_INFINITY;
   readonly #options: LeaseKeeperOptions;
 
   constructor(lease: Lease | undefined, options: LeaseKeeperOptions) {
@@ -65,6 +71,26 @@ export class LeaseKeeper implements AsyncDisposable {
   async hold({ signal }: Waiting): Promise<void> {
     try {
       await this.#lease?.hold({ signal });
+      this.#isHeld = true;
+    } catch (error) {
+      this.#doWithout(error);
+    }
+  }
+
+  /**
+   * As `hold`, for a put whose name fences it: for a database that is awake for a moment it is enough that nobody holds
+   * the lease, which costs one look; taking it and giving it up again would cost two requests more, one of them a put.
+   */
+  async holdOrSeeFree({ signal }: Waiting): Promise<void> {
+    const { store, clock, ttlMs, brief } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#lease === undefined || this.#isHeld || nowMs >= brief.leaseFromMs)
+      return this.hold({ signal });
+    if (nowMs - this.#freeAtMs < ttlMs * leaseShares.trust) return;
+    try {
+      if ((await store.head(leaseKey, { signal })) !== undefined)
+        return await this.hold({ signal });
+      this.#freeAtMs = nowMs;
     } catch (error) {
       this.#doWithout(error);
     }

@@ -7,6 +7,7 @@ import { applyRetention, holdersOf } from "../../core/replica/prune.ts";
 import { type RetentionPlan, planRetention } from "../../core/replica/retention.ts";
 import type { LevelRepair } from "./level-repair.ts";
 import type { ReplicaParts, LevelSchedule } from "./parts.ts";
+import { promptMs } from "./put-times.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** Level-1 files that are read at once before their level-0 files go. */
@@ -23,16 +24,19 @@ export class LevelRetention {
   readonly #parts: ReplicaParts;
   readonly #policy: LevelSchedule["retention"];
   readonly #repair: LevelRepair;
-  /** On the clock that nobody sets: when files were put before that, is not known. Our start, or the rest it ended. */
-  readonly #quietSinceMs: number;
+  /** On the clock that nobody sets: when files were put before that, is not known. Our start, or earlier after a rest. */
+  readonly #knownSinceMs: number;
   #deletedFiles = 0;
 
   constructor(parts: ReplicaParts, { retention }: LevelSchedule, repair: LevelRepair) {
     this.#parts = parts;
-    this.#policy = retention;
+    const { endedRest } = parts;
+    // What earlier engines of this process have put was put a little later than its header says.
+    const slackMs = endedRest === undefined ? 0 : promptMs;
+    this.#policy = { ...retention, graceMs: retention.graceMs + slackMs };
     this.#repair = repair;
     const nowMs = parts.clock.monotonicMs();
-    this.#quietSinceMs = Math.min(nowMs, parts.endedRest?.sinceMs ?? nowMs);
+    this.#knownSinceMs = Math.min(nowMs, endedRest?.putTimes.sinceMs ?? nowMs);
   }
 
   /** Files deleted by this process. */
@@ -42,7 +46,7 @@ export class LevelRetention {
 
   /** What a restore begun before our start has planned cannot be known from what we put: nothing goes so long, ms. */
   msUntilAllowed(): number {
-    return Math.max(0, this.#quietSinceMs + this.#policy.graceMs - this.#parts.clock.monotonicMs());
+    return Math.max(0, this.#knownSinceMs + this.#policy.graceMs - this.#parts.clock.monotonicMs());
   }
 
   /** Deletes what goes. `relist` brings what is known of the replica up to date; deleting is decided on that alone. */

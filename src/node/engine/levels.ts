@@ -6,6 +6,7 @@ import { messageOf } from "../../core/base/errors.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
 import { Bell } from "./bell.ts";
+import { msUntilUpkeep } from "./brief-wake.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelChecksums } from "./level-checksums.ts";
@@ -100,9 +101,10 @@ export class Levels {
     return this.#levelJobs.length === 0 ? undefined : this.#compaction.through;
   }
 
-  /** True while a job runs or will within `ms`, or has to be tried again. */
+  /** True while a job runs or will within `ms`, or has to be tried again. What is left for later keeps nobody awake. */
   isBusyWithin(ms: number): boolean {
-    return this.#isAtWork || this.msUntilDue <= ms || this.#failingSinceMs !== undefined;
+    const isSoon = msUntilUpkeep(this.#parts) === 0 && this.msUntilDue <= ms;
+    return this.#isAtWork || isSoon || this.#failingSinceMs !== undefined;
   }
 
   /** How long until something is due if nothing changes, ms; `Infinity` = never. */
@@ -143,10 +145,10 @@ export class Levels {
     const jobs = this.#jobs;
     while (!signal.aborted) {
       const jobMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
-      const dueMs = Math.max(jobMs, this.#msUntilPaid());
+      const dueMs = Math.max(jobMs, this.#msUntilMay());
       await this.#bell.wait(dueMs, signal);
       // Whatever is due is done together, on credit: one after the other, the first would always be first.
-      if (this.#msUntilPaid() > 0) continue;
+      if (this.#msUntilMay() > 0) continue;
       for (const job of jobs) {
         if (signal.aborted) return;
         if (job.msUntilDue(clock.nowMs()) > 0) continue;
@@ -157,9 +159,9 @@ export class Levels {
     }
   }
 
-  /** The budget has not earned yet what was done last, so nothing more is done. */
-  #msUntilPaid(): number {
-    return this.#parts.link.budget?.msUntilUpkeep() ?? 0;
+  /** Nothing is done before its time, nor while the budget has not earned yet what was done last. */
+  #msUntilMay(): number {
+    return Math.max(msUntilUpkeep(this.#parts), this.#parts.link.budget?.msUntilUpkeep() ?? 0);
   }
 
   get #jobs(): readonly LevelJob[] {

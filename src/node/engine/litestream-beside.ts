@@ -1,7 +1,8 @@
 // A Litestream that has worked, or still works, on the same database. Left in place, its local files would be
 // appended to our history by a Litestream started later; so they are set aside before we put anything.
+import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
 import { parseLtxName } from "../../core/ltx/file-name.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
@@ -24,11 +25,16 @@ export function litestreamStateOf(databasePath: string): string {
   return join(dirname(databasePath), `.${basename(databasePath)}-litestream`);
 }
 
-export async function hasLitestream({
-  fileSystem,
+/** Looked at every second for each database at work: a turn of the thread pool for it would cost more than all the rest. */
+export function hasLitestream({
   litestreamDirectory,
-}: Pick<EngineParts, "fileSystem" | "litestreamDirectory">): Promise<boolean> {
-  return (await fileSystem.status(litestreamDirectory)) !== undefined;
+}: Pick<EngineParts, "litestreamDirectory">): boolean {
+  try {
+    return statSync(litestreamDirectory, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (platformCode(error) === "ENOTDIR") return false;
+    throw error;
+  }
 }
 
 /** Notices a Litestream that starts while we work. */
@@ -46,15 +52,15 @@ export class LitestreamWatch {
   }
 
   /** One that is there now is known: it is set aside on the way, or serves another replica. */
-  async note(): Promise<void> {
-    this.#isKnown = await hasLitestream(this.#parts);
+  note(): void {
+    this.#isKnown = hasLitestream(this.#parts);
   }
 
   /** Throws `engine/litestream` if one has come since it was looked for. */
-  async check(): Promise<void> {
+  check(): void {
     const { path } = this.#parts;
     const wasKnown = this.#isKnown;
-    this.#isKnown = await hasLitestream(this.#parts);
+    this.#isKnown = hasLitestream(this.#parts);
     if (wasKnown || !this.#isKnown) return;
     throw new HeadwaterError(
       "engine/litestream",
@@ -104,7 +110,7 @@ export async function setAsideLitestream(
   { files, head }: ReplicaSurvey,
   waiting: Waiting,
 ): Promise<boolean> {
-  if (!(await hasLitestream(parts))) return false;
+  if (!hasLitestream(parts)) return false;
   const { fileSystem, path, litestreamDirectory, clock, random, logger, link } = parts;
   let belongs = head?.header.nodeId === 0n;
   if (!belongs) {

@@ -1,6 +1,7 @@
-// Opens what one engine is made of: the stores of its replicas with their budgets and leases, the state directory, what is
-// staged there, and the history that it continues.
+// The parts of one engine, opened: state directory, staging, stores, replicas.
 import { join } from "node:path";
+import type { Clock } from "../../core/base/clock.ts";
+import type { FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import type { Codec } from "../../core/codec/codec.ts";
@@ -10,8 +11,11 @@ import type { ObjectStore } from "../../core/store/object-store.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
+import type { OpenStoreOptions } from "../store/open-store.ts";
+import type { StoreMemory } from "../store/store-memory.ts";
+import { briefWakeOf } from "./brief-wake.ts";
 import { meteredStores, openBudget } from "./budget-keeper.ts";
-import type { ReplicaOptions, ResolvedOptions } from "./engine-options.ts";
+import type { ResolvedOptions } from "./engine-options.ts";
 import { costFields, expectedCost } from "./expected-cost.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
@@ -21,7 +25,6 @@ import type { EndedRest, EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import type { ReplicaLinkOptions } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
-import type { EngineEnvironment } from "./running-engine.ts";
 import { Staging } from "./staging.ts";
 import {
   openStateDirectory,
@@ -29,6 +32,24 @@ import {
   realPathOf,
   stateDirectoryOf,
 } from "./state-directory.ts";
+
+export interface EngineEnvironment {
+  readonly logger: Logger;
+  /** One pass: sync, upload, end. */
+  readonly once?: boolean | undefined;
+  /** What the engine is started out of. */
+  readonly endedRest?: EndedRest | undefined;
+  /** It is put to rest when it is quiet: what can wait is left for later at first. */
+  readonly mayRest?: boolean | undefined;
+  /** What the stores of other engines have found out. */
+  readonly storeMemory?: StoreMemory | undefined;
+  /** Tests put a faster one in its place. */
+  readonly clock?: Clock | undefined;
+  /** Tests put a failing one in front. */
+  readonly fileSystem?: FileSystem | undefined;
+  /** Tests put a failing one in front. */
+  readonly wrapStore?: ((store: ObjectStore) => ObjectStore) | undefined;
+}
 
 /** Its working memory serves all engines of the process in turn; each would keep more than half a megabyte of its own. */
 let sharedCodec: Codec | undefined;
@@ -39,7 +60,33 @@ interface OpenedReplica {
   readonly logger: Logger;
 }
 
-/** Opens state, stores and leases. `stack` closes them in the opposite order. */
+/** Tells whose event it is. */
+function namingReplica(logger: Logger, url: string): Logger {
+  const replica = urlWithoutSecrets(url);
+  return { log: (level, event, fields) => logger.log(level, event, { replica, ...fields }) };
+}
+
+async function openReplicas(
+  { replicas }: ResolvedOptions,
+  {
+    wrapStore = (store) => store,
+    storeMemory: memory,
+    ...place
+  }: Omit<OpenStoreOptions, "memory"> & Pick<EngineEnvironment, "storeMemory" | "wrapStore">,
+  stack: AsyncDisposableStack,
+): Promise<readonly OpenedReplica[]> {
+  const { clock } = place;
+  const all: OpenedReplica[] = [];
+  for (const { url, secrets } of replicas) {
+    const logger = replicas.length > 1 ? namingReplica(place.logger, url) : place.logger;
+    const options = { ...place, logger, memory, environment: process.env, secrets };
+    const opened = wrapStore(await openStore(url, options));
+    all.push({ url, store: stack.use(createLoggedStore(opened, { clock, logger })), logger });
+  }
+  return all;
+}
+
+/** Opens all of it; `stack` closes it again. */
 export async function openParts(
   options: ResolvedOptions,
   environment: EngineEnvironment,
@@ -50,23 +97,16 @@ export async function openParts(
     logger,
     once = false,
     endedRest,
+    mayRest = false,
     clock = systemClock,
     fileSystem = nodeFileSystem,
-    wrapStore = (store) => store,
   } = environment;
   const random = systemRandom;
+  const brief = briefWakeOf({ mayRest, endedRest }, clock);
   const path = realPathOf(options.path);
   const ownership = ownershipOf(path);
-  const storeOptions = { clock, random, fileSystem, ownership: ownership.file, signal };
-  const openReplica = async ({ url, secrets }: ReplicaOptions): Promise<OpenedReplica> => {
-    const named = options.replicas.length > 1 ? namingReplica(logger, url) : logger;
-    const place = { ...storeOptions, logger: named, environment: process.env, secrets };
-    const opened = wrapStore(await openStore(url, place));
-    const store = stack.use(createLoggedStore(opened, { clock, logger: named }));
-    return { url, store, logger: named };
-  };
-  const stores: OpenedReplica[] = [];
-  for (const replica of options.replicas) stores.push(await openReplica(replica));
+  const place = { clock, random, fileSystem, ownership: ownership.file, signal };
+  const stores = await openReplicas(options, { ...environment, ...place }, stack);
   const stateDirectory = options.stateDir ?? stateDirectoryOf(path);
   const state = stack.use(
     await openStateDirectory({ path: stateDirectory, fileSystem, random, ownership }),
@@ -76,15 +116,16 @@ export async function openParts(
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const links: ReplicaLink[] = [];
-  for (const { url: address, store, logger: named } of stores) {
+  for (const [index, { url: address, store, logger: named }] of stores.entries()) {
     const url = urlWithoutSecrets(address);
     const layout = layoutForUrl(address);
     const { nodeId } = state;
     const where = { layout, stateDirectory, ownership, url, nodeId };
-    const place = { ...tools, ...where, once, endedRest, logger: named };
-    const records = await ReplicaRecordFile.open(place);
+    const latePuts = endedRest?.putTimes.lateByReplica[index];
+    const about = { ...tools, ...where, once, endedRest, brief, latePuts, logger: named };
+    const records = await ReplicaRecordFile.open(about);
     if (records.record === undefined) await records.clear();
-    const link = await openLink({ options, address }, store, { ...place, records });
+    const link = await openLink({ options, address }, store, { ...about, records });
     stack.use(link.lease);
     links.push(link);
   }
@@ -108,6 +149,7 @@ export async function openParts(
     takeOver,
     once,
     endedRest,
+    brief,
   };
 }
 
@@ -135,13 +177,6 @@ async function openLink(
   return new ReplicaLink({ ...tools, ...stores, budget, lease });
 }
 
-/** Tells whose event it is. */
-function namingReplica(logger: Logger, url: string): Logger {
-  const replica = urlWithoutSecrets(url);
-  return { log: (level, event, fields) => logger.log(level, event, { replica, ...fields }) };
-}
-
-/** When levels are made, images put and files deleted. */
 export function scheduleOf(options: ResolvedOptions): LevelSchedule {
   const { levels, snapshotIntervalMs, snapshotRetentionMs, l0RetentionMs } = options;
   const { retentionEnabled, retentionGraceMs: graceMs } = options;

@@ -6,7 +6,9 @@ import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { RetentionPolicy } from "../../core/replica/retention.ts";
+import type { BriefWake } from "./brief-wake.ts";
 import type { History } from "./history.ts";
+import type { PutTimes } from "./put-times.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import type { Staging } from "./staging.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -41,10 +43,11 @@ export interface VerificationSchedule {
 
 /** The rest that the engine ends. */
 export interface EndedRest {
-  /** When it began, on the clock that nobody sets, ms. */
-  readonly sinceMs: number;
+  readonly putTimes: PutTimes;
   /** Something of the levels had been left to do. */
   readonly hasDueLevels: boolean;
+  /** When something is due without any change, wall clock, ms; `undefined` = never. */
+  readonly dueAtMs: number | undefined;
   /** Nothing has changed: it is only ended for upkeep. */
   readonly isUndisturbed: boolean;
   /** By this process: a Litestream that is there now came meanwhile. */
@@ -75,6 +78,7 @@ export interface EngineParts {
   readonly once: boolean;
   /** `undefined`: the engine starts without having been at rest. */
   readonly endedRest: EndedRest | undefined;
+  readonly brief: BriefWake;
 }
 
 /** The same for work on one of the replicas. */

@@ -3,22 +3,24 @@ import { nodeFileSystem } from "../file/node-file-system.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { FleetRunEnvironment } from "./fleet-environment.ts";
 import type { EndedRest } from "./parts.ts";
-import { readRestRecord, restPurpose } from "./rest-record.ts";
+import { newPutTimes } from "./put-times.ts";
+import type { PutTimes } from "./put-times.ts";
+import { readRestRecord } from "./rest-record.ts";
 import type { RestRecord } from "./rest-record.ts";
 import { hasChangedSince } from "./sleep.ts";
 import type { WakeReason } from "./sleep.ts";
-import { realPathOf, stateDirectoryOf } from "./state-directory.ts";
+import { stateDirectoryOf } from "./state-directory.ts";
 
 /** The database is at rest or, without a record, not there. */
 export interface Pause {
   readonly record: RestRecord | undefined;
-  /** On the clock that nobody sets, ms: nothing was put into the replica since, by us. */
-  readonly sinceMs: number;
+  readonly putTimes: PutTimes;
 }
 
 /** The pause in which an earlier run has left the database, or else what that had left to do. */
 export async function findPause(
-  { path, stateDir, ...options }: ResolvedOptions,
+  { path, stateDir }: ResolvedOptions,
+  { realPath, purpose }: { readonly realPath: string; readonly purpose: string },
   { clock, parts, hibernation }: FleetRunEnvironment,
 ): Promise<{ readonly pause?: Pause; readonly left?: EndedRest }> {
   if (!hibernation.isOn) return {};
@@ -26,16 +28,24 @@ export async function findPause(
   const stateDirectory = stateDir ?? stateDirectoryOf(path);
   const record = await readRestRecord({ fileSystem, stateDirectory });
   if (record === undefined) return {};
-  const sinceMs = clock.monotonicMs();
-  const isOurs = record.purpose === restPurpose({ path, stateDir, ...options });
-  if (isOurs && !hasChangedSince(record, realPathOf(path))) return { pause: { record, sinceMs } };
-  const { hasDueLevels } = record;
-  return { left: { sinceMs, hasDueLevels, isUndisturbed: false, wasWatched: false } };
+  const putTimes = newPutTimes(clock);
+  if (record.purpose === purpose && !hasChangedSince(record, realPath))
+    return { pause: { record, putTimes } };
+  const { hasDueLevels, dueAtMs } = record;
+  const isUndisturbed = false;
+  const wasWatched = false;
+  return { left: { putTimes, hasDueLevels, dueAtMs, isUndisturbed, wasWatched } };
+}
+
+/** There is no database at the path, or only an empty file. */
+export function isGone(path: string): boolean {
+  return !hasChangedSince(undefined, path);
 }
 
 /** What ended the pause; `undefined` if it was none from which an engine goes on. */
-export function endedRestOf({ record, sinceMs }: Pause, why: WakeReason): EndedRest | undefined {
+export function endedRestOf({ record, putTimes }: Pause, why: WakeReason): EndedRest | undefined {
   if (record === undefined) return undefined;
-  const { hasDueLevels } = record;
-  return { sinceMs, hasDueLevels, isUndisturbed: why === "upkeep", wasWatched: true };
+  const { hasDueLevels, dueAtMs } = record;
+  const isUndisturbed = why === "upkeep";
+  return { putTimes, hasDueLevels, dueAtMs, isUndisturbed, wasWatched: true };
 }

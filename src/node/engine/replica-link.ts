@@ -48,6 +48,8 @@ export interface ReplicaLinkOptions {
   readonly layout: ReplicaLayout;
   readonly records: ReplicaRecordFile;
   readonly lease: LeaseKeeper;
+  /** See `PutTimes`. */
+  readonly latePuts?: ReadonlyMap<string, number> | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -67,7 +69,7 @@ export class ReplicaLink {
   /** Names the replica if there are several. */
   readonly logger: Logger;
   /** The files of the replica, once they have been listed for the levels. */
-  readonly known = new KnownFiles();
+  readonly known: KnownFiles;
   readonly #options: ReplicaLinkOptions;
   readonly #recording = new Mutex();
   #confirmedAtMs: number | undefined;
@@ -77,6 +79,7 @@ export class ReplicaLink {
 
   constructor(options: ReplicaLinkOptions) {
     this.#options = options;
+    this.known = new KnownFiles(options.latePuts);
     this.store = options.store;
     this.upkeepStore = options.upkeepStore ?? options.store;
     this.budget = options.budget;
@@ -176,7 +179,7 @@ export class ReplicaLink {
   async create(request: PutRequest, { signal }: Waiting): Promise<void> {
     const { clock, logger } = this.#options;
     const key = this.keyOf(request);
-    await this.lease.hold({ signal });
+    await this.#mayPut(request, { signal });
     const startedMs = clock.monotonicMs();
     const info = await this.#putOnce(key, request, { signal });
     await this.#acknowledge(request, info);
@@ -188,6 +191,13 @@ export class ReplicaLink {
       sizeBytes: info.sizeBytes,
       elapsedMs,
     });
+  }
+
+  /** A single level-0 file is fenced by its name, which two cannot create; a wide one has a name of its own. */
+  async #mayPut({ level, minTxid, maxTxid }: PutRequest, waiting: Waiting): Promise<void> {
+    const { createOnly } = await this.store.features(waiting);
+    const isFenced = createOnly && level === 0 && minTxid === maxTxid;
+    await (isFenced ? this.lease.holdOrSeeFree(waiting) : this.lease.hold(waiting));
   }
 
   async #putOnce(key: string, request: PutRequest, { signal }: Waiting): Promise<ObjectInfo> {

@@ -50,7 +50,8 @@ beforeEach(async () => {
     logger: silentLogger,
   };
   const rest = { nodeId: 1n, random: systemRandom, ttlMs: 0, takeOver: false, once: false };
-  const lease = openLease({ ...common, ...rest });
+  const brief = { upkeepFromMs: 0, leaseFromMs: 0 };
+  const lease = openLease({ ...common, ...rest, brief });
   link = new ReplicaLink({ ...common, records: await ReplicaRecordFile.open(common), lease });
   proof = new ReplicaProof(link, openCodec());
   await put(9, 1, 1);

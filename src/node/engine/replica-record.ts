@@ -43,6 +43,8 @@ export class ReplicaRecordFile {
   readonly #options: ReplicaRecordFileOptions;
   readonly #path: string;
   #record: ReplicaRecord | undefined;
+  /** The file says that there is none. */
+  #isClear = false;
 
   private constructor(options: ReplicaRecordFileOptions) {
     this.#options = options;
@@ -78,15 +80,18 @@ export class ReplicaRecordFile {
       sizeBytes: record.sizeBytes,
       etag: record.etag,
     };
+    this.#isClear = false;
     await replaceFile(fileSystem, this.#path, encodeJson(value), { ownership: ownership.file });
     this.#record = record;
   }
 
-  /** Forgets what was acknowledged, because the replica is no longer what it was. URL stays for `restore DB`. */
+  /** Forgets what was acknowledged, if anything was, because the replica is no longer what it was. URL stays for `restore DB`. */
   async clear(): Promise<void> {
+    if (this.#isClear) return;
     const { fileSystem, ownership, url } = this.#options;
     await writeDurably(fileSystem, this.#path, encodeJson({ url }), { ownership: ownership.file });
     this.#record = undefined;
+    this.#isClear = true;
   }
 }
 

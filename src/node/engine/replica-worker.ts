@@ -157,7 +157,7 @@ export class ReplicaWorker {
     if (this.#stoppedBy !== undefined || this.#uploader.mustFollow || this.#images > 0)
       return false;
     if (this.ackedThrough < txid || this.#levels?.isBusyWithin(ms) === true) return false;
-    return this.untilUpkeep.verificationMs > ms;
+    return this.#verification?.isBusyWithin(ms) !== true;
   }
 
   /** How long until something is due if nothing changes, ms; `Infinity` = never. */

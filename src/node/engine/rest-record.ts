@@ -9,7 +9,7 @@ import { formatTxid, parseTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { FileFacts, RestFacts } from "../capture/rest.ts";
 import { urlWithoutSecrets } from "../store/open-store.ts";
-import { encodeJson, readJson, writeDurably } from "./durable-file.ts";
+import { encodeJson, readJson, replaceFile } from "./durable-file.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { HistoryHead } from "./history.ts";
 import type { EngineParts } from "./parts.ts";
@@ -45,6 +45,9 @@ export function restPurpose(options: ResolvedOptions): string {
   return createHash("sha256").update(JSON.stringify(purpose)).digest("hex").slice(0, 16);
 }
 
+/** Without levels upkeep is gathered for so long. */
+const gatherMs = 3_600_000;
+
 /**
  * When a database at rest is to be looked after, if something is due in `dueMs`: that costs a start, so all of it is done
  * together, once the slowest level has its turn. `undefined`: nothing is due.
@@ -54,10 +57,12 @@ export function restDueAtMs(
   dueMs: number,
 ): number | undefined {
   if (!Number.isFinite(dueMs)) return undefined;
-  return clock.nowMs() + Math.max(dueMs, ...(schedule?.levels ?? []));
+  const { levels = [] } = schedule ?? {};
+  const slowestMs = levels.length === 0 ? gatherMs : Math.max(...levels);
+  return clock.nowMs() + Math.max(dueMs, slowestMs);
 }
 
-/** Writes durably that the files are at rest; returns what was written. */
+/** Writes that the files are at rest; returns what was written. Lost in a power cut, it costs a comparison. */
 export async function recordRest(
   { state, fileSystem }: EngineParts,
   rest: Pick<RestRecord, "facts" | "purpose" | "dueAtMs" | "hasDueLevels"> & {
@@ -77,7 +82,7 @@ export async function recordRest(
     database: toJson(facts.database),
     wal: facts.wal && toJson(facts.wal),
   });
-  await writeDurably(fileSystem, pathOf(state.path), bytes, { ownership: state.ownership.file });
+  await replaceFile(fileSystem, pathOf(state.path), bytes, { ownership: state.ownership.file });
   return record;
 }
 

@@ -1,4 +1,5 @@
 // When a database may be put to rest: nothing has happened for a while, and nothing is left to do.
+import { msUntilUpkeep } from "./brief-wake.ts";
 import type { HistoryHead } from "./history.ts";
 import type { LitestreamWatch } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
@@ -54,7 +55,7 @@ export class RestTaker {
     isReady: () => boolean,
   ): Promise<RestRecord | undefined> {
     const { stager, replicas, keeper } = this.#engine;
-    if (this.#hasLeftLevels) {
+    if (this.#hasLeftLevels && msUntilUpkeep(this.#parts) === 0) {
       // Not before: what has woken the database goes first.
       this.#hasLeftLevels = false;
       replicas.noteLeftLevels();
@@ -64,10 +65,19 @@ export class RestTaker {
     const found = isQuiet() ? await stager.restFacts({ signal }) : undefined;
     if (found === undefined || !isQuiet()) return undefined;
     const { levelsMs, verificationMs } = replicas.untilUpkeep;
-    const dueAtMs = restDueAtMs(this.#parts, Math.min(levelsMs, verificationMs));
-    const hasDueLevels = Number.isFinite(levelsMs);
+    const dueAtMs = this.#dueAtMs(Math.min(levelsMs, verificationMs));
+    const hasDueLevels = this.#hasLeftLevels || Number.isFinite(levelsMs);
     await keeper.trySave();
     return recordRest(this.#parts, { ...found, purpose, dueAtMs, hasDueLevels });
+  }
+
+  /** What an earlier rest had left to do, and this engine has not done, is not put off any further. */
+  #dueAtMs(dueMs: number): number | undefined {
+    const isLeft = msUntilUpkeep(this.#parts) > 0;
+    const leftAtMs = isLeft ? this.#parts.endedRest?.dueAtMs : undefined;
+    const dueAtMs = restDueAtMs(this.#parts, dueMs);
+    if (leftAtMs === undefined || dueAtMs === undefined) return leftAtMs ?? dueAtMs;
+    return Math.min(leftAtMs, dueAtMs);
   }
 
   #isQuiet(quietMs: number): boolean {

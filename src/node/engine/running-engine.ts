@@ -1,18 +1,15 @@
-// Puts one engine together from the real file system, clock and store, runs it, and takes it down in order.
+// Runs one engine, put together from the real file system, clock and store (open-parts.ts), and takes it down in order.
 // Runs in the process that calls it; `replicate` runs it in a process of its own.
 import { lstatSync } from "node:fs";
-import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
-import type { FileSystem } from "../../core/base/file-system.ts";
-import type { Logger } from "../../core/base/log.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { ObjectStore } from "../../core/store/object-store.ts";
 import { DatabaseEngine } from "./database-engine.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import { enforceRetention } from "./enforce-retention.ts";
 import { openParts, scheduleOf } from "./open-parts.ts";
-import type { EndedRest } from "./parts.ts";
+import type { EngineEnvironment } from "./open-parts.ts";
+import type { PutTimes } from "./put-times.ts";
 import type { RestRecord } from "./rest-record.ts";
 import type { RestRequest } from "./rest-taker.ts";
 import type { Waiting } from "./waiting.ts";
@@ -20,26 +17,12 @@ import type { Waiting } from "./waiting.ts";
 /** A last sync at shutdown is given up after this long. */
 export const shutdownSyncMs = 30_000;
 
-/** What an engine runs in. */
-export interface EngineEnvironment {
-  readonly logger: Logger;
-  /** One pass: sync, upload, end. */
-  readonly once?: boolean | undefined;
-  /** What the engine is started out of. */
-  readonly endedRest?: EndedRest | undefined;
-  /** Tests put a faster one in its place. */
-  readonly clock?: Clock | undefined;
-  /** Tests put a failing one in front. */
-  readonly fileSystem?: FileSystem | undefined;
-  /** Tests put a failing one in front. */
-  readonly wrapStore?: ((store: ObjectStore) => ObjectStore) | undefined;
-}
-
 /** An engine at work. */
 export class RunningEngine {
   readonly #engine: DatabaseEngine;
   readonly #dispose: () => Promise<void>;
   readonly #enforceRetention: (waiting: Waiting) => Promise<void>;
+  readonly #latePuts: () => PutTimes["lateByReplica"];
   readonly #abort: AbortController;
   readonly #run: Promise<void>;
   #stopping: Promise<void> | undefined;
@@ -53,12 +36,14 @@ export class RunningEngine {
     ways: {
       readonly dispose: () => Promise<void>;
       readonly enforceRetention: (waiting: Waiting) => Promise<void>;
+      readonly latePuts: () => PutTimes["lateByReplica"];
     },
   ) {
     this.#engine = engine;
     this.#abort = abort;
     this.#dispose = ways.dispose;
     this.#enforceRetention = ways.enforceRetention;
+    this.#latePuts = ways.latePuts;
     this.#run = engine.run({ signal: abort.signal });
     this.#run.catch(() => {
       this.#hasFailed = !abort.signal.aborted;
@@ -72,6 +57,11 @@ export class RunningEngine {
     } catch (error) {
       if (!this.#abort.signal.aborted) throw error;
     }
+  }
+
+  /** See `PutTimes`. */
+  get latePuts(): PutTimes["lateByReplica"] {
+    return this.#latePuts();
   }
 
   /** True from the moment it is told to stop, or puts itself to rest. */
@@ -181,6 +171,7 @@ export async function startEngine(
     }
     return new RunningEngine(engine, new AbortController(), {
       dispose: () => failed.disposeAsync(),
+      latePuts: () => links.map(({ known }) => known.latePuts),
       enforceRetention: async (waiting) => {
         for (const link of links)
           await enforceRetention(scheduleOf(options), { ...parts, link, ...waiting });

@@ -216,6 +216,7 @@ export class Staging {
   async readHeader(file: StagedFile): Promise<LtxHeader> {
     const header = this.#headerByFile.get(file) ?? (await this.#ltx.readHeader(file.path));
     if (header.maxTxid !== file.txid) throw damaged(file.path);
+    this.#headerByFile.set(file, header);
     return header;
   }
 

@@ -5,6 +5,7 @@
 import { hasCode, messageOf } from "../../core/base/errors.ts";
 import { toHex64 } from "../../core/base/bytes.ts";
 import { Bell } from "./bell.ts";
+import { msUntilUpkeep } from "./brief-wake.ts";
 import type { VerificationStatus } from "./engine-status.ts";
 import type { ReplicaParts, VerificationSchedule } from "./parts.ts";
 import { Recurring } from "./recurring.ts";
@@ -98,14 +99,23 @@ export class Verification {
     return isSettled ? Math.min(...this.#all.map(({ due }) => due.msUntilDue)) : 0;
   }
 
+  /** True while something is at work, has failed or will be due within `ms`. What is left for later keeps nobody awake. */
+  isBusyWithin(ms: number): boolean {
+    const isOff = this.#kinds === undefined || this.#isAtWork || this.#failingSinceMs !== undefined;
+    return isOff || (msUntilUpkeep(this.#parts) === 0 && this.msUntilDue <= ms);
+  }
+
   /** Works until aborted. Never throws. */
   async run({ signal }: Waiting): Promise<void> {
     this.#kinds = await this.#load();
     while (!signal.aborted) {
-      const dueMs = Math.min(...this.#all.map(({ due }) => due.msUntilDue));
+      const dueMs = Math.max(
+        msUntilUpkeep(this.#parts),
+        Math.min(...this.#all.map(({ due }) => due.msUntilDue)),
+      );
       await this.#bell.wait(dueMs, signal);
       for (const kind of this.#all) {
-        if (signal.aborted) return;
+        if (signal.aborted || msUntilUpkeep(this.#parts) > 0) break;
         if (kind.due.msUntilDue > 0) continue;
         this.#isAtWork = true;
         await this.#attempt(kind, { signal });

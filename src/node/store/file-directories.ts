@@ -4,13 +4,14 @@ import { posix } from "node:path";
 import { Mutex } from "../../core/base/async.ts";
 import { platformCode } from "../../core/base/errors.ts";
 import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
+import type { KnownDirectories } from "./store-memory.ts";
 
 export class StoreDirectories {
   readonly #root: string;
   readonly #fileSystem: FileSystem;
   readonly #ownership: FileOwnership | undefined;
   readonly #sweep: (directory: string) => Promise<void>;
-  readonly #ready = new Set<string>();
+  readonly #known: KnownDirectories;
   readonly #making = new Mutex();
 
   constructor(options: {
@@ -18,30 +19,38 @@ export class StoreDirectories {
     readonly fileSystem: FileSystem;
     readonly ownership: FileOwnership | undefined;
     readonly sweep: (directory: string) => Promise<void>;
+    readonly known: KnownDirectories;
   }) {
     this.#root = options.root;
     this.#fileSystem = options.fileSystem;
     this.#ownership = options.ownership;
     this.#sweep = options.sweep;
+    this.#known = options.known;
   }
 
   /** Resolves when `directory` exists and will after a power cut. Free of cost when it did before. */
   async prepare(directory: string): Promise<void> {
-    if (this.#ready.has(directory)) return;
+    if (this.#known.isReady(directory)) return;
     await this.#making.run(async () => {
-      if (this.#ready.has(directory)) return;
+      if (this.#known.isReady(directory)) return;
       await this.#make(directory);
       await this.#sweep(directory);
-      this.#ready.add(directory);
+      this.#known.noteReady(directory);
     });
   }
 
   /** Somebody removed directories underneath: look again at the next `prepare`. */
   forget(): void {
-    this.#ready.clear();
+    this.#known.forget();
   }
 
   async #make(directory: string): Promise<void> {
+    if (this.#known.isDurable(directory)) return;
+    await this.#makeDurable(directory);
+    this.#known.noteDurable(directory);
+  }
+
+  async #makeDurable(directory: string): Promise<void> {
     const parent = posix.dirname(directory);
     if (parent === directory) return;
     const isOurs = directory === this.#root || directory.startsWith(`${this.#root}/`);

@@ -2,17 +2,36 @@
 import { posix } from "node:path";
 import { platformCode } from "../../core/base/errors.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
+import type { Memo } from "./store-memory.ts";
 
-/** Tries in `root`, or in the nearest directory above it that exists; `nextName` gives names that nobody uses. */
+export interface LinkProbeOptions {
+  /** Names that nobody uses. */
+  readonly nextName: () => string;
+  /** Answers by device. */
+  readonly known: Memo<boolean>;
+}
+
+/** Tries in `root`, or in the nearest directory above it that exists, unless it is known. */
 export async function hasHardLinks(
   fileSystem: FileSystem,
   root: string,
-  nextName: () => string,
+  { nextName, known }: LinkProbeOptions,
 ): Promise<boolean> {
   let directory = root;
-  while ((await fileSystem.status(directory))?.kind !== "directory") {
+  for (;;) {
+    const status = await fileSystem.status(directory);
+    if (status?.kind === "directory") {
+      return known.of(String(status.device), () => tryLink(fileSystem, directory, nextName));
+    }
     directory = posix.dirname(directory);
   }
+}
+
+async function tryLink(
+  fileSystem: FileSystem,
+  directory: string,
+  nextName: () => string,
+): Promise<boolean> {
   const from = posix.join(directory, nextName());
   const to = posix.join(directory, nextName());
   const file = await fileSystem.open(from, "create-new").catch(() => undefined);

@@ -25,6 +25,7 @@ import { fileWork } from "./file-errors.ts";
 import { hasHardLinks, lacksLinks } from "./file-links.ts";
 import { listFiles } from "./file-listing.ts";
 import { FileWriter, readFile } from "./file-writer.ts";
+import { StoreMemory } from "./store-memory.ts";
 import {
   isTemporaryName,
   sweepTemporaryFiles,
@@ -42,6 +43,8 @@ export interface FileStoreOptions {
   readonly random: Random;
   /** Of new files; directories follow. Without it they are readable by their owner alone. */
   readonly ownership?: FileOwnership | undefined;
+  /** Of other stores on this file system. */
+  readonly memory?: StoreMemory | undefined;
 }
 
 /** A store on a file system. Several processes may share one directory. */
@@ -55,6 +58,7 @@ class FileStore implements ObjectStore {
   readonly #options: FileStoreOptions;
   readonly #fileSystem: FileSystem;
   readonly #directories: StoreDirectories;
+  readonly #memory: StoreMemory;
   readonly #writer = thisWriter();
   #features: Promise<StoreFeatures> | undefined;
 
@@ -63,11 +67,13 @@ class FileStore implements ObjectStore {
     this.#options = options;
     this.#fileSystem = options.fileSystem;
     this.url = `file://${this.#root}`;
-    const { fileSystem, clock } = options;
+    const { fileSystem, clock, memory = new StoreMemory() } = options;
+    this.#memory = memory;
     this.#directories = new StoreDirectories({
       root: this.#root,
       fileSystem,
       ownership: options.ownership,
+      known: memory.directories,
       // What cannot be swept, a leftover of another user for instance, must not keep anybody from writing.
       sweep: (directory) =>
         sweepTemporaryFiles(directory, { fileSystem, writer: this.#writer, clock }).catch(
@@ -259,10 +265,9 @@ class FileStore implements ObjectStore {
 
   /** Hard links are what create-only and copy stand on. */
   async #probe(): Promise<StoreFeatures> {
-    const hasLinks = await fileWork(
-      this.#root,
-      hasHardLinks(this.#fileSystem, this.#root, () => temporaryName(this.#writer, this.#options)),
-    );
+    const nextName = (): string => temporaryName(this.#writer, this.#options);
+    const probe = { nextName, known: this.#memory.links };
+    const hasLinks = await fileWork(this.#root, hasHardLinks(this.#fileSystem, this.#root, probe));
     return {
       createOnly: hasLinks,
       // Comparing and replacing in one step would need a lock between processes, and one that a crash releases.

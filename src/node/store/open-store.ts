@@ -7,6 +7,7 @@ import type { FileOwnership, FileSystem } from "../../core/base/file-system.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { Random } from "../../core/base/random.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { StoreMemory } from "./store-memory.ts";
 import type { StoreSecrets } from "./store-secrets.ts";
 
 export interface OpenStoreOptions extends Waiting {
@@ -20,6 +21,8 @@ export interface OpenStoreOptions extends Waiting {
   /** Credentials and defaults of S3 come from here; `process.env` as a rule. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly secrets?: StoreSecrets | undefined;
+  /** What other stores of this process have found out. */
+  readonly memory?: StoreMemory | undefined;
 }
 
 /**

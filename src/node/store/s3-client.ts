@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import type { S3ClientConfig } from "@aws-sdk/client-s3";
 import type { Environment, S3Settings } from "./s3-settings.ts";
+import { Memo } from "./store-memory.ts";
 
 export interface S3Timeouts {
   readonly connectTimeoutMs: number;
@@ -13,6 +14,8 @@ export interface S3Timeouts {
 export interface ConnectOptions {
   readonly environment: Environment;
   readonly timeouts: S3Timeouts;
+  /** Where buckets are, by their names. */
+  readonly regions?: Memo<string | undefined>;
 }
 
 /** The SDK would write to the console otherwise. */
@@ -23,11 +26,12 @@ export const unsignedPayload = "UNSIGNED-PAYLOAD";
 
 /** Makes the client, after asking AWS for the bucket's region if nobody told it. Whoever opens it destroys it. */
 export async function connectS3(settings: S3Settings, options: ConnectOptions): Promise<S3Client> {
-  const { environment } = options;
+  const { environment, regions = new Memo() } = options;
   if (settings.region !== undefined) return createClient(settings, settings.region, options);
   const likely = environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1";
   const client = createClient(settings, likely, options);
-  const region = await lookUpRegion(client, settings.bucket).catch((error: unknown) => {
+  const lookUp = (): Promise<string | undefined> => lookUpRegion(client, settings.bucket);
+  const region = await regions.of(settings.bucket, lookUp).catch((error: unknown) => {
     client.destroy();
     throw error;
   });

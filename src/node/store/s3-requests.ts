@@ -11,6 +11,7 @@ import type { S3Timeouts } from "./s3-client.ts";
 import { toS3Error } from "./s3-errors.ts";
 import { secretsOf } from "./s3-settings.ts";
 import type { Environment, S3Settings } from "./s3-settings.ts";
+import type { Memo } from "./store-memory.ts";
 
 /** What a request is about, for its error. */
 export interface S3Operation extends Waiting {
@@ -26,6 +27,7 @@ export class S3Requests {
   readonly random: Random;
   readonly #environment: Environment;
   readonly #timeouts: S3Timeouts;
+  readonly #regions: Memo<string | undefined>;
   #client: Promise<S3Client> | undefined;
   #hasWorked = false;
   #hasSwept = false;
@@ -35,6 +37,7 @@ export class S3Requests {
     readonly url: string;
     readonly environment: Environment;
     readonly timeouts: S3Timeouts;
+    readonly regions: Memo<string | undefined>;
     readonly clock: Clock;
     readonly random: Random;
   }) {
@@ -42,6 +45,7 @@ export class S3Requests {
     this.url = options.url;
     this.#environment = options.environment;
     this.#timeouts = options.timeouts;
+    this.#regions = options.regions;
     this.clock = options.clock;
     this.random = options.random;
   }
@@ -112,8 +116,11 @@ export class S3Requests {
 
   #connect(): Promise<S3Client> {
     if (this.#client === undefined) {
-      const options = { environment: this.#environment, timeouts: this.#timeouts };
-      const client = connectS3(this.settings, options);
+      const client = connectS3(this.settings, {
+        environment: this.#environment,
+        timeouts: this.#timeouts,
+        regions: this.#regions,
+      });
       this.#client = client;
       // The next request asks again.
       client.catch(() => {

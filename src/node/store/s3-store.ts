@@ -30,6 +30,7 @@ import { S3Requests } from "./s3-requests.ts";
 import { s3Limits, toS3Settings } from "./s3-settings.ts";
 import type { Environment } from "./s3-settings.ts";
 import { uploadObject } from "./s3-upload.ts";
+import { StoreMemory } from "./store-memory.ts";
 import type { StoreSecrets } from "./store-secrets.ts";
 
 export interface S3StoreOptions {
@@ -41,6 +42,8 @@ export interface S3StoreOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly timeouts?: S3Timeouts | undefined;
+  /** Of other stores of this process. */
+  readonly memory?: StoreMemory | undefined;
 }
 
 /** The store at an `s3://` URL. Makes no request yet. Throws `store/url` for a URL that cannot be meant. */
@@ -52,13 +55,15 @@ class S3Store implements ObjectStore {
   readonly url: string;
   readonly #requests: S3Requests;
   readonly #options: S3StoreOptions;
-  #abilities: Promise<S3Abilities> | undefined;
+  readonly #memory: StoreMemory;
 
   constructor(options: S3StoreOptions) {
     const settings = toS3Settings(options.url, options.environment, options.secrets);
     this.url = `s3://${settings.bucket}/${settings.keyPrefix.replace(/\/$/, "")}`;
     this.#options = options;
+    this.#memory = options.memory ?? new StoreMemory();
     this.#requests = new S3Requests({
+      regions: this.#memory.regions,
       settings,
       url: this.url,
       environment: options.environment,
@@ -156,18 +161,14 @@ class S3Store implements ObjectStore {
   }
 
   async #probe(options: Waiting): Promise<S3Abilities> {
-    if (this.#abilities === undefined) {
-      // Without the signal of whoever asks first: others may wait for the same answer.
-      const abilities = probeS3(this.#requests, this.#options.random);
-      this.#abilities = abilities;
-      abilities.then(
-        (found) => this.#options.logger.log("debug", "store.probed", { url: this.url, ...found }),
-        () => {
-          this.#abilities = undefined;
-        },
-      );
-    }
-    return orAborted(this.#abilities, options);
+    const { endpoint, bucket } = this.#requests.settings;
+    // Without the signal of whoever asks first: others may wait for the same answer.
+    const abilities = this.#memory.abilities.of(`${endpoint ?? ""} ${bucket}`, async () => {
+      const found = await probeS3(this.#requests, this.#options.random);
+      this.#options.logger.log("debug", "store.probed", { url: this.url, ...found });
+      return found;
+    });
+    return orAborted(abilities, options);
   }
 
   /** What became of a conditional put that the server neither confirmed nor refused? */
