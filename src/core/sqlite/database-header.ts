@@ -145,6 +145,23 @@ export function encodeDatabaseHeader(header: DatabaseHeader): Uint8Array<ArrayBu
   return bytes;
 }
 
+/**
+ * Makes the header in a page 1 that of a read-only copy: rollback-journal mode, so that no reader looks for a WAL; the true
+ * size; and `changeCounter`, by which SQLite tells whether the pages it has cached are still those of the file.
+ */
+export function patchDatabaseHeader(
+  page: Uint8Array,
+  { pageCount, changeCounter }: Pick<DatabaseHeader, "pageCount" | "changeCounter">,
+): void {
+  const view = viewOf(page);
+  writeField(view, layout.writeVersion, 1);
+  writeField(view, layout.readVersion, 1);
+  writeField(view, layout.pageCount, pageCount);
+  writeField(view, layout.changeCounter, changeCounter);
+  // Only where these two are equal does SQLite trust the size beside them.
+  writeField(view, layout.versionValidFor, changeCounter);
+}
+
 /** True when the database says it is in WAL mode. */
 export function isWalMode(header: DatabaseHeader): boolean {
   return header.writeVersion === 2 && header.readVersion === 2;
