@@ -180,6 +180,11 @@ const table = {
     means: "SQLite finds a page of the database damaged.",
     next: "Run `headwater verify URL`; query an earlier moment if the source was damaged.",
   },
+  "query/closed": {
+    recovery: "fatal",
+    means: "The replica was closed, or the thread that SQLite runs in has ended.",
+    next: "Open the replica again.",
+  },
 
   // --- capture: the live database -------------------------------------------------------------------
   "capture/not-a-database": {
