@@ -13,6 +13,9 @@ export {
   type RestoreResult,
   restore,
 } from "./node/restore/restore.ts";
+export type { SqlParameter, SqlParameters, SqlRow, SqlValue } from "./core/vfs/sql-values.ts";
+export { type OpenReplicaOptions, openReplica } from "./node/vfs/open-replica.ts";
+export type { ReplicaDatabase, RowBatch } from "./node/vfs/replica-database.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
 export type { StoreSecrets } from "./node/store/store-secrets.ts";
 export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";
