@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hasCode } from "../../src/core/base/errors.ts";
 import type { ErrorCode } from "../../src/core/base/errors.ts";
+import { toTxid } from "../../src/core/ltx/txid.ts";
 import type { StoreCall } from "../../src/core/testing/faulty-store.ts";
 import { VirtualClock } from "../../src/core/testing/virtual-clock.ts";
 import type { OpenReplicaOptions } from "../../src/node/vfs/open-replica.ts";
@@ -212,14 +213,22 @@ describe("bugs of Litestream's VFS", () => {
   });
 });
 
+it("opens a moment before a hole in the history", async () => {
+  await replica.putHistory(history, level0(1, 2, 4));
+  expect(await codeOf(open())).toBe("replica/gap");
+  const db = await open({ txid: toTxid(2) });
+  expect(await valueOf(db, countSql)).toBe(401);
+  expect(await db.refresh()).toBe(2n);
+});
+
 describe("what is asked for and cannot be", () => {
   const wrong: readonly (readonly [OpenReplicaOptions, ErrorCode])[] = [
     [{ at: "sometime" }, "usage/invalid"],
     [{ at: new Date(Number.NaN) }, "usage/invalid"],
-    [{ at: "now", txid: 1n as never }, "usage/invalid"],
+    [{ at: "now", txid: toTxid(1) }, "usage/invalid"],
     [{ at: "now", follow: true }, "usage/invalid"],
     [{ cacheBytes: 1000 }, "usage/invalid"],
-    [{ txid: 9n as never }, "replica/unreachable-txid"],
+    [{ txid: toTxid(9) }, "replica/unreachable-txid"],
     [{ at: new Date(1000) }, "replica/unreachable-time"],
   ];
   it.each(wrong)("%#: is refused with its code", async (options, code) => {

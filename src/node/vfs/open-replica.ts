@@ -5,7 +5,7 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { parseMoment } from "../../core/base/moments.ts";
 import { openCodec } from "../../core/codec/codec.ts";
-import { parseTxid, toTxid } from "../../core/ltx/txid.ts";
+import { parseTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { ReplicaViews } from "../../core/view/replica-views.ts";
@@ -80,10 +80,10 @@ export async function openReplicaIn(
         isShared: true,
         logger,
       },
-      { signal },
+      { signal, ...(moment !== undefined && { target: moment }) },
     ),
   );
-  const pages = moment === undefined ? views : await pagesAt(views, moment, { signal });
+  const pages = moment === undefined ? views : fixed(views);
   const desk = new PageDesk(pages, (asked) => parseAsked(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(worker, desk, { name: nameOf(url) }));
   if (options.follow === true) opened.use(new FollowLoop({ pages, clock, logger }));
@@ -97,18 +97,13 @@ export async function openReplicaIn(
   });
 }
 
-/** A replica in which the newest state is, and stays, the one of a moment. */
-async function pagesAt(
-  views: ReplicaViews,
-  moment: Moment,
-  waiting: Waiting,
-): Promise<ReplicaPages> {
-  const view = await views.at(moment, waiting);
+/** Views of which the newest stays the one that was opened. */
+function fixed(views: ReplicaViews): ReplicaPages {
   return {
     cache: views.cache,
-    txid: toTxid(view.txid),
-    newest: () => view,
-    at: (other, options) => views.at(other, options),
+    txid: views.txid,
+    newest: () => views.newest(),
+    at: (moment, waiting) => views.at(moment, waiting),
     refresh: () => Promise.resolve(false),
   };
 }
