@@ -39,6 +39,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./query.ts")).queryCommand,
   },
   {
+    name: "shell",
+    summary: "type SQL on a replica, at any moment of it",
+    load: async () => (await import("./shell.ts")).shellCommand,
+  },
+  {
     name: "verify",
     summary: "check and prove every file of a replica",
     load: async () => (await import("./verify.ts")).verifyCommand,
