@@ -44,6 +44,11 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./shell.ts")).shellCommand,
   },
   {
+    name: "diff",
+    summary: "print the rows that differ between two moments of a replica",
+    load: async () => (await import("./diff.ts")).diffCommand,
+  },
+  {
     name: "verify",
     summary: "check and prove every file of a replica",
     load: async () => (await import("./verify.ts")).verifyCommand,

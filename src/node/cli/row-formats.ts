@@ -148,7 +148,8 @@ function formatNumber(value: number | bigint): string {
   return value === -Infinity ? "-1e999" : String(value);
 }
 
-function toJson(value: SqlValue): string {
+/** As JSON: all digits of an integer, a blob in hexadecimal. */
+export function toJson(value: SqlValue): string {
   if (value === null) return "null";
   if (value instanceof Uint8Array) return JSON.stringify(toHex(value));
   return typeof value === "string" ? JSON.stringify(value) : formatNumber(value);

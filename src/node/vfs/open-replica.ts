@@ -85,10 +85,12 @@ export async function openReplicaIn(
   );
   const pages = moment === undefined ? views : fixed(views);
   const desk = new PageDesk(pages, (asked) => parseAsked(asked, clock.nowMs()));
-  const client = opened.use(new SqliteClient(worker, desk, { name: nameOf(url) }));
+  const name = nameOf(url);
+  const client = opened.use(new SqliteClient(worker, desk, { name }));
   if (options.follow === true) opened.use(new FollowLoop({ pages, clock, logger }));
   const kept = opened.move();
   return new ReplicaDatabase({
+    name,
     current: () => desk.current,
     client,
     refresh: (waiting) => pages.refresh(waiting),

@@ -29,6 +29,7 @@ function open(options: { readonly cacheBytes?: number } = {}): void {
   );
   const client = new SqliteClient(startSqliteThread(), desk, { name: "app" });
   db = new ReplicaDatabase({
+    name: "app",
     current: () => desk.current,
     client,
     refresh: () => pages.refresh(),

@@ -20,6 +20,7 @@ export interface RowBatch {
 }
 
 export interface ReplicaDatabaseOptions {
+  readonly name: string;
   /** The state that the next query sees. */
   readonly current: () => Pick<PageMap, "txid" | "timestampMs">;
   readonly client: SqliteClient;
@@ -40,6 +41,11 @@ export class ReplicaDatabase implements AsyncDisposable {
 
   constructor(options: ReplicaDatabaseOptions) {
     this.#options = options;
+  }
+
+  /** What SQL calls the replica: in `ATTACH 'file:NAME?at=2 hours ago' AS past`. */
+  get name(): string {
+    return this.#options.name;
   }
 
   /** Of the state that the next query sees: the snapshot that is held, or the newest that is known. */
