@@ -5,17 +5,18 @@ import { describe, expect, it } from "vitest";
 import { patchDatabaseHeader } from "../src/core/sqlite/database-header.ts";
 import { formatTxid } from "../src/core/ltx/txid.ts";
 import { hasCode } from "../src/core/base/errors.ts";
-import { openReplica } from "../src/node/vfs/open-replica.ts";
+import { openReplica, openReplicaIn } from "../src/node/vfs/open-replica.ts";
 import type { ReplicaDatabase } from "../src/node/vfs/replica-database.ts";
-import { restore } from "../src/node/restore/restore.ts";
+import { restoreIn } from "../src/node/restore/restore.ts";
+import { systemEnvironment } from "../src/node/restore/environment.ts";
 import { engineReady, syncEngine } from "./support/engine.ts";
 import { copyGolden, goldenSetNames } from "./support/golden.ts";
+import { loadGoldenS3 } from "./support/golden-s3.ts";
 import { all, valueOf } from "./support/replica-queries.ts";
 import { Scene } from "./support/scene.ts";
 import { temporaryDirectory } from "./support/temporary.ts";
 
-/** The S3 set has another layout. */
-const golden = goldenSetNames().filter((name) => name !== "daemon-s3-4096");
+const s3Set = "daemon-s3-4096";
 const comparedPoints = 6;
 
 /** The database as SQLite reads it, page by page. */
@@ -34,15 +35,19 @@ function asRead(path: string, txid: bigint, pageSize: number): Buffer {
   return bytes;
 }
 
-describe.each(golden)("the golden replica %s", (name) => {
+describe.each(goldenSetNames())("the golden replica %s", (name) => {
   it("reads as it restores, now and at earlier TXIDs, byte for byte", async () => {
     using set = copyGolden(name);
     // Some of what Litestream's bugs wrote is damaged, and read as it is.
     const isDamaged = name.startsWith("quirk-");
     using directory = temporaryDirectory();
-    const replica = pathToFileURL(set.path).href;
-    await using db = await openReplica(replica);
-    const called = encodeURIComponent(replica.split("/").at(-1) ?? "");
+    const isS3 = name === s3Set;
+    const replica = isS3 ? "s3://golden/app/live.db" : pathToFileURL(set.path).href;
+    const system = systemEnvironment();
+    const s3 = isS3 ? await loadGoldenS3(set) : undefined;
+    const environment = s3 === undefined ? system : { ...system, openReplica: async () => s3 };
+    await using db = await openReplicaIn(environment, replica, {});
+    const called = encodeURIComponent(db.name);
     const points = set.restores.filter(({ sha256 }) => sha256 !== undefined);
     const step = Math.ceil(points.length / comparedPoints);
     const some = points.filter((_, index) => (points.length - 1 - index) % step === 0);
@@ -50,7 +55,7 @@ describe.each(golden)("the golden replica %s", (name) => {
     for (const { txid } of some) {
       await all(db, `ATTACH 'file:${called}?txid=${formatTxid(txid)}' AS past`);
       const output = directory.file(`${txid}.db`);
-      await restore({ replica, output, txid });
+      await restoreIn(environment, { replica, output, txid });
       expect((await pagesOf(db, "past")).equals(asRead(output, txid, set.pageSize))).toBe(true);
       const check = await all(db, "PRAGMA past.integrity_check");
       if (!isDamaged) expect(check).toEqual([{ integrity_check: "ok" }]);

@@ -174,6 +174,32 @@ describe("following", () => {
 });
 
 describe("bugs of Litestream's VFS", () => {
+  it("1: the process opens its other databases as before", async () => {
+    await replica.putHistory(history, level0(1, 2));
+    const db = await open();
+    expect(await valueOf(db, countSql)).toBe(401);
+    using other = new DatabaseSync(":memory:");
+    expect(other.prepare("SELECT 7 AS n").get()).toEqual({ n: 7 });
+  });
+
+  it("2: a merged file that comes later takes nothing back", async () => {
+    await replica.putHistory(history, level0(1, 2, 3, 4));
+    const db = await open();
+    await replica.putHistory(history, [{ level: 1, min: 2, max: 3 }]);
+    await db.refresh();
+    expect(db.txid).toBe(4n);
+    expect(await valueOf(db, countSql)).toBe(counts[3]);
+    expect(await valueOf(db, "PRAGMA integrity_check")).toBe("ok");
+  });
+
+  it("3: merged files that begin before or after what is known stop nobody", async () => {
+    await replica.putHistory(history, [{ level: 9, min: 1, max: 2 }]);
+    const db = await open();
+    await replica.putHistory(history, [{ level: 1, min: 2, max: 4 }]);
+    expect(await db.refresh()).toBe(4n);
+    expect(await valueOf(db, countSql)).toBe(counts[3]);
+  });
+
   it("4: after a shrink the database has the size that was committed", async () => {
     await replica.putHistory(history, level0(1, 2, 3));
     const db = await open();

@@ -69,7 +69,9 @@ export async function openReplicaIn(
     startSqliteThread(),
     async (thread) => void (await thread.terminate()),
   );
-  const store = opened.use(await environment.openReplica(url, { signal, secrets }));
+  const store = await environment.openReplica(url, { signal, secrets });
+  // Not `use`: V8's takes no bound function as the method, and a wrapped store may have one.
+  opened.defer(() => store[Symbol.asyncDispose]());
   const views = opened.use(
     await ReplicaViews.open(
       {
@@ -145,7 +147,13 @@ function parseAsked(
 /** What the replica is called in SQL: the last part of its URL's path, else its host. */
 function nameOf(url: string): string {
   const { pathname, host } = new URL(url);
-  return decodeURIComponent(basename(pathname)) || host;
+  const name = basename(pathname);
+  try {
+    return decodeURIComponent(name) || host;
+  } catch {
+    // It has a percent sign that stands for itself.
+    return name;
+  }
 }
 
 function invalid(message: string): HeadwaterError {

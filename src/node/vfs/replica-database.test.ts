@@ -129,6 +129,15 @@ describe("an open replica", () => {
     expect(await all(countSql)).toEqual([{ n: 401 }]);
   });
 
+  it("serves queries that run side by side, each with its own rows", async () => {
+    const sql = "SELECT a.id FROM t a, t b WHERE b.id < 10 AND a.id % 3 = ? ORDER BY a.id, b.id";
+    const found = await Promise.all([0, 1, 2].map((rest) => all(sql, [rest])));
+    expect(found.map((rows) => rows.length)).toEqual([134 * 9, 134 * 9, 133 * 9]);
+    for (const [rest, rows] of found.entries()) {
+      expect(rows.every(({ id }) => Number(id) % 3 === rest)).toBe(true);
+    }
+  });
+
   it("takes one statement in query and any number in batches", async () => {
     expect(await all("SELECT 1 AS one; -- and no more")).toEqual([{ one: 1 }]);
     await expect(all("SELECT 1; SELECT 2")).rejects.toThrow("second statement");
