@@ -18,8 +18,7 @@ import { ReplicaDatabase } from "./replica-database.ts";
 import type { Moment, ReplicaPages } from "./replica-pages.ts";
 import { SqliteClient, startSqliteThread } from "./sqlite-client.ts";
 
-/** Defaults of `openReplica`. */
-export const openReplicaDefaults = { cacheBytes: 64 * 1024 * 1024 } as const;
+const defaultCacheBytes = 64 * 1024 * 1024;
 
 /** Smallest memory for pages: a few of the largest. */
 const minCacheBytes = 1024 * 1024;
@@ -58,7 +57,7 @@ export async function openReplicaIn(
   url: string,
   options: OpenReplicaOptions,
 ): Promise<ReplicaDatabase> {
-  const { signal, secrets, cacheBytes = openReplicaDefaults.cacheBytes } = options;
+  const { signal, secrets, cacheBytes = defaultCacheBytes } = options;
   const { clock, logger } = environment;
   const moment = momentOf(options, clock.nowMs());
   if (!(cacheBytes >= minCacheBytes)) {
