@@ -12,9 +12,8 @@ export type SqlParameters = readonly SqlParameter[] | { readonly [name: string]:
 /** One row: value by column name. Of two columns with one name the last counts. */
 export type SqlRow = { readonly [column: string]: SqlValue };
 
-/** Rows to objects that look like them. */
+/** A row as an object. */
 export function toSqlRow(columns: readonly string[], values: readonly SqlValue[]): SqlRow {
-  const row: Record<string, SqlValue> = {};
-  for (const [index, column] of columns.entries()) row[column] = values[index] ?? null;
-  return row;
+  // Not by assignment, to which `__proto__` is no column.
+  return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? null]));
 }

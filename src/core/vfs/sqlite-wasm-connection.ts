@@ -84,8 +84,12 @@ export class WasmConnection implements Disposable {
     const { capi } = this.#sqlite3;
     const primary = code & 0xff;
     const cause = this.#vfs.takeError();
-    const isFromVfs = primary === capi.SQLITE_IOERR || primary === capi.SQLITE_CANTOPEN;
-    if (isFromVfs && cause !== undefined) return cause;
+    const vfsCodes: readonly number[] = [
+      capi.SQLITE_IOERR,
+      capi.SQLITE_CANTOPEN,
+      capi.SQLITE_INTERRUPT,
+    ];
+    if (vfsCodes.includes(primary) && cause !== undefined) return cause;
     const text = this.#db === 0 ? capi.sqlite3_errstr(code) : capi.sqlite3_errmsg(this.#db);
     const data = { resultCode: code, sqlite: text };
     if (primary === capi.SQLITE_READONLY) {

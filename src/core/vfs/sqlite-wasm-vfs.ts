@@ -19,6 +19,8 @@ export interface SqliteWasmVfsOptions {
   readonly name: string;
   /** The reader of a file, when SQLite opens it. Throws if there is no such file. */
   readonly open: (request: OpenRequest) => PageReader;
+  /** Whether what a reader threw is no failure but the wish to stop, which leaves a transaction as it is. */
+  readonly isInterrupt?: (error: unknown) => boolean;
 }
 
 /** An installed VFS. */
@@ -40,10 +42,10 @@ const sectorSizeBytes = 4096;
 /** Registers the VFS with a SQLite, for good. It serves the connections that name it. */
 export function installSqliteWasmVfs(
   sqlite3: Sqlite3Static,
-  { name, open }: SqliteWasmVfsOptions,
+  { name, open, isInterrupt = () => false }: SqliteWasmVfsOptions,
 ): SqliteWasmVfs {
   const { capi, vfs } = sqlite3;
-  const files = new OpenFiles();
+  const files = new OpenFiles((error) => (isInterrupt(error) ? capi.SQLITE_INTERRUPT : undefined));
   const io = new capi.sqlite3_io_methods();
   // The declaration leaves out the `$` that every member of a struct has.
   Reflect.set(io, "$iVersion", 1);
@@ -78,7 +80,12 @@ type ResultCode = ReturnType<Capi["sqlite3_close_v2"]>;
 /** The files that SQLite has open, by the address of their `sqlite3_file`. */
 class OpenFiles {
   readonly #readerByFile = new Map<WasmPointer, PageReader>();
+  readonly #codeOf: (error: unknown) => number | undefined;
   #failure: unknown;
+
+  constructor(codeOf: (error: unknown) => number | undefined) {
+    this.#codeOf = codeOf;
+  }
 
   add(file: WasmPointer, reader: PageReader): void {
     this.#readerByFile.set(file, reader);
@@ -104,7 +111,7 @@ class OpenFiles {
       return toResultCode(work() ?? 0);
     } catch (error) {
       this.#failure = error;
-      return toResultCode(code);
+      return toResultCode(this.#codeOf(error) ?? code);
     }
   }
 

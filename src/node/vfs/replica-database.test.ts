@@ -53,6 +53,8 @@ describe("an open replica", () => {
     expect(await all("SELECT id, text, NULL AS x FROM t WHERE id = ?", [7])).toEqual([
       { id: 7, text: "row 7", x: null },
     ]);
+    const [odd] = await all('SELECT 1 AS "__proto__"');
+    expect(Object.keys(odd ?? {})).toEqual(["__proto__"]);
     const ids = await all("SELECT a.id FROM t a, t b WHERE b.id < 10 ORDER BY a.id, b.id");
     expect(ids).toHaveLength(401 * 9);
     expect(ids.at(-1)).toEqual({ id: 9000 });
@@ -176,6 +178,24 @@ describe("a query that is cancelled", () => {
     await expect(Array.fromAsync(db.query(countSql, [], abort))).rejects.toThrow("enough");
     pages.beforeFetch = () => undefined;
     expect(await all(countSql)).toEqual([{ n: 401 }]);
+  });
+
+  it("leaves the transaction that it is in, and its snapshot", async () => {
+    await all("BEGIN");
+    await all(countSql);
+    const abort = new AbortController();
+    pages.beforeFetch = (_, { signal }) => {
+      abort.abort(new Error("enough"));
+      signal?.throwIfAborted();
+    };
+    const scan = "SELECT sum(length(body)) AS n FROM t";
+    await expect(Array.fromAsync(db.query(scan, [], abort))).rejects.toThrow("enough");
+    pages.beforeFetch = () => undefined;
+    pages.head = 3;
+    await db.refresh();
+    expect(await all("SELECT count(body) AS n FROM t")).toEqual([{ n: 401 }]);
+    await all("COMMIT");
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
   });
 
   it("does not run if it is cancelled before its turn", async () => {

@@ -37,7 +37,11 @@ class SqliteThread {
       receiveView: () => receiveFrom(data.views),
     });
     const open: SqliteWasmVfsOptions["open"] = (request) => this.#views.open(request);
-    this.#vfs = installSqliteWasmVfs(sqlite3, { name: vfsName, open });
+    this.#vfs = installSqliteWasmVfs(sqlite3, {
+      name: vfsName,
+      open,
+      isInterrupt: () => this.#isCancelled,
+    });
   }
 
   hear(request: Request): void {
@@ -62,8 +66,12 @@ class SqliteThread {
       file: `file:${encodeURIComponent(this.#data.name)}`,
       vfsName,
       vfs: this.#vfs,
-      isCancelled: () => Atomics.load(this.#control, controlWords.cancelled) === 1,
+      isCancelled: () => this.#isCancelled,
     });
+  }
+
+  get #isCancelled(): boolean {
+    return Atomics.load(this.#control, controlWords.cancelled) === 1;
   }
 }
 
