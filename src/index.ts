@@ -15,6 +15,9 @@ export {
 } from "./node/restore/restore.ts";
 export { type FollowCallOptions, type Following, follow } from "./node/follow/follow.ts";
 export type { FollowOptions, FollowStatus } from "./node/follow/follow-options.ts";
+export type { SqlParameter, SqlParameters, SqlRow, SqlValue } from "./core/vfs/sql-values.ts";
+export { type OpenReplicaOptions, openReplica } from "./node/vfs/open-replica.ts";
+export type { ReplicaDatabase, RowBatch } from "./node/vfs/replica-database.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
 export type { StoreSecrets } from "./node/store/store-secrets.ts";
 export type { ChosenPoint, RestorePoint } from "./node/restore/target.ts";

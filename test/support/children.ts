@@ -77,6 +77,11 @@ export class Child implements AsyncDisposable {
     this.#process.stdin.end();
   }
 
+  /** Reads nothing more of what it prints. */
+  closeOutput(): void {
+    this.#process.stdout.destroy();
+  }
+
   signal(signal: NodeJS.Signals): void {
     if (!this.#ended) this.#process.kill(signal);
   }

@@ -11,6 +11,7 @@ const client = await openControlClient(
     inform: () => undefined,
     isTerminal: false,
     environment: {},
+    printed: () => Promise.resolve(true),
     exitWith: () => undefined,
   },
 );

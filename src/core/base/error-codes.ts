@@ -176,6 +176,28 @@ const table = {
     next: "Start it again: it goes on where the output is.",
   },
 
+  // --- query: SQLite over a replica -----------------------------------------------------------------
+  "query/sql": {
+    recovery: "fatal",
+    means: "SQLite refuses a statement on a replica.",
+    next: "The message is SQLite's own. `headwater shell URL` has `.tables` and `.schema`.",
+  },
+  "query/read-only": {
+    recovery: "fatal",
+    means: "A statement would write, and a replica is read-only.",
+    next: "Write to the database that is replicated; the message says where that is, if it is known.",
+  },
+  "query/corrupt": {
+    recovery: "fatal",
+    means: "SQLite finds a page of the database damaged.",
+    next: "Run `headwater verify URL`; query an earlier moment if the source was damaged.",
+  },
+  "query/closed": {
+    recovery: "fatal",
+    means: "The replica was closed, or the thread that SQLite runs in has ended.",
+    next: "Open the replica again.",
+  },
+
   // --- capture: the live database -------------------------------------------------------------------
   "capture/not-a-database": {
     recovery: "fatal",

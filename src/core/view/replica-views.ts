@@ -59,12 +59,17 @@ export class ReplicaViews implements AsyncDisposable {
   }
 
   /**
-   * Opens the newest state: a listing, and of each planned file the end and the start. Throws `replica/empty` for a replica
-   * without files, `replica/gap`, `ltx/*` for a damaged file, and what the store throws. The store stays the caller's.
+   * Opens the newest state: a listing, and of each planned file the end and the start. With another `target` that is the
+   * state that counts as the newest until `refresh`: what lies after it may be missing or damaged. Throws `replica/empty`
+   * for a replica without files, what `planRestore` throws, `ltx/*` for a damaged file, and what the store throws. The
+   * store stays the caller's.
    */
-  static async open(options: ReplicaViewsOptions, { signal }: Waiting): Promise<ReplicaViews> {
+  static async open(
+    options: ReplicaViewsOptions,
+    { signal, target = { kind: "latest" } }: Waiting & { readonly target?: RestoreTarget },
+  ): Promise<ReplicaViews> {
     const planner = new ViewPlanner(options);
-    const built = await planner.build({ kind: "latest" }, { signal });
+    const built = await planner.build(target, { signal });
     const views = new ReplicaViews(options, { planner, newest: built });
     try {
       await views.#seed(built);

@@ -6,6 +6,8 @@ import type { Command } from "commander";
 export interface CliContext {
   /** Results. Nothing else goes here, so that JSON stays JSON. */
   readonly print: (text: string) => void;
+  /** Resolves when results that were printed have gone far enough to print more; `false`: nobody reads them any more. */
+  readonly printed: () => Promise<boolean>;
   /** Messages for a person: progress, warnings, errors. */
   readonly inform: (text: string) => void;
   /** Whether messages go to a terminal, which can redraw a line. */

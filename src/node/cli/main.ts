@@ -39,6 +39,21 @@ const commands: readonly CliCommand[] = [
     load: async () => (await import("./timeline.ts")).timelineCommand,
   },
   {
+    name: "query",
+    summary: "run SQL on a replica, as it is or as it was, without restoring it",
+    load: async () => (await import("./query.ts")).queryCommand,
+  },
+  {
+    name: "shell",
+    summary: "type SQL on a replica, at any moment of it",
+    load: async () => (await import("./shell.ts")).shellCommand,
+  },
+  {
+    name: "diff",
+    summary: "print the rows that differ between two moments of a replica",
+    load: async () => (await import("./diff.ts")).diffCommand,
+  },
+  {
     name: "verify",
     summary: "check and prove every file of a replica",
     load: async () => (await import("./verify.ts")).verifyCommand,
@@ -120,6 +135,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0;
   const context: CliContext = {
     print: (text) => void process.stdout.write(text),
+    printed,
     inform: (text) => void process.stderr.write(text),
     isTerminal: process.stderr.isTTY,
     environment: process.env,
@@ -201,6 +217,21 @@ function fail(error: unknown, command: string, context: CliContext): number {
 /** A reader that has seen enough, as in `headwater ltx ... | head`, is no failure. */
 function endQuietly(error: unknown): void {
   if (platformCode(error) !== "EPIPE") throw error;
+}
+
+/** A pipe whose reader is slow takes no more for a while; one whose reader has gone never will. */
+async function printed(): Promise<boolean> {
+  const { stdout } = process;
+  if (stdout.writableNeedDrain && !stdout.destroyed) {
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        for (const event of ["drain", "close", "error"]) stdout.off(event, settle);
+        resolve();
+      };
+      for (const event of ["drain", "close", "error"]) stdout.on(event, settle);
+    });
+  }
+  return stdout.writable;
 }
 
 function commandNamed(name: string): CliCommand | undefined {

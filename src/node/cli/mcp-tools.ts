@@ -4,6 +4,7 @@ import { z } from "zod";
 import { Mutex } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
+import { parseMoment } from "../../core/base/moments.ts";
 import { systemClock } from "../base/clock.ts";
 import { localPath } from "../base/local-path.ts";
 import type { Config } from "../engine/config/config.ts";
@@ -16,7 +17,6 @@ import { urlWithoutSecrets } from "../store/open-store.ts";
 import type { CliContext } from "./command.ts";
 import { describeDatabases } from "./databases.ts";
 import { describeFiles } from "./ltx.ts";
-import { parseMoment } from "./moments.ts";
 import { resetDatabase } from "./reset.ts";
 import { describeResult } from "./restore-report.ts";
 import { isReplicaUrl, resolveSource, sourceOfListed } from "./sources.ts";
@@ -143,7 +143,7 @@ function restoreTool(world: McpToolsContext): McpTool {
         timestamp:
           timestamp === undefined
             ? undefined
-            : parseMoment(timestamp, systemClock.nowMs(), "timestamp"),
+            : parseMoment(timestamp, systemClock.nowMs(), "-timestamp"),
         parallelism:
           parallelism === undefined
             ? undefined

@@ -1,6 +1,7 @@
 // `headwater restore`: Litestream's flags, in front of the library's `restore`.
 import { Command } from "commander";
 import { hasCode } from "../../core/base/errors.ts";
+import { parseMoment } from "../../core/base/moments.ts";
 import { systemClock } from "../base/clock.ts";
 import { localPath } from "../base/local-path.ts";
 import { systemEnvironment } from "../restore/environment.ts";
@@ -16,7 +17,6 @@ import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { defaultFollowInterval, runFollow } from "./follow.ts";
 import { createMessageLogger } from "./messages.ts";
-import { parseMoment } from "./moments.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { logLevelOf } from "./replicate-steps.ts";
@@ -208,8 +208,8 @@ function toOptions(flags: RestoreFlags): RestoreFlagOptions {
 
 function momentOf({ timestamp, at }: RestoreFlags): Date | undefined {
   const nowMs = systemClock.nowMs();
-  if (timestamp !== undefined) return parseMoment(timestamp, nowMs, "timestamp");
-  return at === undefined ? undefined : parseMoment(at, nowMs, "at");
+  if (timestamp !== undefined) return parseMoment(timestamp, nowMs, "-timestamp");
+  return at === undefined ? undefined : parseMoment(at, nowMs, "-at");
 }
 
 async function runRestore(context: CliContext, options: RestoreOptions): Promise<RestoreResult> {

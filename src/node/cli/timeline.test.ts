@@ -28,6 +28,7 @@ async function run(
     inform: () => undefined,
     isTerminal: false,
     environment: {},
+    printed: () => Promise.resolve(true),
     exitWith: () => undefined,
   };
   await make(context).parseAsync(argv, { from: "user" });

@@ -1,5 +1,6 @@
 // `headwater timeline`: exactly which moments of a replica can be restored, and which cannot and why.
 import { Command } from "commander";
+import { parseMoment } from "../../core/base/moments.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import {
@@ -25,7 +26,6 @@ import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";
-import { parseMoment } from "./moments.ts";
 import { formatJson, formatLocalTime, formatTable, formatTime } from "./output.ts";
 import { abortOnSignals } from "./signals.ts";
 import { type Source, replicaKind, resolveSource } from "./sources.ts";
@@ -78,8 +78,8 @@ export function timelineCommand(context: CliContext): Command {
 function boundsOf({ from, to }: TimelineFlags): { fromMs?: number; toMs?: number } {
   const nowMs = systemClock.nowMs();
   return {
-    ...(from !== undefined && { fromMs: parseMoment(from, nowMs, "from").getTime() }),
-    ...(to !== undefined && { toMs: parseMoment(to, nowMs, "to").getTime() }),
+    ...(from !== undefined && { fromMs: parseMoment(from, nowMs, "-from").getTime() }),
+    ...(to !== undefined && { toMs: parseMoment(to, nowMs, "-to").getTime() }),
   };
 }
 

@@ -6,10 +6,8 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mapConcurrent } from "../../core/base/async.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
-import { createMemoryStore } from "../../core/store/memory-store.ts";
-import { bodyOf } from "../../core/store/object-store.ts";
-import type { ObjectStore } from "../../core/store/object-store.ts";
 import { type GoldenSet, copyGolden, goldenSetNames } from "../../../test/support/golden.ts";
+import { loadGoldenS3 } from "../../../test/support/golden-s3.ts";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { type RestoreOptions, restoreIn } from "./restore.ts";
@@ -26,7 +24,7 @@ describe.each(goldenSetNames())("golden set %s", (name) => {
     environment = systemEnvironment();
     replica = pathToFileURL(set.path).href;
     if (name === "daemon-s3-4096") {
-      const store = await loadS3Store(set);
+      const store = await loadGoldenS3(set);
       environment = { ...environment, openReplica: () => Promise.resolve(store) };
     }
   });
@@ -136,29 +134,3 @@ it("refuses the damaged database that Litestream's bug left when an integrity ch
   const { txid } = await restoreIn(systemEnvironment(), { replica, output });
   expect(txid).toBe(3n);
 });
-
-/** The objects of the S3 set under their keys; listings give LastModified, as S3's do. */
-async function loadS3Store(set: GoldenSet): Promise<ObjectStore> {
-  const memory = createMemoryStore({ clock: systemEnvironment().clock });
-  const prefix = "objects/app/live.db/";
-  const lastModifiedByKey = new Map<string, number>();
-  for (const file of set.files) {
-    const key = file.path.slice(prefix.length);
-    lastModifiedByKey.set(key, file.mtimeMs);
-    await memory.put(key, bodyOf(readFileSync(join(set.path, file.path))), {});
-  }
-  return new Proxy(memory, {
-    get: (store, property) => {
-      if (property === "url") return "s3://golden/app/live.db";
-      if (property !== "list") {
-        const value: unknown = Reflect.get(store, property);
-        return typeof value === "function" ? value.bind(store) : value;
-      }
-      return async function* list(options: Parameters<ObjectStore["list"]>[0]) {
-        for await (const info of store.list(options)) {
-          yield { ...info, timestampMs: lastModifiedByKey.get(info.key) ?? 0, isExactTime: false };
-        }
-      };
-    },
-  });
-}

@@ -1,6 +1,6 @@
 // Moments as people say them: `5 minutes ago`, `yesterday 14:30`. Pure: now is an argument. Only the zone of local times
 // is the machine's.
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError } from "./errors.ts";
 
 const secondMs = 1000;
 const minuteMs = 60 * secondMs;
@@ -37,10 +37,10 @@ const instantPattern =
  * The moment that `text` means at `nowMs`: RFC 3339 with its zone; `now`; an age, `2h ago`, `1 hour 30 minutes ago` (a day
  * is 24 hours); `yesterday`, at this time of day; `today 09:00`, `yesterday 14:30` and `2026-11-26 14:30` in the
  * machine's zone. Finer fractions than milliseconds are rounded up: LTX files carry whole milliseconds, and whatever
- * lies strictly before the time lies strictly before the next one too. Throws `usage/invalid`; `flag` is what its
- * message names.
+ * lies strictly before the time lies strictly before the next one too. Throws `usage/invalid`; `name` is what its
+ * message calls the text: `-at` for a flag.
  */
-export function parseMoment(text: string, nowMs: number, flag: string): Date {
+export function parseMoment(text: string, nowMs: number, name: string): Date {
   const phrase = text.trim().toLowerCase().replaceAll(/\s+/gu, " ");
   const moment =
     phrase === "now"
@@ -52,7 +52,7 @@ export function parseMoment(text: string, nowMs: number, flag: string): Date {
   if (moment !== undefined && !Number.isNaN(moment.getTime())) return moment;
   throw new HeadwaterError(
     "usage/invalid",
-    `-${flag} ${JSON.stringify(text)} is no moment. Write 2026-11-26T14:30:00Z (RFC 3339, with its zone), ` +
+    `${name} ${JSON.stringify(text)} is no moment. Write 2026-11-26T14:30:00Z (RFC 3339, with its zone), ` +
       '"2026-11-26 14:30" (local time), now, "5 minutes ago", "2h ago", yesterday, "yesterday 14:30" or "today 09:00".',
   );
 }

@@ -1,6 +1,6 @@
 // Moments in words. The zone is set, so that local times mean the same everywhere.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError } from "./errors.ts";
 import { parseMoment } from "./moments.ts";
 
 const zoneBefore = process.env["TZ"];
@@ -15,7 +15,7 @@ afterAll(() => {
 const nowMs = Date.parse("2026-11-26T12:00:00.250Z");
 
 function moment(text: string): string {
-  return parseMoment(text, nowMs, "timestamp").toISOString();
+  return parseMoment(text, nowMs, "-timestamp").toISOString();
 }
 
 describe("parseMoment", () => {
@@ -77,7 +77,7 @@ describe("parseMoment", () => {
   ])("refuses %j, which is no moment here, and shows what it takes", (text) => {
     const failure = ((): unknown => {
       try {
-        return parseMoment(text, nowMs, "at");
+        return parseMoment(text, nowMs, "-at");
       } catch (error) {
         return error;
       }

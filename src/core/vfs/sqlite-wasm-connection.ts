@@ -1,0 +1,201 @@
+// A connection to a database file of our VFS, and its statements, over the C interface of `@sqlite.org/sqlite-wasm`. Results
+// are read through the bare exports: the package's own wrappers convert each argument, which costs more than the read.
+import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
+import { HeadwaterError } from "../base/errors.ts";
+import { bindParameters } from "./sqlite-wasm-bind.ts";
+import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
+import type { SqlParameters, SqlValue } from "./sql-values.ts";
+
+export interface WasmConnectionOptions {
+  /** A URI that the VFS knows. */
+  readonly file: string;
+  /** Name under which `vfs` was installed. */
+  readonly vfsName: string;
+  readonly vfs: SqliteWasmVfs;
+  /** Asked now and then while a statement works; `true` ends it. */
+  readonly isCancelled: () => boolean;
+}
+
+/** Steps of SQLite's virtual machine between two questions whether to go on: some hundred microseconds. */
+const stepsBetweenChecks = 10_000;
+
+/** Of WebAssembly with 32 bits. */
+const pointerSizeBytes = 4;
+
+/** A statement, and what comes after it in the text. */
+export interface Prepared {
+  /** `undefined`: there was only space and comments. */
+  readonly statement: WasmStatement | undefined;
+  readonly rest: string;
+}
+
+/** A connection. Dispose its statements first, then it. */
+export class WasmConnection implements Disposable {
+  readonly #sqlite3: Sqlite3Static;
+  readonly #vfs: SqliteWasmVfs;
+  readonly #db: WasmPointer;
+
+  constructor(sqlite3: Sqlite3Static, { file, vfsName, vfs, isCancelled }: WasmConnectionOptions) {
+    const { capi, wasm } = sqlite3;
+    this.#sqlite3 = sqlite3;
+    this.#vfs = vfs;
+    const scope = wasm.scopedAllocPush();
+    try {
+      const out = wasm.scopedAlloc(pointerSizeBytes);
+      wasm.pokePtr(out, 0);
+      // "Read-write", so that tables in memory can be; of the replica's own file the VFS says otherwise.
+      const flags = capi.SQLITE_OPEN_READWRITE | capi.SQLITE_OPEN_URI;
+      const code = capi.sqlite3_open_v2(file, out, flags, vfsName);
+      this.#db = wasm.peekPtr(out);
+      if (code !== capi.SQLITE_OK) {
+        const error = this.failure(code);
+        this[Symbol.dispose]();
+        throw error;
+      }
+    } finally {
+      wasm.scopedAllocPop(scope);
+    }
+    capi.sqlite3_extended_result_codes(this.#db, 1);
+    const check = (): number => (isCancelled() ? 1 : 0);
+    capi.sqlite3_progress_handler(this.#db, stepsBetweenChecks, check, 0);
+  }
+
+  /** The first statement of `sql`. Throws what is wrong with it. */
+  prepare(sql: string): Prepared {
+    const { capi, wasm } = this.#sqlite3;
+    const scope = wasm.scopedAllocPush();
+    try {
+      const [text, sizeBytes] = wasm.scopedAllocCString(sql, true);
+      const statementOut = wasm.scopedAlloc(pointerSizeBytes);
+      const tailOut = wasm.scopedAlloc(pointerSizeBytes);
+      const code = capi.sqlite3_prepare_v3(this.#db, text, sizeBytes + 1, 0, statementOut, tailOut);
+      if (code !== capi.SQLITE_OK) throw this.failure(code);
+      const pointer = wasm.peekPtr(statementOut);
+      const rest = wasm.cstrToJs(wasm.peekPtr(tailOut)) ?? "";
+      const statement = pointer === 0 ? undefined : new WasmStatement(this.#sqlite3, this, pointer);
+      return { statement, rest };
+    } finally {
+      wasm.scopedAllocPop(scope);
+    }
+  }
+
+  /** What a result code means to the caller. */
+  failure(code: number): unknown {
+    const { capi } = this.#sqlite3;
+    const primary = code & 0xff;
+    const cause = this.#vfs.takeError();
+    const vfsCodes: readonly number[] = [
+      capi.SQLITE_IOERR,
+      capi.SQLITE_CANTOPEN,
+      capi.SQLITE_INTERRUPT,
+    ];
+    if (vfsCodes.includes(primary) && cause !== undefined) return cause;
+    const text = this.#db === 0 ? capi.sqlite3_errstr(code) : capi.sqlite3_errmsg(this.#db);
+    const data = { resultCode: code, sqlite: text };
+    if (primary === capi.SQLITE_READONLY) {
+      return new HeadwaterError("query/read-only", "A replica cannot be written.", { data });
+    }
+    if (primary === capi.SQLITE_CORRUPT || primary === capi.SQLITE_NOTADB) {
+      return new HeadwaterError(
+        "query/corrupt",
+        `SQLite finds the database damaged: ${text}. It was so at the source, or the replica is: run headwater verify.`,
+        { data },
+      );
+    }
+    return new HeadwaterError("query/sql", `SQLite refuses the statement: ${text}.`, { data });
+  }
+
+  [Symbol.dispose](): void {
+    this.#sqlite3.capi.sqlite3_close_v2(this.#db);
+  }
+}
+
+/** The functions of the C interface that are called for each row or value. */
+interface RowExports {
+  sqlite3_step(statement: WasmPointer): number;
+  sqlite3_column_type(statement: WasmPointer, column: number): number;
+  sqlite3_column_double(statement: WasmPointer, column: number): number;
+  sqlite3_column_int64(statement: WasmPointer, column: number): bigint;
+  sqlite3_column_text(statement: WasmPointer, column: number): WasmPointer;
+  sqlite3_column_blob(statement: WasmPointer, column: number): WasmPointer;
+  sqlite3_column_bytes(statement: WasmPointer, column: number): number;
+}
+
+const decoder = new TextDecoder();
+
+/** A prepared statement. While it is between its first row and its end it holds the snapshot. */
+export class WasmStatement implements Disposable {
+  readonly columns: readonly string[];
+  readonly #sqlite3: Sqlite3Static;
+  readonly #connection: WasmConnection;
+  readonly #pointer: WasmPointer;
+  readonly #exports: RowExports;
+
+  constructor(sqlite3: Sqlite3Static, connection: WasmConnection, pointer: WasmPointer) {
+    const { capi } = sqlite3;
+    this.#sqlite3 = sqlite3;
+    this.#connection = connection;
+    this.#pointer = pointer;
+    this.#exports = rowExportsOf(sqlite3);
+    this.columns = Array.from({ length: capi.sqlite3_column_count(pointer) }, (_, column) =>
+      capi.sqlite3_column_name(pointer, column),
+    );
+  }
+
+  /** Throws `usage/invalid` for a parameter that is missing, unknown, or of a type that SQLite has not. */
+  bind(parameters: SqlParameters): void {
+    bindParameters(this.#sqlite3, this.#pointer, parameters);
+  }
+
+  /** `true`: there is a row to read. Throws what went wrong. */
+  step(): boolean {
+    const { capi } = this.#sqlite3;
+    const code = this.#exports.sqlite3_step(this.#pointer);
+    if (code === capi.SQLITE_ROW) return true;
+    if (code === capi.SQLITE_DONE) return false;
+    throw this.#connection.failure(code);
+  }
+
+  /** The values of the row. Copied. */
+  row(): SqlValue[] {
+    const values: SqlValue[] = [];
+    for (let column = 0; column < this.columns.length; column++) values.push(this.#value(column));
+    return values;
+  }
+
+  [Symbol.dispose](): void {
+    this.#sqlite3.capi.sqlite3_finalize(this.#pointer);
+  }
+
+  #value(column: number): SqlValue {
+    const { capi, wasm } = this.#sqlite3;
+    const raw = this.#exports;
+    const pointer = this.#pointer;
+    switch (raw.sqlite3_column_type(pointer, column)) {
+      case capi.SQLITE_INTEGER: {
+        const value = raw.sqlite3_column_double(pointer, column);
+        return Number.isSafeInteger(value) ? value : raw.sqlite3_column_int64(pointer, column);
+      }
+      case capi.SQLITE_FLOAT:
+        return raw.sqlite3_column_double(pointer, column);
+      case capi.SQLITE_TEXT: {
+        const start = raw.sqlite3_column_text(pointer, column);
+        const end = start + raw.sqlite3_column_bytes(pointer, column);
+        return decoder.decode(wasm.heap8u().subarray(start, end));
+      }
+      case capi.SQLITE_BLOB: {
+        const start = raw.sqlite3_column_blob(pointer, column);
+        const end = start + raw.sqlite3_column_bytes(pointer, column);
+        return wasm.heap8u().slice(start, end);
+      }
+      default:
+        return null;
+    }
+  }
+}
+
+function rowExportsOf({ wasm }: Sqlite3Static): RowExports {
+  // The package declares its exports as `any`; these are functions of the C interface with the types that WebAssembly has.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return wasm.exports as RowExports;
+}

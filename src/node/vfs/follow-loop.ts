@@ -1,0 +1,48 @@
+// Keeps an open replica at the newest state: asks again and again, at most once a second, less often while nothing changes.
+import type { Clock } from "../../core/base/clock.ts";
+import { messageOf } from "../../core/base/errors.ts";
+import type { Logger } from "../../core/base/log.ts";
+import type { ReplicaPages } from "./replica-pages.ts";
+
+/** The pause grows by half for each time that nothing was new. */
+const pauseMs = { least: 1000, most: 10_000, growth: 1.5 } as const;
+
+export interface FollowLoopOptions {
+  readonly pages: ReplicaPages;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Runs until it is disposed. A store that does not answer is asked again; the state that is known stays. */
+export class FollowLoop implements AsyncDisposable {
+  readonly #options: FollowLoopOptions;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+
+  constructor(options: FollowLoopOptions) {
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { pages, clock, logger } = this.#options;
+    const { signal } = this.#stop;
+    let waitMs: number = pauseMs.least;
+    while (!signal.aborted) {
+      let isNew = false;
+      try {
+        await clock.sleep(waitMs, { signal });
+        isNew = await pages.refresh({ signal });
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.log("warn", "replica.follow-failed", { error: messageOf(error) });
+      }
+      waitMs = isNew ? pauseMs.least : Math.min(pauseMs.most, waitMs * pauseMs.growth);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// What to tell somebody who writes to a replica: that it is one, and where to write.
+import type { Waiting } from "../../core/base/async.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { readLease } from "../../core/replica/lease-object.ts";
+import type { LeaseRecord } from "../../core/replica/lease-object.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+
+/** The error for a statement that would write. Costs one request; without an answer it knows less. */
+export async function refuseWrite(store: ObjectStore, waiting: Waiting): Promise<HeadwaterError> {
+  const writer = await writerOf(store, waiting);
+  const place =
+    writer === undefined
+      ? "Write to the database that is replicated."
+      : `Write to the database that is replicated: Headwater copies it from ${writer.owner}, last heard of at ` +
+        `${new Date(writer.renewedAtMs).toISOString()}.`;
+  return new HeadwaterError(
+    "query/read-only",
+    `${store.url} is a replica, which is read-only. ${place} Tables of your own can be made with CREATE TEMP TABLE.`,
+    { data: { url: store.url, writer: writer?.owner } },
+  );
+}
+
+async function writerOf(store: ObjectStore, waiting: Waiting): Promise<LeaseRecord | undefined> {
+  try {
+    const lease = await readLease(store, waiting);
+    return lease?.record;
+  } catch {
+    // That nothing can be written is what has to be said, whatever became of the question who can.
+    return undefined;
+  }
+}

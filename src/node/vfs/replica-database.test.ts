@@ -1,0 +1,266 @@
+// The thread, the shared memory and the protocol, over databases in memory: what a replica's store does has its own tests.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MemoryPages } from "../../../test/support/memory-pages.ts";
+import { databaseStates } from "../../../test/support/sqlite-history.ts";
+import { until } from "../../../test/support/until.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import { toTxid } from "../../core/ltx/txid.ts";
+import type { SqlRow } from "../../core/vfs/sql-values.ts";
+import { PageDesk } from "./page-desk.ts";
+import { ReplicaDatabase } from "./replica-database.ts";
+import { SqliteClient, startSqliteThread } from "./sqlite-client.ts";
+
+const pageSize = 4096;
+const states = databaseStates(pageSize);
+
+const refuseWrite = async (): Promise<HeadwaterError> =>
+  new HeadwaterError("query/read-only", "Write elsewhere.");
+
+let pages: MemoryPages;
+let db: ReplicaDatabase;
+function open(options: { readonly cacheBytes?: number } = {}): void {
+  pages = new MemoryPages(states, { pageSize, ...options });
+  pages.head = 2;
+  pages.txid = toTxid(2);
+  const desk = new PageDesk(pages, ({ at, txid }) =>
+    txid === undefined
+      ? { kind: "time", beforeMs: Number(at) }
+      : { kind: "txid", txid: toTxid(Number(txid)) },
+  );
+  const client = new SqliteClient(startSqliteThread(), desk, { name: "app" });
+  db = new ReplicaDatabase({
+    name: "app",
+    current: () => desk.current,
+    client,
+    refresh: () => pages.refresh(),
+    close: () => client[Symbol.asyncDispose](),
+    refuseWrite,
+  });
+}
+beforeEach(() => open());
+afterEach(() => db[Symbol.asyncDispose]());
+
+async function all(sql: string, parameters: readonly (string | number)[] = []): Promise<SqlRow[]> {
+  return Array.fromAsync(db.query(sql, parameters));
+}
+
+const countSql = "SELECT count(*) AS n FROM t";
+const endless =
+  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+describe("an open replica", () => {
+  it("gives rows as objects and streams more than a batch holds", async () => {
+    expect(await all("SELECT id, text, NULL AS x FROM t WHERE id = ?", [7])).toEqual([
+      { id: 7, text: "row 7", x: null },
+    ]);
+    const [odd] = await all('SELECT 1 AS "__proto__"');
+    expect(Object.keys(odd ?? {})).toEqual(["__proto__"]);
+    const ids = await all("SELECT a.id FROM t a, t b WHERE b.id < 10 ORDER BY a.id, b.id");
+    expect(ids).toHaveLength(401 * 9);
+    expect(ids.at(-1)).toEqual({ id: 9000 });
+  });
+
+  it("reads through a cache far smaller than the database", async () => {
+    await db[Symbol.asyncDispose]();
+    open({ cacheBytes: 3 * (pageSize + 19) });
+    expect(await all("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+    expect(pages.cache.slotCount).toBe(3);
+  });
+
+  it("sees a newer state after refresh, and not while a snapshot is held", async () => {
+    pages.head = 3;
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    await all("BEGIN");
+    await all(countSql);
+    expect(await db.refresh()).toBe(2n);
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    expect(await all("SELECT count(*) AS n FROM t NOT INDEXED")).toEqual([{ n: 401 }]);
+    await all("COMMIT");
+    expect(db.txid).toBe(3n);
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+    expect(db.timestampMs).toBe(3000);
+  });
+
+  it("holds the snapshot of a query that is still being read", async () => {
+    const query = db.query("SELECT id FROM t a, (SELECT 1 FROM t LIMIT 100)");
+    const rows = query[Symbol.asyncIterator]();
+    await rows.next();
+    pages.head = 3;
+    await db.refresh();
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    await rows.return?.();
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+  });
+
+  it("lets go of views that nobody reads any more", async () => {
+    await all("ATTACH 'file:app?txid=1' AS past");
+    pages.head = 4;
+    await db.refresh();
+    await all(countSql);
+    expect(pages.released).toEqual([2n]);
+    await all("DETACH past");
+    expect(pages.released).toEqual([2n, 1n]);
+  });
+
+  it("goes on when the pages of its view have moved to other files", async () => {
+    await all("BEGIN");
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    pages.place = 1;
+    expect(await all("SELECT sum(length(body)) > 0 AS n FROM t")).toEqual([{ n: 1 }]);
+    const { fetched } = pages;
+    await all("COMMIT");
+    pages.place = 2;
+    expect(await all("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+    expect(pages.fetched).toBeGreaterThan(fetched);
+    expect(pages.released).toEqual([]);
+  });
+
+  it("joins two moments in one statement", async () => {
+    pages.head = 4;
+    await db.refresh();
+    await all("ATTACH 'file:app?at=2001' AS past");
+    const sql = "SELECT count(*) AS n FROM past.t WHERE id NOT IN (SELECT id FROM main.t)";
+    expect(await all(sql)).toEqual([{ n: 344 }]);
+  });
+
+  it("tells why a moment cannot be attached", async () => {
+    await expect(all("ATTACH 'file:app?txid=9' AS past")).rejects.toThrow(
+      expect.objectContaining({ code: "replica/unreachable-txid" }),
+    );
+    await expect(all("ATTACH 'file:other?txid=1' AS past")).rejects.toThrow("There is no file");
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+  });
+
+  it("serves queries that run side by side, each with its own rows", async () => {
+    const sql = "SELECT a.id FROM t a, t b WHERE b.id < 10 AND a.id % 3 = ? ORDER BY a.id, b.id";
+    const found = await Promise.all([0, 1, 2].map((rest) => all(sql, [rest])));
+    expect(found.map((rows) => rows.length)).toEqual([134 * 9, 134 * 9, 133 * 9]);
+    for (const [rest, rows] of found.entries()) {
+      expect(rows.every(({ id }) => Number(id) % 3 === rest)).toBe(true);
+    }
+  });
+
+  it("takes one statement in query and any number in batches", async () => {
+    expect(await all("SELECT 1 AS one; -- and no more")).toEqual([{ one: 1 }]);
+    await expect(all("SELECT 1; SELECT 2")).rejects.toThrow("second statement");
+    const script =
+      "CREATE TEMP TABLE s(a); INSERT INTO s VALUES(7),(8); SELECT a FROM s; SELECT a FROM s WHERE 0;";
+    const batches = await Array.fromAsync(db.batches(script));
+    expect(batches).toEqual([
+      { statement: 0, columns: [], rows: [], isLast: true },
+      { statement: 1, columns: [], rows: [], isLast: true },
+      { statement: 2, columns: ["a"], rows: [[7], [8]], isLast: true },
+      { statement: 3, columns: ["a"], rows: [], isLast: true },
+    ]);
+    expect(await all("")).toEqual([]);
+  });
+});
+
+describe("a query that is cancelled", () => {
+  it("stops while SQLite calculates", async () => {
+    const abort = new AbortController();
+    const running = Array.fromAsync(db.query(endless, [], abort));
+    running.catch(() => undefined);
+    abort.abort(new Error("enough"));
+    await expect(running).rejects.toThrow("enough");
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+  });
+
+  it("stops while it waits for a page", async () => {
+    const abort = new AbortController();
+    pages.beforeFetch = async (_, { signal }) => {
+      abort.abort(new Error("enough"));
+      await new Promise((_resolve, reject) => {
+        if (signal?.aborted === true) reject(signal.reason);
+        signal?.addEventListener("abort", () => reject(signal.reason));
+      });
+    };
+    await expect(Array.fromAsync(db.query(countSql, [], abort))).rejects.toThrow("enough");
+    pages.beforeFetch = () => undefined;
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+  });
+
+  it("leaves the transaction that it is in, and its snapshot", async () => {
+    await all("BEGIN");
+    await all(countSql);
+    const abort = new AbortController();
+    pages.beforeFetch = (_, { signal }) => {
+      abort.abort(new Error("enough"));
+      signal?.throwIfAborted();
+    };
+    const scan = "SELECT sum(length(body)) AS n FROM t";
+    await expect(Array.fromAsync(db.query(scan, [], abort))).rejects.toThrow("enough");
+    pages.beforeFetch = () => undefined;
+    pages.head = 3;
+    await db.refresh();
+    expect(await all("SELECT count(body) AS n FROM t")).toEqual([{ n: 401 }]);
+    await all("COMMIT");
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+  });
+
+  it("does not run if it is cancelled before its turn", async () => {
+    const abort = new AbortController();
+    abort.abort(new Error("never"));
+    await expect(Array.fromAsync(db.query(countSql, [], abort))).rejects.toThrow("never");
+    expect(pages.fetched).toBe(0);
+  });
+});
+
+describe("failure", () => {
+  it("of the store reaches the query as it is, and the next query works", async () => {
+    const failure = new HeadwaterError("store/unavailable", "the store is away");
+    pages.beforeFetch = () => {
+      throw failure;
+    };
+    await expect(all(countSql)).rejects.toBe(failure);
+    pages.beforeFetch = () => undefined;
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+  });
+
+  it("to write says that it is a replica", async () => {
+    await expect(all("DELETE FROM t")).rejects.toThrow(
+      expect.objectContaining({
+        code: "query/read-only",
+        message: expect.stringContaining("elsewhere"),
+      }),
+    );
+  });
+
+  it("of a statement or a parameter is told with its code", async () => {
+    await expect(all("SELEC 1")).rejects.toThrow(expect.objectContaining({ code: "query/sql" }));
+    await expect(all("SELECT ?")).rejects.toThrow(
+      expect.objectContaining({ code: "usage/invalid" }),
+    );
+  });
+});
+
+describe("closing", () => {
+  it("ends what is running and refuses what comes after", async () => {
+    const running = all(endless);
+    running.catch(() => undefined);
+    await db[Symbol.asyncDispose]();
+    await expect(running).rejects.toThrow(expect.objectContaining({ code: "query/closed" }));
+    await expect(all("SELECT 1")).rejects.toThrow(
+      expect.objectContaining({ code: "query/closed" }),
+    );
+  });
+
+  it("ends a query that waits for a page", async () => {
+    pages.beforeFetch = (_, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason));
+      });
+    const running = all(countSql);
+    running.catch(() => undefined);
+    await until(() => pages.fetched > 0);
+    await db[Symbol.asyncDispose]();
+    await expect(running).rejects.toThrow(expect.objectContaining({ code: "query/closed" }));
+  });
+
+  it("releases every view, and may happen twice", async () => {
+    await all("ATTACH 'file:app?txid=1' AS past");
+    await db[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+    expect(new Set(pages.released)).toEqual(new Set([1n, 2n]));
+  });
+});

@@ -1,0 +1,30 @@
+// What an open replica needs of the side that reads the store: `ReplicaViews` is it.
+import type { Waiting } from "../../core/base/async.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { RestoreTarget } from "../../core/replica/plan.ts";
+import type { FrameCache } from "../../core/view/frame-cache.ts";
+import type { PageMap } from "../../core/view/page-map.ts";
+
+/** A TXID, or the newest state that was reached before a time. */
+export type Moment = Exclude<RestoreTarget, { readonly kind: "latest" }>;
+
+/** A state that stays readable until it is disposed. */
+export interface PinnedView extends Disposable {
+  /** Where its pages lie now. */
+  readonly map: PageMap;
+  /** Brings a page into the cache; resolves to the map that leads to it, which is another one if files were merged. */
+  fetch(pgno: number, waiting: Waiting): Promise<PageMap>;
+  /** A page that was marked in the cache has been read: what comes after it will be needed. */
+  touch(pgno: number): void;
+}
+
+/** Views of one replica, in memory that threads share. */
+export interface ReplicaPages {
+  readonly cache: FrameCache;
+  /** Of the newest state that is known. */
+  readonly txid: Txid;
+  newest(): PinnedView;
+  at(moment: Moment, waiting: Waiting): Promise<PinnedView>;
+  /** Looks for a newer state. */
+  refresh(waiting: Waiting): Promise<boolean>;
+}
