@@ -147,7 +147,7 @@ describe("following", () => {
     const listsIn = async (ms: number): Promise<number> => {
       replica.calls.length = 0;
       await clock.advance(ms);
-      return replica.calls.filter(({ operation, key }) => operation === "list" && key === "ltx/0/")
+      return replica.calls.filter(({ operation, key }) => operation === "list" && key === "ltx/")
         .length;
     };
     await until(() => clock.sleeperCount > 0);

@@ -222,7 +222,7 @@ describe("restore from a faulty replica", () => {
         const store = await environment.openReplica(url, options);
         const list: typeof store.list = async function* listThenChange(asked) {
           yield* store.list(asked);
-          if (asked.prefix === "ltx/0/") change();
+          if (asked.prefix === "ltx/") change();
         };
         return new Proxy(store, {
           get: (target, name) => {
