@@ -43,3 +43,14 @@ test("a ring before the wait ends it at once, and only that one", async () => {
   await wait;
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test("a loop for which something is always due leaves others their turn", async () => {
+  vi.useRealTimers();
+  let isOther = false;
+  setImmediate(() => {
+    isOther = true;
+  });
+  const bell = new Bell();
+  for (let round = 0; !isOther && round < 1000; round++) await bell.wait(0, signal);
+  expect(isOther).toBe(true);
+});

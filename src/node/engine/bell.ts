@@ -1,4 +1,5 @@
 // Wakes one loop: whoever has work for it rings, the loop waits for a ring or a deadline.
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 /** A timer longer than this overflows. */
 const longestTimerMs = 24 * 60 * 60 * 1000;
@@ -15,7 +16,7 @@ export class Bell {
 
   /**
    * Resolves at a ring, after `timeoutMs` (`undefined`, `Infinity` = never) or a day of it, or when the signal is aborted:
-   * whoever waits looks again what is due.
+   * whoever waits looks again what is due. A loop for which something is always due lets others have a turn each time.
    */
   async wait(timeoutMs: number | undefined, signal: AbortSignal): Promise<void> {
     const waitMs = timeoutMs ?? Number.POSITIVE_INFINITY;
@@ -31,6 +32,8 @@ export class Bell {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       this.#wake = undefined;
+    } else if (!signal.aborted) {
+      await nextTurn();
     }
     this.#rung = false;
   }
