@@ -15,16 +15,18 @@ export function historyOf(states: readonly Uint8Array[], pageSize: number): Repl
   );
 }
 
-/** The files of one database of about 200 KB: new, grown, shrunk by VACUUM, grown again. */
-export function databaseStates(pageSize: number): readonly Uint8Array[] {
-  const steps = [
-    "CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT, body BLOB); CREATE INDEX by_text ON t(text)",
-    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
-     INSERT INTO t SELECT i, 'row ' || i, randomblob(i % 300) FROM n;
-     INSERT INTO t VALUES(9000, 'long', randomblob(100000))`,
-    "DELETE FROM t WHERE id % 7 <> 0; VACUUM",
-    "INSERT INTO t SELECT id + 10000, text, randomblob(500) FROM t",
-  ];
+/** A database of about 200 KB: new, grown, shrunk by VACUUM, grown again. */
+const variedSteps = [
+  "CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT, body BLOB); CREATE INDEX by_text ON t(text)",
+  `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+   INSERT INTO t SELECT i, 'row ' || i, randomblob(i % 300) FROM n;
+   INSERT INTO t VALUES(9000, 'long', randomblob(100000))`,
+  "DELETE FROM t WHERE id % 7 <> 0; VACUUM",
+  "INSERT INTO t SELECT id + 10000, text, randomblob(500) FROM t",
+];
+
+/** The files of one database after each step. */
+export function databaseStates(pageSize: number, steps = variedSteps): readonly Uint8Array[] {
   using directory = temporaryDirectory();
   const path = directory.file("states.db");
   return steps.map((step) => {

@@ -170,6 +170,11 @@ const table = {
     means: "Another Headwater follows a replica into the same output.",
     next: "Stop it first, or choose another output.",
   },
+  "follow/replicated": {
+    recovery: "fatal",
+    means: "The output is itself a database that is replicated, or was.",
+    next: "Choose another output. If it is no longer replicated, delete the directory that the message names.",
+  },
   "follow/stopped": {
     recovery: "fatal",
     means: "Following has been stopped or its process has ended.",

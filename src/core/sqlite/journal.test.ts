@@ -1,6 +1,7 @@
 // The rollback journal as SQLite reads and writes it.
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { repositoryText } from "../../../test/support/repository.ts";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
@@ -16,18 +17,24 @@ import {
   sealJournalRecord,
 } from "./journal.ts";
 
-const header = { recordCount: 3, nonce: 0xdead_beef, pageCount: 7, pageSize: 1024 };
+const header = {
+  recordCount: 3,
+  nonce: 0xdead_beef,
+  pageCount: 7,
+  sectorSize: 512,
+  pageSize: 1024,
+};
 
 describe("the header of a journal", () => {
   it("comes back as it was written", () => {
     expect(decodeJournalHeader(encodeJournalHeader(header))).toEqual(header);
-    const large = { ...header, pageSize: 65536, nonce: 0xffff_ffff };
+    const large = { ...header, sectorSize: 4096, pageSize: 65536, nonce: 0xffff_ffff };
     expect(decodeJournalHeader(encodeJournalHeader(large))).toEqual(large);
   });
 
   it.each([
     ["magic", 0, 1],
-    ["sector size", 22, 4],
+    ["sector size", 22, 3],
     ["page size", 27, 7],
   ])("is refused with another %s", (_, at, value) => {
     const bytes = encodeJournalHeader(header);
@@ -37,7 +44,7 @@ describe("the header of a journal", () => {
 
   it("is refused if it is cut off", () => {
     try {
-      decodeJournalHeader(encodeJournalHeader(header).subarray(0, 511));
+      decodeJournalHeader(encodeJournalHeader(header).subarray(0, 27));
       expect.unreachable();
     } catch (error) {
       expect(hasCode(error, "sqlite/invalid")).toBe(true);
@@ -93,18 +100,24 @@ describe("SQLite", () => {
     db.exec("ROLLBACK");
     const found = decodeJournalHeader(journal);
     expect(found).toMatchObject({ pageSize, pageCount: before.length / pageSize });
-    const record = decodeJournalRecord(journal.subarray(journalSectorSizeBytes), found);
+    const record = decodeJournalRecord(journal.subarray(found.sectorSize), found);
     const { pgno = 0, page } = record ?? {};
     expect(page).toEqual(new Uint8Array(before.subarray((pgno - 1) * pageSize, pgno * pageSize)));
   });
 
-  it("undoes a transaction by the journal that we wrote, its growth included", () => {
+  it.each([
+    [4096, "1"],
+    [512, "1"],
+    // Without the promise that a write leaves the bytes around it alone, SQLite expects a larger sector.
+    [512, "0"],
+    [65536, "0"],
+  ])("undoes what we journaled in pages of %d bytes, growth included, with psow=%s", (...given) => {
+    const [pageSize, psow] = given;
     using directory = temporaryDirectory();
     const path = directory.file("app.db");
-    const pageSize = 4096;
     {
       using db = new DatabaseSync(path);
-      db.exec("CREATE TABLE t(x); INSERT INTO t VALUES('old')");
+      db.exec(`PRAGMA page_size=${pageSize}; CREATE TABLE t(x); INSERT INTO t VALUES('old')`);
     }
     const before = readFileSync(path);
     const pageCount = before.length / pageSize;
@@ -115,15 +128,21 @@ describe("SQLite", () => {
       sealJournalRecord(record, { pgno: i + 1, nonce, pageSize });
       return record;
     });
-    const journal = encodeJournalHeader({ recordCount: pageCount, nonce, pageCount, pageSize });
-    expect(journal.length).toBe(journalSectorSizeBytes);
-    copyFileSync(path, directory.file("other.db"));
+    const journal = encodeJournalHeader({
+      recordCount: pageCount,
+      nonce,
+      pageCount,
+      pageSize,
+      sectorSize: journalSectorSizeBytes,
+    });
     writeFileSync(
       path,
       concatBytes([before.map((byte, i) => (i > 200 ? byte ^ 0xff : byte)), before]),
     );
     writeFileSync(`${path}-journal`, concatBytes([journal, ...records]));
-    using db = new DatabaseSync(path);
+    const url = pathToFileURL(path);
+    url.searchParams.set("psow", psow);
+    using db = new DatabaseSync(url);
     expect(db.prepare("SELECT x FROM t").all()).toEqual([{ x: "old" }]);
     expect(existsSync(`${path}-journal`)).toBe(false);
     expect(bytesEqual(readFileSync(path), before)).toBe(true);

@@ -7,8 +7,14 @@ import { HeadwaterError } from "../base/errors.ts";
 import { isPageSize } from "../base/page.ts";
 import { readField, writeField, type Field } from "./layout.ts";
 
-/** The header is padded to a sector, so that writing a record can never tear it. */
-export const journalSectorSizeBytes = 512;
+/**
+ * The header is padded to a sector, so that writing a record can never tear it. SQLite takes a journal shorter than its own
+ * idea of a sector for empty, and removes it: no SQLite for Unix expects more than this.
+ */
+export const journalSectorSizeBytes = 4096;
+/** The magic and the fields. */
+const headerSizeBytes = 28;
+const maxSectorSizeBytes = 65536;
 /** Bytes of a record besides its page. */
 const journalRecordOverheadBytes = 8;
 
@@ -32,6 +38,8 @@ export interface JournalHeader {
   readonly nonce: number;
   /** Of the database before the transaction. Rolling back gives it this size again. */
   readonly pageCount: number;
+  /** Where the first record begins. */
+  readonly sectorSize: number;
   readonly pageSize: number;
 }
 
@@ -45,30 +53,32 @@ export interface JournalRecord {
 /** The header's sector. */
 export function encodeJournalHeader(header: JournalHeader): Uint8Array<ArrayBuffer> {
   assert(isPageSize(header.pageSize), `journal with page size ${header.pageSize}`);
-  const bytes = new Uint8Array(journalSectorSizeBytes);
+  assert(isSectorSize(header.sectorSize), `journal with sector size ${header.sectorSize}`);
+  const bytes = new Uint8Array(header.sectorSize);
   bytes.set(magic);
   const view = viewOf(bytes);
   writeField(view, journalHeaderLayout.recordCount, header.recordCount);
   writeField(view, journalHeaderLayout.nonce, header.nonce);
   writeField(view, journalHeaderLayout.pageCount, header.pageCount);
-  writeField(view, journalHeaderLayout.sectorSize, journalSectorSizeBytes);
+  writeField(view, journalHeaderLayout.sectorSize, header.sectorSize);
   writeField(view, journalHeaderLayout.pageSize, header.pageSize);
   return bytes;
 }
 
-/** Reads and checks a header with sectors of 512 bytes, as we write them. Throws `sqlite/invalid`. */
+/** Reads and checks a header. Throws `sqlite/invalid`. */
 export function decodeJournalHeader(bytes: Uint8Array): JournalHeader {
-  if (bytes.length < journalSectorSizeBytes) throw invalid(`it has ${bytes.length} bytes`);
+  if (bytes.length < headerSizeBytes) throw invalid(`it has ${bytes.length} bytes`);
   if (!bytesEqual(bytes.subarray(0, magic.length), magic)) throw invalid("it begins otherwise");
   const view = viewOf(bytes);
   const sectorSize = readField(view, journalHeaderLayout.sectorSize);
-  if (sectorSize !== journalSectorSizeBytes) throw invalid(`its sector size is ${sectorSize}`);
+  if (!isSectorSize(sectorSize)) throw invalid(`its sector size is ${sectorSize}`);
   const pageSize = readField(view, journalHeaderLayout.pageSize);
   if (!isPageSize(pageSize)) throw invalid(`its page size is ${pageSize}`);
   return {
     recordCount: readField(view, journalHeaderLayout.recordCount),
     nonce: readField(view, journalHeaderLayout.nonce),
     pageCount: readField(view, journalHeaderLayout.pageCount),
+    sectorSize,
     pageSize,
   };
 }
@@ -106,6 +116,10 @@ function checksumOf(page: Uint8Array, nonce: number): number {
     sum += page[at] ?? 0;
   }
   return sum >>> 0;
+}
+
+function isSectorSize(value: number): boolean {
+  return value >= 32 && value <= maxSectorSizeBytes && (value & (value - 1)) === 0;
 }
 
 function invalid(why: string): HeadwaterError {

@@ -120,7 +120,7 @@ export async function runFollow(context: CliContext, request: FollowRequest): Pr
     progress[Symbol.dispose]();
     const status = follower.status();
     if (status !== undefined) lines.show(status);
-    await signals.received();
+    await Promise.race([signals.received(), follower.ended()]);
   } catch (error) {
     if (!request.ifReplicaExists || !hasCode(error, "replica/empty")) throw error;
     context.inform(`There is no backup at ${url}; nothing to do.\n`);

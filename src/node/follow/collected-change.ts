@@ -29,6 +29,13 @@ export interface Target extends Pick<
   readonly newest: ReplicaFile;
 }
 
+/** Where the output is once it is `target` and has this change counter. */
+export function positionOf(target: Target, changeCounter: number): Position {
+  const { key, etag, maxTxid: txid } = target.newest;
+  const { timestampMs, imageTxid, isProved, patched } = target;
+  return { txid, timestampMs, file: { key, etag }, imageTxid, isProved, changeCounter, patched };
+}
+
 export interface CollectOptions extends Waiting {
   readonly fileSystem: FileSystem;
   readonly store: ObjectStore;

@@ -3,9 +3,22 @@ import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import { type Txid, formatTxid, nextTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 
-/** A file does not continue the database that was there before it. */
-export function isAnotherHistory(error: unknown): boolean {
-  return hasCode(error, "replica/proof") && error.data["fault"] === "link";
+/**
+ * A file does not continue the database at `txid`, or has pages of another size. One that begins before that TXID cannot say what
+ * it continues: it may as well be damaged, which a full image then shows.
+ */
+export function isAnotherHistory(
+  error: unknown,
+  files: readonly ReplicaFile[],
+  txid: Txid,
+): boolean {
+  if (hasCode(error, "replica/foreign-file")) {
+    return error.data["pageSize"] !== error.data["expectedPageSize"];
+  }
+  if (!hasCode(error, "replica/proof")) return false;
+  if (error.data["fault"] === "link") return true;
+  const file = faultyFileOf(error, files);
+  return file !== undefined && file.minTxid <= txid;
 }
 
 /** The file that an error is about, if it says that the file itself is at fault. */
@@ -27,6 +40,16 @@ export function stuckError(txid: Txid, head: Txid, url: string): HeadwaterError 
     `The replica at ${url} goes up to TXID ${formatTxid(head)}, but no sound file leads on from ` +
       `${formatTxid(nextTxid(txid))}. Run headwater verify; following goes on as soon as there is one.`,
     { data: { txid, head } },
+  );
+}
+
+/** Following would overwrite a primary. */
+export function replicatedError(path: string, directory: string): HeadwaterError {
+  return new HeadwaterError(
+    "follow/replicated",
+    `${path} is itself replicated: ${directory} is its replicator's state. Choose another output; if nobody replicates it any ` +
+      "more, and what was written to it may be lost, delete that directory.",
+    { data: { path, directory } },
   );
 }
 

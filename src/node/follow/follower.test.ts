@@ -15,41 +15,14 @@ import { describe, expect, it } from "vitest";
 import { litestreamLayout } from "../../core/replica/layout.ts";
 import { createFaultyFileSystem } from "../../core/testing/faulty-file-system.ts";
 import { SteppedFollower, partOf } from "../../../test/support/follow.ts";
+import { endState, followed } from "../../../test/support/followed.ts";
 import { FollowScene } from "../../../test/support/follow-scene.ts";
 import { ltxPath, pageOf, writeLtx } from "../../../test/support/replica-builder.ts";
 import { databaseStates } from "../../../test/support/sqlite-history.ts";
-import { SqliteProcess } from "../../../test/support/sqlite-process.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import { resolveFollowOptions } from "./follow-options.ts";
 import { startFollower } from "./running-follower.ts";
-
-/** A scene whose output is at the last of the TXIDs that are published. */
-async function followed(
-  publish: number,
-  pageSize = 4096,
-): Promise<{ scene: FollowScene; follower: SteppedFollower }> {
-  const scene = new FollowScene(undefined, pageSize);
-  await scene.publish(1, publish);
-  const follower = await SteppedFollower.open(scene.url, scene);
-  await follower.catchUp();
-  return { scene, follower };
-}
-
-/** Ends the follower and says of which TXID the output is the exact state. */
-async function endState(
-  scene: FollowScene,
-  follower: SteppedFollower,
-): Promise<number | undefined> {
-  await follower[Symbol.asyncDispose]();
-  const state = scene.stateOf();
-  expect(readdirSync(scene.directory.file("out")).toSorted()).toEqual([
-    "followed.db",
-    "followed.db-follow",
-    "followed.db-txid",
-  ]);
-  return state;
-}
 
 describe("a follower", () => {
   it.each([512, 1024, 4096, 65536])(
@@ -177,6 +150,55 @@ describe("a follower", () => {
     expect(other.stateOf(scene.output)).toBe(3);
   });
 
+  it("notices another history whose merged file begins before the TXID it is at", async () => {
+    // Table a has other rows in each history, which no later file holds again.
+    const states = databaseStates(4096, [
+      "CREATE TABLE a(x); CREATE TABLE b(x); INSERT INTO a VALUES(randomblob(3000))",
+      ...Array.from({ length: 3 }, () => "INSERT INTO b VALUES(randomblob(100))"),
+    ]);
+    const { scene, follower } = await followed(3);
+    using _ = scene;
+    using other = new FollowScene(states);
+    rmSync(scene.replicaPath, { recursive: true });
+    await other.history.writeFiles(scene.replicaPath, [
+      { level: 9, min: 1, max: 1 },
+      { level: 1, min: 2, max: 4 },
+    ]);
+    expect(await follower.catchUp()).toBe(4n);
+    await follower[Symbol.asyncDispose]();
+    expect(other.stateOf(scene.output)).toBe(4);
+  });
+
+  it("notices another history by its page size", async () => {
+    const { scene, follower } = await followed(2);
+    using _ = scene;
+    using other = new FollowScene(undefined, 8192);
+    rmSync(scene.replicaPath, { recursive: true });
+    await other.history.writeFiles(scene.replicaPath, [
+      { level: 9, min: 1, max: 2 },
+      { level: 0, min: 3, max: 3 },
+    ]);
+    expect(await follower.catchUp()).toBe(3n);
+    await follower[Symbol.asyncDispose]();
+    expect(other.stateOf(scene.output)).toBe(3);
+  });
+
+  it("stays where it is when a merged file that begins before that is damaged", async () => {
+    const { scene, follower } = await followed(3);
+    using _ = scene;
+    for (const txid of [2, 3]) {
+      rmSync(ltxPath(scene.replicaPath, { level: 0, min: txid, max: txid }));
+    }
+    const swap = new Map([[2, pageOf(scene.pageSize, 9)]]);
+    const range = { level: 1, min: 2, max: 4 };
+    writeLtx(scene.replicaPath, range, await scene.history.fileOf(range, {}, swap));
+    await expect(follower.catchUp()).rejects.toMatchObject({ code: "replica/proof" });
+    await expect(follower.catchUp()).rejects.toMatchObject({ code: "replica/gap" });
+    await scene.history.writeFiles(scene.replicaPath, [{ level: 2, min: 3, max: 4 }]);
+    expect(await follower.catchUp()).toBe(4n);
+    expect(await endState(scene, follower)).toBe(4);
+  });
+
   it("follows a replica that was begun anew with another page size", async () => {
     const { scene, follower } = await followed(2);
     using _ = scene;
@@ -241,26 +263,6 @@ describe("an output that somebody else has touched", () => {
   });
 });
 
-describe("readers", () => {
-  it("keep their snapshot: the follower waits, says so, and applies when they have ended", async () => {
-    const { scene, follower } = await followed(1);
-    using _ = scene;
-    await using reader = new SqliteProcess(scene.output);
-    await reader.exec("BEGIN");
-    const count = "SELECT count(*) AS n FROM t";
-    expect(await reader.all(count)).toEqual([{ n: 0 }]);
-    await scene.publish(2);
-    const applied = follower.catchUp();
-    await expect.poll(() => follower.events, { timeout: 30_000 }).toContain("follow.waiting");
-    expect(await reader.all(count)).toEqual([{ n: 0 }]);
-    await reader.exec("COMMIT");
-    expect(await applied).toBe(2n);
-    expect(await reader.all(count)).toEqual([{ n: 401 }]);
-    await reader.close();
-    expect(await endState(scene, follower)).toBe(2);
-  });
-});
-
 describe("a disk", () => {
   it.each(["EIO", "ENOSPC"])(
     "that fails once with %s, at any call, costs nothing",
@@ -320,6 +322,20 @@ describe("starting", () => {
     await follower[Symbol.asyncDispose]();
     expect(scene.stateOf()).toBe(1);
   });
+
+  it.each(["headwater", "litestream"])(
+    "refuses a database that %s replicates, whatever else says that it is ours",
+    async (replicator) => {
+      const { scene, follower } = await followed(1);
+      using _ = scene;
+      await follower[Symbol.asyncDispose]();
+      execute(scene.output, "CREATE TABLE mine(x)");
+      const before = readFileSync(scene.output);
+      mkdirSync(scene.directory.file(`out/.followed.db-${replicator}`));
+      await expect(start(scene, true)).rejects.toMatchObject({ code: "follow/replicated" });
+      expect(readFileSync(scene.output)).toEqual(before);
+    },
+  );
 
   it("refuses a second follower of the same output", async () => {
     using scene = new FollowScene();

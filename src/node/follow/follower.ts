@@ -10,15 +10,20 @@ import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { Environment } from "../restore/environment.ts";
-import { CollectedChange, type Target } from "./collected-change.ts";
+import { CollectedChange, type Target, positionOf } from "./collected-change.ts";
 import { faultyFileOf, isAnotherHistory, stuckError, writtenToError } from "./follow-errors.ts";
 import type { ResolvedFollowOptions } from "./follow-options.ts";
 import { Image } from "./image.ts";
 import { NewFiles, firstRun } from "./new-files.ts";
-import { type OutputFile, isSameOutput, newChangeCounter } from "./output-file.ts";
+import {
+  type OutputFile,
+  isSameOutput,
+  newChangeCounter,
+  nextChangeCounter,
+} from "./output-file.ts";
 import type { PageChange } from "./page-change.ts";
 import { type HeldOutput, type StrangeOutput, recognize } from "./recognize.ts";
-import type { Position, StateFile } from "./state-file.ts";
+import type { StateFile } from "./state-file.ts";
 import { writeTxidFile } from "./txid-file.ts";
 
 /** What a step has done. `more`: look again at once. */
@@ -156,15 +161,14 @@ export class Follower implements AsyncDisposable {
     const { environment, options, ...parts } = this.#parts;
     const { fileSystem } = environment;
     const { parallelism } = options;
-    const output = { position, checksums };
     // From here on the table in memory may be anything.
     this.#held = undefined;
     try {
       const reading = { ...parts, fileSystem, codec: this.#codec, parallelism, ...waiting };
-      await using collected = await CollectedChange.of(files, { ...reading, ...output });
+      await using collected = await CollectedChange.of(files, { ...reading, position, checksums });
       await this.#apply(held, collected.change, collected.target, waiting);
     } catch (error) {
-      if (!isAnotherHistory(error)) {
+      if (!isAnotherHistory(error, files, position.txid)) {
         this.#avoidDamaged(error, files);
         throw error;
       }
@@ -179,16 +183,14 @@ export class Follower implements AsyncDisposable {
     waiting: Waiting,
   ): Promise<void> {
     this.#log("warn", "follow.healing", { reason });
-    await using image = await this.#fetchImage(waiting);
-    if (output.checksums.pageSize === image.target.state.pageSize) {
-      const change = image.differences(output.checksums);
-      this.#held = undefined;
-      await this.#apply(output, change, image.target, waiting);
-    } else {
-      // SQLite fixes the page size when a file is made.
-      await this.#install(image, { ...waiting, force: true });
-    }
+    // If that comes to nothing, the files tell once more.
     this.#healReason = undefined;
+    await using image = await this.#fetchImage(waiting);
+    // In place even if the page size is another: who has the file open would go on with the old one, and undo its changes by
+    // the journals of the new one.
+    const change = image.differences(output.checksums);
+    this.#held = undefined;
+    await this.#apply(output, change, image.target, waiting);
   }
 
   async #begin({ integrityCheck, ...options }: BeginOptions): Promise<void> {
@@ -212,7 +214,8 @@ export class Follower implements AsyncDisposable {
   /** Puts a whole database in the output's place. */
   async #install(image: Image, options: Waiting & { readonly force: boolean }): Promise<void> {
     await this.#forget();
-    const position = this.#positionOf(image.target, 0);
+    const { random } = this.#parts.environment;
+    const position = positionOf(image.target, newChangeCounter(random, 0));
     await image.patch(position.changeCounter);
     // Before the output is there: without its state it would be nobody's.
     this.#parts.state.replace(position, image.target.state);
@@ -227,19 +230,22 @@ export class Follower implements AsyncDisposable {
 
   /** Writes a change into the output, in one transaction. */
   async #apply(
-    { file, identity }: Pick<HeldOutput, "file" | "identity">,
+    { kind, file, identity }: Pick<HeldOutput | StrangeOutput, "kind" | "file" | "identity">,
     change: PageChange,
     target: Target,
     waiting: Waiting,
   ): Promise<void> {
-    const { clock } = this.#parts.environment;
+    const { clock, random } = this.#parts.environment;
     const startedMs = clock.monotonicMs();
     let held: HeldOutput;
     {
       using _ = await file.lock(waiting);
       // If somebody wrote while we waited, the next step finds out what.
       if (!isSameOutput(await file.identity(), identity)) return;
-      const position = this.#positionOf(target, (await file.header()).changeCounter);
+      const { changeCounter: old } = await file.header();
+      const changeCounter =
+        kind === "held" ? nextChangeCounter(old) : newChangeCounter(random, old);
+      const position = positionOf(target, changeCounter);
       const { pgnos: changed, keep } = change;
       this.#parts.state.begin(position, target.state, { changed, keep });
       await file.write(change, position.changeCounter);
@@ -258,14 +264,6 @@ export class Follower implements AsyncDisposable {
       duration_ms: Math.round(clock.monotonicMs() - startedMs),
     };
     await this.#hold(held, { event: "follow.applied", fields });
-  }
-
-  #positionOf({ newest, ...target }: Target, oldCounter: number): Position {
-    const { key, etag, maxTxid: txid } = newest;
-    const { timestampMs, imageTxid, isProved, patched } = target;
-    const changeCounter = newChangeCounter(this.#parts.environment.random, oldCounter);
-    const file = { key, etag };
-    return { txid, timestampMs, file, imageTxid, isProved, changeCounter, patched };
   }
 
   /** Goes on from an output that is what it has to be. `news`: we have just made it so. */

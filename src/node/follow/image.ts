@@ -1,6 +1,7 @@
 // The newest state of a replica as a file beside the output: what a follower starts with, and what it compares an output
 // with that is not what it should be.
 import { must } from "../../core/base/assert.ts";
+import { lockPgno } from "../../core/base/page.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { OpenFile } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
@@ -94,13 +95,16 @@ export class Image implements AsyncDisposable {
   /** What it has otherwise than a database with these checksums. Valid until the image is disposed. */
   differences(from: PageChecksums): PageChange {
     const { pageSize, commit } = this.target.state;
+    const isComparable = from.pageSize === pageSize;
+    const lock = lockPgno(pageSize);
     const pgnos: number[] = [];
     for (let pgno = 1; pgno <= commit; pgno++) {
-      if (this.target.state.pageChecksum(pgno) !== from.get(pgno)) pgnos.push(pgno);
+      const isSame = isComparable && this.target.state.pageChecksum(pgno) === from.get(pgno);
+      if (!isSame && pgno !== lock) pgnos.push(pgno);
     }
     return {
       pageSize,
-      keep: Math.min(commit, from.commit),
+      keep: isComparable ? Math.min(commit, from.commit) : 0,
       commit,
       pgnos: Uint32Array.from(pgnos),
       source: this.#file,

@@ -41,7 +41,12 @@ export function isSameOutput(a: OutputIdentity, b: OutputIdentity): boolean {
   return a.inode === b.inode && a.sizeBytes === b.sizeBytes && a.mtimeNs === b.mtimeNs;
 }
 
-/** A change counter that no page cache, and no note of another state, has by chance. */
+/** The change counter after a change of ours on ours, as SQLite counts: it comes back only after 2^32 changes. */
+export function nextChangeCounter(old: number): number {
+  return (old + 1) >>> 0;
+}
+
+/** A change counter for a file that others have written: no page cache has it, and no note of another state, but by chance. */
 export function newChangeCounter(random: Random, old: number): number {
   for (;;) {
     const counter = viewOf(random.bytes(4)).getUint32(0);
@@ -158,13 +163,15 @@ export class OutputFile implements AsyncDisposable {
   /** Writes a change in one transaction, under the lock. If it throws, release the lock: SQLite undoes it when it is next taken. */
   async write(change: PageChange, changeCounter: number): Promise<void> {
     const { fileSystem, random } = this.#environment;
+    const { pageSize } = await this.header();
     const { sizeBytes } = await this.#file.status();
     const target = {
       fileSystem,
       random,
       path: this.#path,
       file: this.#file,
-      commit: Math.floor(sizeBytes / change.pageSize),
+      pageSize,
+      commit: Math.floor(sizeBytes / pageSize),
     };
     try {
       await writeTransaction(target, change, changeCounter);

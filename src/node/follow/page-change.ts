@@ -5,6 +5,7 @@ import type { OpenFile } from "../../core/base/file-system.ts";
 const runSizeBytes = 1024 * 1024;
 
 export interface PageChange {
+  /** Afterwards. If it was another, the change holds every page and keeps none. */
   readonly pageSize: number;
   /** Pages up to this one stay where they are unless the change holds them; those above are gone. */
   readonly keep: number;

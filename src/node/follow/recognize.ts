@@ -39,8 +39,8 @@ export interface RecognizeOptions extends Waiting {
 }
 
 /**
- * Removes what a dead process has left beside the output, which nobody else may be at work on. Costs a look at the file's status where it was left in order, and reading all of it where it was not. Whoever gets a file
- * with the result disposes it.
+ * Removes what a dead process has left beside the output, which nobody else may be at work on. Costs a look at the file's
+ * status where it was left in order, and reading all of it where it was not. Whoever gets a file with the result disposes it.
  */
 export async function recognize(path: string, options: RecognizeOptions): Promise<Recognized> {
   const { environment, signal } = options;

@@ -4,10 +4,14 @@ import { dirname } from "node:path";
 import { type Waiting, backoffMs } from "../../core/base/async.ts";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
+import type { FileSystem } from "../../core/base/file-system.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import { litestreamStateOf } from "../engine/litestream-beside.ts";
+import { stateDirectoryOf } from "../engine/state-directory.ts";
 import type { Environment } from "../restore/environment.ts";
 import { checkOutput, nameOutput } from "../restore/output.ts";
 import type { FollowStatus, ResolvedFollowOptions } from "./follow-options.ts";
+import { replicatedError } from "./follow-errors.ts";
 import { Follower } from "./follower.ts";
 import { StateFile, stateFileOf } from "./state-file.ts";
 import { txidFileOf } from "./txid-file.ts";
@@ -25,7 +29,7 @@ export interface StartFollowerOptions extends Waiting {
 
 /**
  * Resolves when the output is there: made, or found to be followed already. Throws what keeps it from being made, such as
- * `replica/empty`, `restore/output-exists` for a database that is not ours, and `follow/locked`. Dispose it to stop.
+ * `replica/empty`, `restore/output-exists` for a database that is not ours, `follow/replicated` and `follow/locked`. Dispose it to stop.
  */
 export async function startFollower(
   options: ResolvedFollowOptions,
@@ -34,6 +38,7 @@ export async function startFollower(
 ): Promise<RunningFollower> {
   const { fileSystem } = environment;
   const { path } = await nameOutput(options.output, environment.random);
+  await refuseReplicated(fileSystem, path);
   await using stack = new AsyncDisposableStack();
   if (!(await hasTraces(environment, path))) {
     await checkOutput(fileSystem, { path, temporaryPath: "" }, options);
@@ -50,6 +55,13 @@ export async function startFollower(
   const txid = follower.position && formatTxid(follower.position.txid);
   environment.logger.log("info", "follow.started", { path, txid, replica: store.url });
   return new RunningFollower(environment, { options, path, follower, onStatus }, stack.move());
+}
+
+/** A database that was a copy once may be somebody's primary by now: to go on would overwrite what was written since. */
+async function refuseReplicated(fileSystem: FileSystem, path: string): Promise<void> {
+  for (const directory of [stateDirectoryOf(path), litestreamStateOf(path)]) {
+    if ((await fileSystem.status(directory)) !== undefined) throw replicatedError(path, directory);
+  }
 }
 
 /** Whether something says that the output is followed. */

@@ -37,7 +37,7 @@ it("undoes and does a shrink across the lock page", async () => {
       isFailing && name === "unlink" && at.endsWith("-journal") ? "EIO" : undefined,
     );
     await using file = await fileSystem.open(path, "update");
-    const target = { fileSystem, random: systemRandom, path, file, commit };
+    const target = { fileSystem, random: systemRandom, path, file, pageSize, commit };
     const change = {
       ...{ pageSize, keep, commit: keep, source: file },
       pgnos: new Uint32Array(0),

@@ -10,6 +10,7 @@ import { patchDatabaseHeader } from "../../core/sqlite/database-header.ts";
 import {
   encodeJournalHeader,
   journalRecordSizeBytes,
+  journalSectorSizeBytes,
   sealJournalRecord,
 } from "../../core/sqlite/journal.ts";
 import { type PageChange, readRuns } from "./page-change.ts";
@@ -24,6 +25,7 @@ export interface TransactionTarget {
   readonly path: string;
   /** The database, opened long ago and closed when SQLite has let go of it. */
   readonly file: OpenFile;
+  readonly pageSize: number;
   /** Its size in pages. */
   readonly commit: number;
 }
@@ -40,8 +42,9 @@ export async function writeTransaction(
   const { fileSystem, path, file } = target;
   const { pageSize, keep, commit } = change;
   const journalPath = `${path}-journal`;
-  await writeJournal(target, change, journalPath);
-  if (keep < target.commit) await file.truncate(keep * pageSize);
+  await writeJournal(target, journaledPages(change, target), journalPath);
+  // Never to nothing: SQLite takes the journal of an empty database for one left behind, and removes it.
+  if (keep < target.commit) await file.truncate(Math.max(keep, 1) * pageSize);
   const header = { pageCount: commit, changeCounter };
   if (change.pgnos[0] !== 1) {
     const first = new Uint8Array(pageSize);
@@ -68,19 +71,23 @@ export function journalDraftOf(path: string): string {
 /** The journal gets its name when it is whole and on disk, so nobody ever meets a part of it. */
 async function writeJournal(
   target: TransactionTarget,
-  change: PageChange,
+  pgnos: readonly number[],
   journalPath: string,
 ): Promise<void> {
-  const { fileSystem, random, file, path, commit } = target;
-  const { pageSize } = change;
+  const { fileSystem, random, file, path, pageSize, commit } = target;
   const nonce = viewOf(random.bytes(4)).getUint32(0);
-  const pgnos = journaledPages(change, commit);
   const temporary = journalDraftOf(path);
   {
     await using journal = await fileSystem.open(temporary, "create");
     // Whoever may use the database must be able to undo what is in its journal.
     await journal.setOwnership(await file.status());
-    const header = { recordCount: pgnos.length, nonce, pageCount: commit, pageSize };
+    const header = {
+      recordCount: pgnos.length,
+      nonce,
+      pageCount: commit,
+      sectorSize: journalSectorSizeBytes,
+      pageSize,
+    };
     let at = 0;
     const write = async (bytes: Uint8Array): Promise<void> => {
       await journal.write(bytes, at);
@@ -107,11 +114,14 @@ async function writeJournal(
 }
 
 /** Pages that the database has before the change and not as they are after it. Page 1 gets a new change counter. */
-function journaledPages({ pgnos, keep, pageSize }: PageChange, commit: number): readonly number[] {
+function journaledPages(
+  { pgnos, keep }: PageChange,
+  { pageSize, commit }: TransactionTarget,
+): readonly number[] {
   const old = [1];
   for (const pgno of pgnos) if (pgno > 1 && pgno <= Math.min(keep, commit)) old.push(pgno);
   // SQLite takes the lock page for the end of a journal.
   const lock = lockPgno(pageSize);
-  for (let pgno = keep + 1; pgno <= commit; pgno++) if (pgno !== lock) old.push(pgno);
+  for (let pgno = Math.max(keep, 1) + 1; pgno <= commit; pgno++) if (pgno !== lock) old.push(pgno);
   return old;
 }
