@@ -35,6 +35,22 @@ export function referenceDatabase(): string {
   });
 }
 
+/** The same rows, with the index filled along with the table: its pages lie all over the file, in no order. In WAL mode. */
+export function scatteredDatabase(): string {
+  return kept("scattered-1.db", (path) => {
+    using db = new DatabaseSync(path);
+    db.exec(`
+      PRAGMA synchronous=OFF;
+      CREATE TABLE rows(id INTEGER PRIMARY KEY, key INTEGER, body TEXT);
+      CREATE INDEX rows_by_key ON rows(key);
+      WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 230000)
+        INSERT INTO rows SELECT id, id * 2654435761 % 4294967296,
+          hex(randomblob(160 + id % 60)) || printf('%.*c', 158, 'x') FROM n;
+      PRAGMA journal_mode=WAL;
+    `);
+  });
+}
+
 /** 1 GB, or so many bytes, of the sample tables, over and over. In WAL mode. */
 export function largeDatabase(sizeBytes = 1e9): string {
   return kept(`large-${sizeBytes / 1e9}.db`, (path) => {

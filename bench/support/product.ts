@@ -11,6 +11,9 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 // Inside the repository, so that it finds the dependencies.
 const packageDirectory = `${root}.build/bench-package`;
 
+/** The package's entry, for programs that import it. */
+export const productEntry = `${packageDirectory}/dist/index.js`;
+
 /** Builds the package. Call it once, first. */
 export function buildProduct(): void {
   const path = `${root}node_modules/.bin${delimiter}${process.env["PATH"] ?? ""}`;

@@ -22,6 +22,10 @@ export class MemoryPages implements ReplicaPages {
   /** TXIDs of the views that were let go. */
   readonly released: bigint[] = [];
   fetched = 0;
+  /** Pages that were touched. */
+  readonly touched: number[] = [];
+  /** Which pages come in marked. */
+  isMarked: (pgno: number) => boolean = () => false;
   /** Added to the numbers of files: another number is another place for all pages. */
   place = 0;
   /** Called before each fetch. */
@@ -69,18 +73,19 @@ export class MemoryPages implements ReplicaPages {
           ({ place } = this);
           map = this.#mapOf(txid, place);
         }
-        this.#load(txid, map.locate(pgno));
+        this.#load(txid, map.locate(pgno), this.isMarked(pgno));
         return map;
       },
-      touch: () => undefined,
+      touch: (pgno) => void this.touched.push(pgno),
       [Symbol.dispose]: () => void this.released.push(BigInt(txid)),
     };
   }
 
-  #load(txid: number, frame: FrameRef | undefined): void {
+  #load(txid: number, frame: FrameRef | undefined, isMarked: boolean): void {
     const file = this.#files[txid - 1];
     if (frame === undefined || file === undefined) throw new Error("there is no such page");
-    this.cache.put(frame, file.subarray(frame.offset, frame.offset + this.#pageSize));
+    const page = file.subarray(frame.offset, frame.offset + this.#pageSize);
+    this.cache.put(frame, page, { isMarked });
   }
 
   #mapOf(txid: number, place: number): PageMap {

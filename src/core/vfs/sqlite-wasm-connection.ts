@@ -113,6 +113,7 @@ export class WasmConnection implements Disposable {
 /** The functions of the C interface that are called for each row or value. */
 interface RowExports {
   sqlite3_step(statement: WasmPointer): number;
+  sqlite3_column_count(statement: WasmPointer): number;
   sqlite3_column_type(statement: WasmPointer, column: number): number;
   sqlite3_column_double(statement: WasmPointer, column: number): number;
   sqlite3_column_int64(statement: WasmPointer, column: number): bigint;
@@ -125,21 +126,33 @@ const decoder = new TextDecoder();
 
 /** A prepared statement. While it is between its first row and its end it holds the snapshot. */
 export class WasmStatement implements Disposable {
-  readonly columns: readonly string[];
   readonly #sqlite3: Sqlite3Static;
   readonly #connection: WasmConnection;
   readonly #pointer: WasmPointer;
   readonly #exports: RowExports;
+  #columns: readonly string[] | undefined;
+  /** How often SQLite had prepared it anew when `#columns` were read. */
+  #timesPrepared = 0;
 
   constructor(sqlite3: Sqlite3Static, connection: WasmConnection, pointer: WasmPointer) {
-    const { capi } = sqlite3;
     this.#sqlite3 = sqlite3;
     this.#connection = connection;
     this.#pointer = pointer;
     this.#exports = rowExportsOf(sqlite3);
-    this.columns = Array.from({ length: capi.sqlite3_column_count(pointer) }, (_, column) =>
+  }
+
+  /** Their names, which the first step can change: SQLite prepares the statement anew if the schema has changed. */
+  get columns(): readonly string[] {
+    const { capi } = this.#sqlite3;
+    const pointer = this.#pointer;
+    const again = capi.sqlite3_stmt_status(pointer, capi.SQLITE_STMTSTATUS_REPREPARE, 0);
+    if (this.#columns !== undefined && this.#timesPrepared === again) return this.#columns;
+    const length = this.#exports.sqlite3_column_count(pointer);
+    this.#columns = Array.from({ length }, (_, column) =>
       capi.sqlite3_column_name(pointer, column),
     );
+    this.#timesPrepared = again;
+    return this.#columns;
   }
 
   /** Throws `usage/invalid` for a parameter that is missing, unknown, or of a type that SQLite has not. */
@@ -159,8 +172,17 @@ export class WasmStatement implements Disposable {
   /** The values of the row. Copied. */
   row(): SqlValue[] {
     const values: SqlValue[] = [];
-    for (let column = 0; column < this.columns.length; column++) values.push(this.#value(column));
+    const count = this.#exports.sqlite3_column_count(this.#pointer);
+    for (let column = 0; column < count; column++) values.push(this.#value(column));
     return values;
+  }
+
+  /** Makes it ready to run again, with other parameters. */
+  reset(): void {
+    const { capi } = this.#sqlite3;
+    // What it returns is how the last run ended.
+    capi.sqlite3_reset(this.#pointer);
+    capi.sqlite3_clear_bindings(this.#pointer);
   }
 
   [Symbol.dispose](): void {

@@ -27,7 +27,7 @@ export const fetchDefaults: FetchLimits = Object.freeze({
 });
 
 const minWindowPages = 4;
-const maxWindowPages = 256;
+const maxWindowPages = 512;
 const maxStreams = 16;
 /** 16 MB of child numbers: the interior pages of some 16 GB. */
 const maxChildren = 4 * 1024 * 1024;

@@ -154,4 +154,22 @@ describe("ReadAhead", () => {
     note(11, [40, 30]);
     expect(ahead.onTouch(map, 20)?.pgnos).toEqual([40, 30]);
   });
+
+  it("goes on below a page that it had to wait for", () => {
+    const { map, order, note } = tree();
+    const ahead = new ReadAhead(order, limits);
+    ahead.onMiss(map, 300);
+    ahead.onMiss(map, 20);
+    expect(ahead.onMiss(map, 11)).toEqual({ pgnos: [11], marked: undefined });
+    note(11, [40, 30]);
+    expect(ahead.onMiss(map, 40)).toEqual({ pgnos: [40, 30], marked: 40 });
+  });
+
+  it("takes several interior pages where a large window ends", () => {
+    const { map, order, note } = tree();
+    note(9, [10, 11, 12, 13]);
+    const ahead = new ReadAhead(order, { ...limits, minPages: 64, maxPages: 64 });
+    ahead.onMiss(map, 300);
+    expect(ahead.onMiss(map, 20).pgnos).toEqual([20, 250, 11, 12]);
+  });
 });

@@ -1,8 +1,13 @@
 // Which pages to fetch with the one that is missing. Only a miss on exactly the page that follows the last one planned counts
-// as a scan: a guess from any forward jump reads megabytes for a few random lookups. A scan's window doubles from 4 to 256
+// as a scan: a guess from any forward jump reads megabytes for a few random lookups. A scan's window doubles from 4 to 512
 // pages. The first page of a window is marked; when the reader comes to it, the next window starts, so that it never waits.
+// A window ends where the order is not known yet, below an interior page that has not come in: that one is fetched with some
+// of those after it, so that the windows that follow do not end there.
 import type { PageMap } from "./page-map.ts";
-import type { TreeOrder } from "./tree-order.ts";
+import type { NextPage, TreeOrder } from "./tree-order.ts";
+
+/** Interior pages lie anywhere, so each is likely to be a request of its own. */
+const windowPagesPerInterior = 32;
 
 /** A place where somebody reads, perhaps a scan. */
 interface Stream {
@@ -41,8 +46,10 @@ export class ReadAhead {
 
   /** The window for a page that is missing and not on its way. It begins with that page. */
   onMiss(map: PageMap, pgno: number): Window {
-    const stream = this.#streams.find(({ last }) => this.#order.next(map, last)?.pgno === pgno);
-    if (stream !== undefined) return this.#advance(map, stream, pgno);
+    for (const stream of this.#streams) {
+      const next = this.#order.next(map, stream.last);
+      if (next?.pgno === pgno) return this.#advance(map, stream, next);
+    }
     this.#keep({ last: pgno, windowPages: 1, marked: undefined });
     return { pgnos: [pgno], marked: undefined };
   }
@@ -56,10 +63,15 @@ export class ReadAhead {
       stream.marked = undefined;
       return undefined;
     }
-    return this.#advance(map, stream, next.pgno);
+    return this.#advance(map, stream, next);
   }
 
-  #advance(map: PageMap, stream: Stream, first: number): Window {
+  #advance(map: PageMap, stream: Stream, { pgno: first, isEdge }: NextPage): Window {
+    if (isEdge) {
+      // The reader goes on below it, and so does the stream.
+      stream.marked = undefined;
+      return { pgnos: this.#interiorFrom(map, first, stream), marked: undefined };
+    }
     const { minPages, maxPages } = this.#limits;
     const windowPages = Math.min(maxPages, Math.max(minPages, 2 * stream.windowPages));
     const pgnos = [first];
@@ -67,14 +79,34 @@ export class ReadAhead {
     while (pgnos.length < windowPages) {
       const next = this.#order.next(map, last);
       if (next === undefined) break;
+      if (next.isEdge) {
+        pgnos.push(...this.#interiorFrom(map, next.pgno, { windowPages }));
+        break;
+      }
       pgnos.push(next.pgno);
-      // Below it the order is known only once it has come in.
-      if (next.isEdge) break;
       last = next.pgno;
     }
     Object.assign(stream, { last, windowPages, marked: first });
     this.#keep(stream);
     return { pgnos, marked: first };
+  }
+
+  /** An interior page and those after it on its level: more for a scan that has gone far. */
+  #interiorFrom(
+    map: PageMap,
+    pgno: number,
+    { windowPages }: Pick<Stream, "windowPages">,
+  ): number[] {
+    const count = Math.max(1, Math.floor(windowPages / windowPagesPerInterior));
+    const pgnos = [pgno];
+    let last = pgno;
+    while (pgnos.length < count) {
+      const next = this.#order.next(map, last);
+      if (next === undefined || next.isEdge) break;
+      pgnos.push(next.pgno);
+      last = next.pgno;
+    }
+    return pgnos;
   }
 
   #keep(stream: Stream): void {

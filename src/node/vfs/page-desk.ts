@@ -129,7 +129,7 @@ export class PageDesk implements Disposable {
     const lent = this.#lent(id);
     for (let attempt = 1; attempt <= fetchAttempts; attempt++) {
       const map = await lent.view.fetch(pgno, waiting);
-      if (!this.#copyPage(map, pgno)) continue;
+      if (!this.#copyPage(lent.view, map, pgno)) continue;
       if (map === lent.map) return answers.given;
       lent.map = map;
       this.#channel.port1.postMessage(this.#numbered(id));
@@ -138,12 +138,17 @@ export class PageDesk implements Disposable {
     throw new Error(`Headwater bug: page ${pgno} was fetched and is not in the cache`);
   }
 
-  #copyPage(map: PageMap, pgno: number): boolean {
+  #copyPage(view: PinnedView, map: PageMap, pgno: number): boolean {
     const into = new Uint8Array(this.#mailbox, 0, map.pageSize);
     const frame = map.locate(pgno);
-    if (frame !== undefined) return this.#pages.cache.read(frame, into) !== "miss";
-    into.fill(0);
-    return true;
+    if (frame === undefined) {
+      into.fill(0);
+      return true;
+    }
+    const found = this.#pages.cache.read(frame, into);
+    // This is the read that the mark was for: SQLite's thread gets the page from the mailbox.
+    if (found === "touch") view.touch(pgno);
+    return found !== "miss";
   }
 
   async #giveMoment(asked: Pick<OpenRequest, "at" | "txid">, waiting: Waiting): Promise<number> {

@@ -67,6 +67,36 @@ describe("an open replica", () => {
     expect(pages.cache.slotCount).toBe(3);
   });
 
+  it("says once of each marked page that it was read, also of one that it waited for", async () => {
+    pages.isMarked = () => true;
+    await all("SELECT sum(length(body)) FROM t");
+    await all("SELECT sum(length(body)) FROM t");
+    expect(pages.touched).toHaveLength(pages.fetched);
+    expect(new Set(pages.touched).size).toBe(pages.fetched);
+  });
+
+  it("runs a statement again with other parameters, from its first row, and by the schema of now", async () => {
+    const sql = "SELECT id FROM t WHERE id > ? LIMIT 3000";
+    for (const [above, first] of [
+      [7, 8],
+      [3, 4],
+    ] as const) {
+      // Left early.
+      for await (const { id } of db.query(sql, [above])) {
+        expect(id).toBe(first);
+        break;
+      }
+    }
+    await expect(all(sql, [1, 2])).rejects.toThrow("1 parameters");
+    expect(await all(sql, [8999])).toEqual([{ id: 9000 }]);
+    await Array.fromAsync(db.batches("CREATE TEMP TABLE s(a); INSERT INTO s VALUES(7)"));
+    expect(await all("SELECT * FROM s")).toEqual([{ a: 7 }]);
+    await Array.fromAsync(db.batches("ALTER TABLE s ADD COLUMN b DEFAULT 8"));
+    expect(await all("SELECT * FROM s")).toEqual([{ a: 7, b: 8 }]);
+    await all("DROP TABLE s");
+    await expect(all("SELECT * FROM s")).rejects.toThrow("no such table");
+  });
+
   it("sees a newer state after refresh, and not while a snapshot is held", async () => {
     pages.head = 3;
     expect(await all(countSql)).toEqual([{ n: 401 }]);

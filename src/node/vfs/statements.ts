@@ -4,6 +4,7 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import type { WasmConnection, WasmStatement } from "../../core/vfs/sqlite-wasm-connection.ts";
 import type { SqlValue } from "../../core/vfs/sql-values.ts";
 import type { Request, RowsReply } from "./protocol.ts";
+import { StatementCache } from "./statement-cache.ts";
 
 /** A batch ends at the first of these. The last is for statements whose rows are long in coming. */
 const batchLimits = { rows: 1000, sizeBytes: 256 * 1024, ms: 50 } as const;
@@ -20,9 +21,17 @@ const nothing: RowsReply = {
   rest: "",
 };
 
+/** A statement that is running. */
+interface Run {
+  readonly statement: WasmStatement;
+  /** Its text, if there is nothing else in it: it can be kept for the next time. */
+  readonly sql: string | undefined;
+}
+
 export class Statements {
   readonly #connection: WasmConnection;
-  readonly #statementById = new Map<number, WasmStatement>();
+  readonly #runById = new Map<number, Run>();
+  readonly #cache = new StatementCache();
   #lastId = 0;
 
   constructor(connection: WasmConnection) {
@@ -36,7 +45,7 @@ export class Statements {
       case "next":
         return this.#next(request.statement);
       case "close":
-        this.#close(request.statement);
+        this.#end(request.statement);
         return nothing;
       default:
         return unreachable(request);
@@ -44,12 +53,15 @@ export class Statements {
   }
 
   #start({ sql, parameters, isSingle }: Extract<Request, { kind: "start" }>): RowsReply {
-    const { statement, rest } = this.#connection.prepare(sql);
+    const kept = this.#cache.take(sql);
+    const { statement, rest } =
+      kept === undefined ? this.#connection.prepare(sql) : { statement: kept, rest: "" };
     if (statement === undefined) return nothing;
     const id = ++this.#lastId;
-    this.#statementById.set(id, statement);
+    const run: Run = { statement, sql: rest === "" ? sql : undefined };
+    this.#runById.set(id, run);
     try {
-      if (isSingle && this.#isStatement(rest)) {
+      if (isSingle && rest !== "" && this.#isStatement(rest)) {
         throw new HeadwaterError(
           "usage/invalid",
           `There is a second statement: ${JSON.stringify(rest.trim())}. Give one at a time.`,
@@ -57,11 +69,10 @@ export class Statements {
       }
       statement.bind(parameters);
     } catch (error) {
-      this.#close(id);
+      this.#drop(id);
       throw error;
     }
-    const { columns } = statement;
-    return { ...this.#next(id), columns, isEmpty: false, rest };
+    return { ...this.#read(id, run), isEmpty: false, rest };
   }
 
   /** Whether a text is more than space and comments. */
@@ -76,33 +87,53 @@ export class Statements {
   }
 
   #next(id: number): RowsReply {
-    const statement = this.#statementById.get(id);
-    if (statement === undefined) return nothing;
-    const rows: SqlValue[][] = [];
-    const startedMs = performance.now();
-    let sizeBytes = 0;
-    try {
-      while (rows.length < batchLimits.rows && sizeBytes < batchLimits.sizeBytes) {
-        if (!statement.step()) {
-          this.#close(id);
-          return { ...nothing, rows };
-        }
-        const row = statement.row();
-        rows.push(row);
-        for (const value of row) sizeBytes += sizeOf(value);
-        if (performance.now() - startedMs > batchLimits.ms) break;
-      }
-    } catch (error) {
-      this.#close(id);
-      throw error;
-    }
-    return { ...nothing, statement: id, rows };
+    const run = this.#runById.get(id);
+    return run === undefined ? nothing : { ...this.#read(id, run), columns: [] };
   }
 
-  #close(id: number): void {
-    this.#statementById.get(id)?.[Symbol.dispose]();
-    this.#statementById.delete(id);
+  #read(id: number, { statement }: Run): RowsReply {
+    try {
+      const { rows, isLast } = readBatch(statement);
+      // Not before the first step, and not after the end.
+      const { columns } = statement;
+      if (isLast) this.#end(id);
+      return { ...nothing, statement: isLast ? undefined : id, columns, rows };
+    } catch (error) {
+      this.#drop(id);
+      throw error;
+    }
   }
+
+  /** It has run as far as it was wanted to. */
+  #end(id: number): void {
+    const run = this.#runById.get(id);
+    this.#runById.delete(id);
+    if (run?.sql === undefined) run?.statement[Symbol.dispose]();
+    else this.#cache.keep(run.sql, run.statement);
+  }
+
+  /** It has failed. */
+  #drop(id: number): void {
+    this.#runById.get(id)?.statement[Symbol.dispose]();
+    this.#runById.delete(id);
+  }
+}
+
+function readBatch(statement: WasmStatement): {
+  readonly rows: readonly SqlValue[][];
+  readonly isLast: boolean;
+} {
+  const rows: SqlValue[][] = [];
+  const startedMs = performance.now();
+  let sizeBytes = 0;
+  while (rows.length < batchLimits.rows && sizeBytes < batchLimits.sizeBytes) {
+    if (!statement.step()) return { rows, isLast: true };
+    const row = statement.row();
+    rows.push(row);
+    for (const value of row) sizeBytes += sizeOf(value);
+    if (performance.now() - startedMs > batchLimits.ms) break;
+  }
+  return { rows, isLast: false };
 }
 
 function sizeOf(value: SqlValue): number {

@@ -1,0 +1,36 @@
+// Prepared statements that have run to their end, for the next time that somebody asks the same: preparing a statement
+// costs more than a lookup.
+import type { WasmStatement } from "../../core/vfs/sqlite-wasm-connection.ts";
+
+/** Of the text: a statement takes about ten times as much. */
+const limits = { statements: 32, sqlLength: 4096 } as const;
+
+/** Some PRAGMAs do their work when they are prepared, so not every statement can run twice. */
+const repeatable = /^\s*(?:select|with|values)\b/iu;
+
+export class StatementCache {
+  /** By text. The one kept last comes last. */
+  readonly #statementBySql = new Map<string, WasmStatement>();
+
+  /** Hands over the statement of a text that is nothing else. It is the caller's, to keep again or to dispose. */
+  take(sql: string): WasmStatement | undefined {
+    const statement = this.#statementBySql.get(sql);
+    this.#statementBySql.delete(sql);
+    return statement;
+  }
+
+  /** Takes over a statement that has ended well. */
+  keep(sql: string, statement: WasmStatement): void {
+    if (sql.length > limits.sqlLength || !repeatable.test(sql) || this.#statementBySql.has(sql)) {
+      statement[Symbol.dispose]();
+      return;
+    }
+    statement.reset();
+    this.#statementBySql.set(sql, statement);
+    for (const [oldest, kept] of this.#statementBySql) {
+      if (this.#statementBySql.size <= limits.statements) break;
+      this.#statementBySql.delete(oldest);
+      kept[Symbol.dispose]();
+    }
+  }
+}
