@@ -11,6 +11,9 @@ import {
   singles,
 } from "../../../test/support/view-replica.ts";
 import { hasCode } from "../base/errors.ts";
+import { listReplica } from "../replica/catalog.ts";
+import { litestreamLayout } from "../replica/layout.ts";
+import type { ViewFile } from "./file-table.ts";
 import type { ViewTarget } from "./replica-views.ts";
 
 describe("ReplicaViews, when things go wrong,", () => {
@@ -66,6 +69,26 @@ describe("ReplicaViews, when things go wrong,", () => {
     await replica.delete(...singles(1, 4));
     await replica.putHistory(other, singles(1, 4));
     expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
+  it("says so when the replica was begun anew, and not when one listing missed its newest file", async () => {
+    const history = sampleHistory();
+    const replica = new ViewReplica();
+    await replica.putHistory(history, singles(1, 4));
+    let listings = 0;
+    const list = async (): Promise<readonly ViewFile[]> => {
+      const files = await listReplica(replica.store, litestreamLayout, {});
+      return ++listings === 2 ? files.filter(({ maxTxid }) => maxTxid < 4n) : files;
+    };
+    await using views = await replica.open({ list });
+    expect(await views.refresh({})).toBe(false);
+    expect(listings).toBe(3);
+    await replica.delete(...singles(1, 4));
+    await replica.putHistory(history, singles(1, 2));
+    expect(await codeOf(views.refresh({}))).toBe("view/history-changed");
+    expect(views.txid).toBe(4n);
+    await replica.putHistory(history, singles(3, 4));
+    expect(await views.refresh({})).toBe(false);
   });
 
   it("refuses an empty replica, and one that was emptied while it was read", async () => {
