@@ -11,6 +11,7 @@ import {
   singles,
 } from "../../../test/support/view-replica.ts";
 import { hasCode } from "../base/errors.ts";
+import { toTxid } from "../ltx/txid.ts";
 import { listReplica } from "../replica/catalog.ts";
 import { litestreamLayout } from "../replica/layout.ts";
 import type { ViewFile } from "./file-table.ts";
@@ -68,6 +69,18 @@ describe("ReplicaViews, when things go wrong,", () => {
     );
     await replica.delete(...singles(1, 4));
     await replica.putHistory(other, singles(1, 4));
+    expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
+  it("knows another history without proofs by the size of its database", async () => {
+    const history = sampleHistory();
+    const replica = new ViewReplica();
+    const unproved = async (max: number): Promise<Uint8Array> =>
+      history.fileOf({ min: 1, max }, { maxTxid: toTxid(4), proof: undefined });
+    await replica.put({ level: 9, min: 1, max: 4 }, await unproved(4));
+    await using views = await replica.open({ cacheBytes: 4200 });
+    using view = views.newest();
+    await replica.put({ level: 9, min: 1, max: 4 }, await unproved(5));
     expect(await codeOf(readAll(view))).toBe("view/too-old");
   });
 
