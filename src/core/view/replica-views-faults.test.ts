@@ -10,10 +10,13 @@ import {
   readAll,
   singles,
 } from "../../../test/support/view-replica.ts";
-import { hasCode } from "../base/errors.ts";
+import { must } from "../base/assert.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { openCodec } from "../codec/codec.ts";
 import { toTxid } from "../ltx/txid.ts";
 import { listReplica } from "../replica/catalog.ts";
 import { litestreamLayout } from "../replica/layout.ts";
+import { writeChecksumFile } from "./checksum-file.ts";
 import type { ViewFile } from "./file-table.ts";
 import type { ViewTarget } from "./replica-views.ts";
 
@@ -82,6 +85,34 @@ describe("ReplicaViews, when things go wrong,", () => {
     using view = views.newest();
     await replica.put({ level: 9, min: 1, max: 4 }, await unproved(5));
     expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
+  it("leaves no body unread whose checksums cannot be had", async () => {
+    const replica = new ViewReplica();
+    const range = { level: 9, min: 1, max: 10 };
+    await replica.putHistory(sampleHistory(), [range]);
+    const [file] = await listReplica(replica.store, litestreamLayout, {});
+    await writeChecksumFile(must(file, "the image"), { store: replica.inner, codec: openCodec() });
+    let open = 0;
+    async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      try {
+        yield* body;
+      } finally {
+        open--;
+      }
+    }
+    const { inner } = replica;
+    const get: typeof inner.get = async (key, options) => {
+      if (key.startsWith("page-checksums/")) throw new HeadwaterError("store/unavailable", "away");
+      const content = await inner.get(key, options);
+      if (content === undefined) return undefined;
+      open++;
+      return { ...content, body: counted(content.body) };
+    };
+    await using views = await replica.open({ store: { ...replica.store, get }, cacheBytes: 4200 });
+    using view = views.newest();
+    expect(await codeOf(readAll(view))).toBe("store/unavailable");
+    expect(open).toBe(0);
   });
 
   it("says so when the replica was begun anew, and not when one listing missed its newest file", async () => {

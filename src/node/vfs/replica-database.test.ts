@@ -131,6 +131,18 @@ describe("an open replica", () => {
     expect(await all(sql)).toEqual([{ n: 344 }]);
   });
 
+  it("holds one snapshot for all names of the newest state", async () => {
+    await all("ATTACH 'file:app' AS again");
+    await all("BEGIN");
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    pages.head = 3;
+    await db.refresh();
+    expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 401 }]);
+    await all("COMMIT");
+    expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 57 }]);
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+  });
+
   it("tells why a moment cannot be attached", async () => {
     await expect(all("ATTACH 'file:app?txid=9' AS past")).rejects.toThrow(
       expect.objectContaining({ code: "replica/unreachable-txid" }),
