@@ -222,7 +222,7 @@ export class FrameLoader implements AsyncDisposable {
     const { signal } = this.#ended;
     const source = files.get(file);
     const proving = proofs.of(file, { signal });
-    // Awaited with the first bytes; until then its failure is nobody's.
+    // Awaited with the first bytes, or a body that nobody reads would keep its connection; until then its failure is nobody's.
     proving.catch(() => undefined);
     const { body } = await openRange(store, source, { offset, length, signal });
     const bytes = new Uint8Array(length);
@@ -230,7 +230,6 @@ export class FrameLoader implements AsyncDisposable {
     let filled = 0;
     let next = 0;
     for await (const chunk of body) {
-      // Not before: a body that nobody began to read keeps its connection.
       const proof = await proving;
       bytes.set(chunk.subarray(0, length - filled), filled);
       filled = Math.min(length, filled + chunk.length);

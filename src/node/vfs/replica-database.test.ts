@@ -104,7 +104,6 @@ describe("an open replica", () => {
 
   it("lets go of newer states that no query has seen", async () => {
     for (pages.head of [3, 4, 3]) await db.refresh();
-    expect(db.txid).toBe(3n);
     expect(pages.released).toEqual([3n, 4n]);
     expect(await all(countSql)).toEqual([{ n: 57 }]);
     expect(pages.released).toEqual([3n, 4n, 2n]);
@@ -140,7 +139,6 @@ describe("an open replica", () => {
     expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 401 }]);
     await all("COMMIT");
     expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 57 }]);
-    expect(await all(countSql)).toEqual([{ n: 57 }]);
   });
 
   it("tells why a moment cannot be attached", async () => {
