@@ -33,20 +33,30 @@ const steps = [
 let directory: TemporaryDirectory;
 beforeAll(async () => {
   directory = temporaryDirectory();
-  const path = directory.file("made.db");
-  const states = steps.map((step) => {
+  await makeReplica(directory, steps);
+});
+afterAll(() => directory[Symbol.dispose]());
+
+/** TXID n is the database after `sql[n - 1]`. */
+async function makeReplica(place: TemporaryDirectory, sql: readonly string[]): Promise<void> {
+  const path = place.file("made.db");
+  const states = sql.map((step) => {
     using db = new DatabaseSync(path);
     db.exec(step);
     return readFileSync(path);
   });
-  await historyOf(states, 4096).writeLevel0(directory.file("replica"));
-});
-afterAll(() => directory[Symbol.dispose]());
+  await historyOf(states, 4096).writeLevel0(place.file("replica"));
+}
 
-async function diff(
+function diff(...args: readonly string[]): ReturnType<typeof diffIn> {
+  return diffIn(directory, ...args);
+}
+
+async function diffIn(
+  place: TemporaryDirectory,
   ...args: readonly string[]
 ): Promise<{ code: number | null; out: string; err: string }> {
-  await using child = headwater(["diff", directory.file("replica"), ...args]);
+  await using child = headwater(["diff", place.file("replica"), ...args]);
   const { code } = await child.exited;
   return { code, out: child.lines.join("\n"), err: child.stderr };
 }
@@ -55,6 +65,58 @@ const first = "0000000000000001";
 const second = "0000000000000002";
 
 describe("headwater diff", () => {
+  it("finds what differs in bytes alone, and rows whose key is not of their own", async () => {
+    using odd = temporaryDirectory();
+    await makeReplica(odd, [
+      `CREATE TABLE same(id INTEGER PRIMARY KEY, letters COLLATE NOCASE, number);
+       INSERT INTO same VALUES(1, 'a', 1), (2, 'b', 2), (3, 'c', 1), (4, 'd', 4);
+       CREATE TABLE named(name TEXT PRIMARY KEY COLLATE NOCASE, v) WITHOUT ROWID;
+       INSERT INTO named VALUES('ann', 1), ('bob', 1);
+       CREATE TABLE nulls(k TEXT PRIMARY KEY, v); INSERT INTO nulls VALUES(NULL, 1), (NULL, 2), (NULL, 3);
+       CREATE TABLE hidden(rowid, _rowid_, oid); INSERT INTO hidden VALUES(1, 2, 3), (4, 5, 6);
+       CREATE TABLE joined("a,b", v, PRIMARY KEY("a,b")); INSERT INTO joined VALUES(1, 1);
+       CREATE TABLE made(a INTEGER PRIMARY KEY, b AS (a + 1), c); INSERT INTO made(a, c) VALUES(1, 1);
+       CREATE TABLE uncovered(a, b); INSERT INTO uncovered VALUES(1, 1);
+       CREATE TABLE viewed(x); INSERT INTO viewed VALUES(1);`,
+      `UPDATE same SET letters = 'A' WHERE id = 1; UPDATE same SET number = 2.0 WHERE id = 2;
+       UPDATE same SET number = '1' WHERE id = 3;
+       UPDATE named SET name = 'Ann' WHERE name = 'ann';
+       UPDATE nulls SET v = 9 WHERE v = 2;
+       UPDATE hidden SET oid = 7 WHERE rowid = 1;
+       DROP TABLE joined; CREATE TABLE joined(a, b, v, PRIMARY KEY(a, b)); INSERT INTO joined VALUES(1, 1, 1);
+       UPDATE made SET c = 2;
+       DROP TABLE uncovered; CREATE TABLE uncovered(rowid, a); INSERT INTO uncovered VALUES(5, 1);
+       DROP TABLE viewed; CREATE VIEW viewed AS SELECT 2 AS x;`,
+    ]);
+    const { code, out, err } = await diffIn(odd, "--from", first);
+    expect(out.split("\n")).toEqual([
+      "hidden",
+      "- rowid=1 _rowid_=2 oid=3",
+      "+ rowid=1 _rowid_=2 oid=7",
+      "",
+      "joined",
+      "- a,b=1 v=1",
+      "+ a=1 b=1 v=1",
+      "",
+      "made",
+      "~ a=1  c: 1 -> 2",
+      "",
+      "named",
+      "~ name='ann'  name: 'ann' -> 'Ann'",
+      "",
+      "nulls",
+      "~ k=NULL  v: 2 -> 9",
+      "",
+      "same",
+      "~ id=1  letters: 'a' -> 'A'",
+      "~ id=3  number: 1 -> '1'",
+      "",
+      "viewed",
+      "- x=1",
+    ]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  });
+
   it("prints what was added, removed and changed, table by table", async () => {
     const { code, out, err } = await diff("--from", first);
     expect(out.split("\n")).toEqual([

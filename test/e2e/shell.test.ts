@@ -51,6 +51,7 @@ describe("headwater shell", () => {
 
   it.each([
     [".tabels", "Did you mean .tables?"],
+    [".constructor", "There is no command .constructor"],
     [".at", ".at needs a time"],
     [".at soon", '.at "soon" is no moment'],
     [".txid 12", "must be 16 hexadecimal digits"],

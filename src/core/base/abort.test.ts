@@ -1,5 +1,5 @@
 // Waiting that a signal ends: items of a stream, one result, a slot.
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { abortable, orAborted } from "./async.ts";
 import { Semaphore } from "./semaphore.ts";
 
@@ -79,4 +79,14 @@ test("slots are given in the order of asking, and none is lost when a waiter giv
   await Promise.all([first, second]);
   expect(order).toEqual(["first", "second"]);
   await slots.acquire({});
+});
+
+test("a failure is nobody's when the signal was aborted before it was waited for", async () => {
+  const unhandled = vi.fn<() => void>();
+  process.on("unhandledRejection", unhandled);
+  const work = Promise.reject(new Error("failed"));
+  await expect(orAborted(work, { signal: AbortSignal.abort("early") })).rejects.toBe("early");
+  await new Promise(setImmediate);
+  process.off("unhandledRejection", unhandled);
+  expect(unhandled).not.toHaveBeenCalled();
 });

@@ -118,7 +118,11 @@ export async function retry<T>(
 /** The result of `work`, or the signal's reason as soon as it is aborted. `work` itself goes on: others may wait for it. */
 export async function orAborted<T>(work: Promise<T>, { signal }: Waiting): Promise<T> {
   if (signal === undefined) return work;
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    // Its failure is nobody's then, and must not end the process.
+    work.catch(() => undefined);
+    throw signal.reason;
+  }
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => aborted.reject(signal.reason);
   signal.addEventListener("abort", onAbort);

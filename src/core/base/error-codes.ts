@@ -125,6 +125,11 @@ const table = {
     means: "Snapshot too old: the files of the TXID that is being read were merged or deleted.",
     next: "End the transaction and read again: a new one sees the newest state. Keep history longer with the retention keys.",
   },
+  "view/history-changed": {
+    recovery: "fatal",
+    means: "The replica that is open was begun anew, or lost its newest files: its TXIDs go back.",
+    next: "Open it again to read what is there now. Until then what is read is the state before, as long as its files are there.",
+  },
   "view/corrupt-page": {
     recovery: "fatal",
     means: "A page of the replica does not decode, or is not the page that was written.",

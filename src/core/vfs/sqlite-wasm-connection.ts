@@ -122,7 +122,8 @@ interface RowExports {
   sqlite3_column_bytes(statement: WasmPointer, column: number): number;
 }
 
-const decoder = new TextDecoder();
+/** A byte order mark is a character like any other. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A prepared statement. While it is between its first row and its end it holds the snapshot. */
 export class WasmStatement implements Disposable {
@@ -203,7 +204,7 @@ export class WasmStatement implements Disposable {
       case capi.SQLITE_TEXT: {
         const start = raw.sqlite3_column_text(pointer, column);
         const end = start + raw.sqlite3_column_bytes(pointer, column);
-        return decoder.decode(wasm.heap8u().subarray(start, end));
+        return decodeText(wasm.heap8u().subarray(start, end));
       }
       case capi.SQLITE_BLOB: {
         const start = raw.sqlite3_column_blob(pointer, column);
@@ -213,6 +214,18 @@ export class WasmStatement implements Disposable {
       default:
         return null;
     }
+  }
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new HeadwaterError(
+      "query/sql",
+      `A text of ${bytes.length} bytes is longer than a string can be. Take parts of it with substr().`,
+      { data: { sizeBytes: bytes.length }, cause },
+    );
   }
 }
 

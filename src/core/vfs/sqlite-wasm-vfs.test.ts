@@ -228,6 +228,11 @@ describe("values", () => {
     expect(value("SELECT 9007199254740991")).toBe(9_007_199_254_740_991);
   });
 
+  it("give a text whole, its byte order mark too", () => {
+    expect(value("SELECT char(65279) || 'a'")).toBe("\u{feff}a");
+    expect(value("SELECT ?", ["\u{feff}"])).toBe("\u{feff}");
+  });
+
   it("take names, with and without their sign", () => {
     expect(rows("SELECT :a, @b, $c", { a: 1, "@b": true, c: "x" })).toEqual([[1, 1, "x"]]);
   });

@@ -222,15 +222,15 @@ export class FrameLoader implements AsyncDisposable {
     const { signal } = this.#ended;
     const source = files.get(file);
     const proving = proofs.of(file, { signal });
-    // Awaited with the first bytes; until then its failure is nobody's.
+    // Awaited with the first bytes, or a body that nobody reads would keep its connection; until then its failure is nobody's.
     proving.catch(() => undefined);
     const { body } = await openRange(store, source, { offset, length, signal });
-    const proof = await proving;
     const bytes = new Uint8Array(length);
     const damaged: PendingFrame[] = [];
     let filled = 0;
     let next = 0;
     for await (const chunk of body) {
+      const proof = await proving;
       bytes.set(chunk.subarray(0, length - filled), filled);
       filled = Math.min(length, filled + chunk.length);
       for (let one = frames[next]; one !== undefined; one = frames[next]) {
@@ -242,7 +242,7 @@ export class FrameLoader implements AsyncDisposable {
       }
     }
     const again = new Set([...damaged, ...frames.slice(next)]);
-    for (const one of again) await this.#readAgain(one, proof);
+    for (const one of again) await this.#readAgain(one, await proving);
     // Within the request's slot, which bounds what waits to be kept.
     const kept = frames.filter((one) => !again.has(one));
     await this.#keeper?.keep(kept, { bytes, offset }, { signal });

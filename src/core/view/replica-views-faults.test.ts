@@ -10,7 +10,14 @@ import {
   readAll,
   singles,
 } from "../../../test/support/view-replica.ts";
-import { hasCode } from "../base/errors.ts";
+import { must } from "../base/assert.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { openCodec } from "../codec/codec.ts";
+import { toTxid } from "../ltx/txid.ts";
+import { listReplica } from "../replica/catalog.ts";
+import { litestreamLayout } from "../replica/layout.ts";
+import { writeChecksumFile } from "./checksum-file.ts";
+import type { ViewFile } from "./file-table.ts";
 import type { ViewTarget } from "./replica-views.ts";
 
 describe("ReplicaViews, when things go wrong,", () => {
@@ -66,6 +73,66 @@ describe("ReplicaViews, when things go wrong,", () => {
     await replica.delete(...singles(1, 4));
     await replica.putHistory(other, singles(1, 4));
     expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
+  it("knows another history without proofs by the size of its database", async () => {
+    const history = sampleHistory();
+    const replica = new ViewReplica();
+    const unproved = async (max: number): Promise<Uint8Array> =>
+      history.fileOf({ min: 1, max }, { maxTxid: toTxid(4), proof: undefined });
+    await replica.put({ level: 9, min: 1, max: 4 }, await unproved(4));
+    await using views = await replica.open({ cacheBytes: 4200 });
+    using view = views.newest();
+    await replica.put({ level: 9, min: 1, max: 4 }, await unproved(5));
+    expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
+  it("leaves no body unread whose checksums cannot be had", async () => {
+    const replica = new ViewReplica();
+    const range = { level: 9, min: 1, max: 10 };
+    await replica.putHistory(sampleHistory(), [range]);
+    const [file] = await listReplica(replica.store, litestreamLayout, {});
+    await writeChecksumFile(must(file, "the image"), { store: replica.inner, codec: openCodec() });
+    let open = 0;
+    async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      try {
+        yield* body;
+      } finally {
+        open--;
+      }
+    }
+    const { inner } = replica;
+    const get: typeof inner.get = async (key, options) => {
+      if (key.startsWith("page-checksums/")) throw new HeadwaterError("store/unavailable", "away");
+      const content = await inner.get(key, options);
+      if (content === undefined) return undefined;
+      open++;
+      return { ...content, body: counted(content.body) };
+    };
+    await using views = await replica.open({ store: { ...replica.store, get }, cacheBytes: 4200 });
+    using view = views.newest();
+    expect(await codeOf(readAll(view))).toBe("store/unavailable");
+    expect(open).toBe(0);
+  });
+
+  it("says so when the replica was begun anew, and not when one listing missed its newest file", async () => {
+    const history = sampleHistory();
+    const replica = new ViewReplica();
+    await replica.putHistory(history, singles(1, 4));
+    let listings = 0;
+    const list = async (): Promise<readonly ViewFile[]> => {
+      const files = await listReplica(replica.store, litestreamLayout, {});
+      return ++listings === 2 ? files.filter(({ maxTxid }) => maxTxid < 4n) : files;
+    };
+    await using views = await replica.open({ list });
+    expect(await views.refresh({})).toBe(false);
+    expect(listings).toBe(3);
+    await replica.delete(...singles(1, 4));
+    await replica.putHistory(history, singles(1, 2));
+    expect(await codeOf(views.refresh({}))).toBe("view/history-changed");
+    expect(views.txid).toBe(4n);
+    await replica.putHistory(history, singles(3, 4));
+    expect(await views.refresh({})).toBe(false);
   });
 
   it("refuses an empty replica, and one that was emptied while it was read", async () => {

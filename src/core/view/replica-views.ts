@@ -138,7 +138,7 @@ export class ReplicaViews implements AsyncDisposable {
       const built = await this.#planAgain(txid, waiting);
       // The same number in another history.
       const isOther = built.after !== 0n && old.after !== 0n && built.after !== old.after;
-      if (isOther) throw tooOld(txid, undefined);
+      if (isOther || built.map.commit !== old.map.commit) throw tooOld(txid, undefined);
       await this.#seed(built);
       if (this.#newest.map.txid === txid) this.#newest = built;
       adopt(built);

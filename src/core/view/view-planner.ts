@@ -1,10 +1,10 @@
 // Plans a view and builds its map: from a listing, by the planner that restores use, so by TXID and never by level; again
 // where files vanish in between.
 import type { Waiting } from "../base/async.ts";
-import { hasCode } from "../base/errors.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { type Logger, silentLogger } from "../base/log.ts";
 import type { Codec } from "../codec/codec.ts";
-import { toTxid } from "../ltx/txid.ts";
+import { formatTxid, toTxid } from "../ltx/txid.ts";
 import { listReplica } from "../replica/catalog.ts";
 import { type ReplicaLayout, maxLevel } from "../replica/layout.ts";
 import { type RestoreTarget, planRestore } from "../replica/plan.ts";
@@ -62,10 +62,16 @@ export class ViewPlanner {
     });
   }
 
-  /** The newest map, reached from `base` unless there is a newer full image; `undefined` if it is `base`. */
+  /**
+   * The newest map, reached from `base` unless there is a newer full image; `undefined` if it is `base`. Throws
+   * `view/history-changed` if the replica ends before it: going back is not for a reader that follows.
+   */
   async extend(base: ProvedMap, waiting: Waiting): Promise<BuiltMap | undefined> {
     return surviving(async () => {
-      const files = await this.#list(waiting);
+      let files = await this.#list(waiting);
+      // A file that moves up a level meanwhile can be missed, but not twice.
+      if (endsBefore(base, files)) files = await this.#list(waiting);
+      if (endsBefore(base, files)) throw historyChanged(base);
       // The map stands for a full image that costs nothing. Without files there is nothing it could be the image of.
       const held = imageOf(base);
       const plan = planRestore(files.length === 0 ? [] : [held, ...files], { kind: "latest" });
@@ -108,6 +114,21 @@ async function surviving<T>(work: () => Promise<T>): Promise<T> {
       if (attempt === maxAttempts || !hasCode(error, "store/changed")) throw error;
     }
   }
+}
+
+/** Whether there are files and all of them end before the map. */
+function endsBefore({ map }: ProvedMap, files: readonly ViewFile[]): boolean {
+  return files.length > 0 && files.every(({ maxTxid }) => maxTxid < map.txid);
+}
+
+function historyChanged({ map }: ProvedMap): HeadwaterError {
+  const { txid } = map;
+  return new HeadwaterError(
+    "view/history-changed",
+    `The replica ends before TXID ${formatTxid(toTxid(txid))}, which was read from it: it was begun anew, or files were ` +
+      "deleted. Open it again to read what is there now.",
+    { data: { txid } },
+  );
 }
 
 function imageOf({ map }: ProvedMap): ViewFile {

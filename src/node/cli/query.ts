@@ -1,4 +1,6 @@
 // `headwater query`: SQL on a replica, as it is or as it was, without restoring it.
+import { addAbortSignal } from "node:stream";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import type { ReplicaDatabase } from "../vfs/replica-database.ts";
@@ -33,11 +35,25 @@ export function queryCommand(context: CliContext): Command {
         flags.json === true ? "json" : parseChoiceFlag("format", rowFormats, flags.format);
       using interruption = abortOnSignals();
       const { signal } = interruption;
-      const statements = sql === undefined || sql === "-" ? await text(process.stdin) : sql;
+      const statements =
+        sql === undefined || sql === "-" ? await readStatements(process.stdin, { signal }) : sql;
       await using db = await openSource(context, sourceText, flags, { signal });
       await printResults(context, { db, sql: statements, format, signal });
     },
   );
+}
+
+/** All of an input. Throws the signal's reason when it is aborted, even while nothing comes. */
+export async function readStatements(
+  input: Readable,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<string> {
+  try {
+    return await text(addAbortSignal(signal, input));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 export interface PrintOptions {

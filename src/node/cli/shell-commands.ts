@@ -98,7 +98,7 @@ export function isShellCommand(line: string): boolean {
 export async function runShellCommand(line: string, tools: ShellTools): Promise<boolean> {
   const [, name = "", argument = ""] = /^\s*\.(\S+)\s*(.*?)[\s;]*$/u.exec(line) ?? [];
   if (["quit", "exit", "q"].includes(name)) return false;
-  const command = commandByName[name];
+  const command = Object.hasOwn(commandByName, name) ? commandByName[name] : undefined;
   if (command === undefined) {
     const near = nearestOf(name, Object.keys(commandByName));
     const hint = near === undefined ? ".help lists them." : `Did you mean .${near}?`;

@@ -34,20 +34,22 @@ export class PageDesk implements Disposable {
   #failure: unknown;
   #snapshotId: number | undefined;
   #newestId: number;
-  /** Of the newest state that SQLite's thread knows. */
-  #toldTxid: bigint;
+  /** The newest state that SQLite's thread knows. */
+  #toldId: number;
 
   constructor(pages: ReplicaPages, parseMoment: ParseMoment) {
     this.#pages = pages;
     this.#parseMoment = parseMoment;
     this.#newestId = this.#lend(pages.newest());
-    this.#toldTxid = this.newest.txid;
+    this.#toldId = this.#newestId;
   }
 
   /** The newest state that is known, which SQLite's thread is told of with its next request. */
   get newest(): PageMap {
     if (this.#lent(this.#newestId).map.txid !== this.#pages.txid) {
+      const before = this.#newestId;
       this.#newestId = this.#lend(this.#pages.newest());
+      if (before !== this.#toldId) this.#takeBack(before);
     }
     return this.#lent(this.#newestId).map;
   }
@@ -64,12 +66,12 @@ export class PageDesk implements Disposable {
     };
   }
 
-  /** A newer state than when it was asked last. */
-  takeNewest(): NumberedView | undefined {
+  /** Gives `send` a state that is newer than the one that SQLite's thread knows; from then on it knows it, unless `send` throws. */
+  tellNewest(send: (newest: NumberedView | undefined) => void): void {
     const { txid } = this.newest;
-    if (txid === this.#toldTxid) return undefined;
-    this.#toldTxid = txid;
-    return this.#numbered(this.#newestId);
+    const isNews = txid !== this.#lent(this.#toldId).map.txid;
+    send(isNews ? this.#numbered(this.#newestId) : undefined);
+    if (isNews) this.#toldId = this.#newestId;
   }
 
   /** From now on SQLite is to go on, or to end what it is doing. */
@@ -93,11 +95,7 @@ export class PageDesk implements Disposable {
   settle({ views, snapshot }: Pick<Reply, "views" | "snapshot">): void {
     this.#snapshotId = snapshot;
     const isKept = new Set([...views, this.#newestId]);
-    for (const [id, { view }] of this.#lentById) {
-      if (isKept.has(id)) continue;
-      this.#lentById.delete(id);
-      view[Symbol.dispose]();
-    }
+    for (const id of this.#lentById.keys()) if (!isKept.has(id)) this.#takeBack(id);
   }
 
   /** Never throws: SQLite's thread is woken, whatever happens. */
@@ -161,6 +159,12 @@ export class PageDesk implements Disposable {
     const id = ++this.#lastId;
     this.#lentById.set(id, { view, map: view.map });
     return id;
+  }
+
+  #takeBack(id: number): void {
+    const { view } = this.#lent(id);
+    this.#lentById.delete(id);
+    view[Symbol.dispose]();
   }
 
   #lent(id: number): LentView {

@@ -132,6 +132,13 @@ describe("an open replica", () => {
     expect(pages.released).toEqual([2n, 1n]);
   });
 
+  it("lets go of newer states that no query has seen", async () => {
+    for (pages.head of [3, 4, 3]) await db.refresh();
+    expect(pages.released).toEqual([3n, 4n]);
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+    expect(pages.released).toEqual([3n, 4n, 2n]);
+  });
+
   it("goes on when the pages of its view have moved to other files", async () => {
     await all("BEGIN");
     expect(await all(countSql)).toEqual([{ n: 401 }]);
@@ -151,6 +158,17 @@ describe("an open replica", () => {
     await all("ATTACH 'file:app?at=2001' AS past");
     const sql = "SELECT count(*) AS n FROM past.t WHERE id NOT IN (SELECT id FROM main.t)";
     expect(await all(sql)).toEqual([{ n: 344 }]);
+  });
+
+  it("holds one snapshot for all names of the newest state", async () => {
+    await all("ATTACH 'file:app' AS again");
+    await all("BEGIN");
+    expect(await all(countSql)).toEqual([{ n: 401 }]);
+    pages.head = 3;
+    await db.refresh();
+    expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 401 }]);
+    await all("COMMIT");
+    expect(await all("SELECT count(*) AS n FROM again.t")).toEqual([{ n: 57 }]);
   });
 
   it("tells why a moment cannot be attached", async () => {
@@ -253,6 +271,22 @@ describe("failure", () => {
         code: "query/read-only",
         message: expect.stringContaining("elsewhere"),
       }),
+    );
+  });
+
+  it("to send a parameter has a code, and the newer state is not lost with it", async () => {
+    pages.head = 3;
+    await db.refresh();
+    const unsendable = Object.assign([], { 0: () => 1 });
+    await expect(Array.fromAsync(db.query("SELECT ?", unsendable))).rejects.toThrow(
+      expect.objectContaining({ code: "usage/invalid" }),
+    );
+    expect(await all(countSql)).toEqual([{ n: 57 }]);
+  });
+
+  it("to hold a text that is longer than JavaScript can hold has a code", async () => {
+    await expect(all("SELECT printf('%.*c', 600000000, 'x')")).rejects.toThrow(
+      expect.objectContaining({ code: "query/sql" }),
     );
   });
 

@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { Mutex } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import { siblingModule } from "../base/sibling-module.ts";
 import type { PageDesk } from "./page-desk.ts";
 import { receiveError } from "./protocol.ts";
@@ -84,8 +84,7 @@ export class SqliteClient implements AsyncDisposable {
     this.#reply = Promise.withResolvers();
     this.#worker.ref();
     try {
-      const sent: Request = { ...request, newest: this.#desk.takeNewest() };
-      this.#worker.postMessage(sent, []);
+      this.#desk.tellNewest((newest) => this.#send({ ...request, newest }));
       const reply = await this.#reply.promise;
       this.#desk.settle(reply);
       const failure = this.#desk.takeFailure();
@@ -96,6 +95,19 @@ export class SqliteClient implements AsyncDisposable {
       signal?.removeEventListener("abort", cancel);
       this.#reply = undefined;
       this.#worker.unref();
+    }
+  }
+
+  #send(request: Request): void {
+    try {
+      this.#worker.postMessage(request, []);
+    } catch (cause) {
+      throw new HeadwaterError(
+        "usage/invalid",
+        `A parameter is no value that SQLite has (${messageOf(cause)}): give strings, numbers, bigints, booleans, ` +
+          "Uint8Arrays or null.",
+        { cause },
+      );
     }
   }
 

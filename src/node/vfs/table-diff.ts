@@ -26,6 +26,14 @@ interface TableShape {
   readonly columns: readonly string[];
   /** Empty: rows are known by their rowid. */
   readonly key: readonly string[];
+  readonly hasRowid: boolean;
+}
+
+/** What makes two rows the same one. */
+interface RowKey {
+  readonly names: readonly string[];
+  /** Of the rows `a` and `b`. */
+  readonly isSame: string;
 }
 
 /** Names of the tables in either schema: no views, no virtual tables, none of SQLite's own. */
@@ -35,8 +43,8 @@ export async function listTables(
   waiting: Waiting,
 ): Promise<readonly string[]> {
   const sql =
-    "SELECT DISTINCT name FROM pragma_table_list WHERE schema IN (?, ?) AND type = 'table' " +
-    "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+    "SELECT max(name) AS name FROM pragma_table_list WHERE schema IN (?, ?) AND type = 'table' " +
+    "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' GROUP BY name COLLATE NOCASE ORDER BY name";
   const rows = await Array.fromAsync(db.query(sql, [from, to], waiting));
   return rows.map(({ name }) => String(name));
 }
@@ -51,24 +59,20 @@ export async function* diffTable(
   const { from, to } = schemas;
   const old = await shapeOf(db, from, table, waiting);
   const now = await shapeOf(db, to, table, waiting);
-  const isComparable = old !== undefined && now !== undefined && old.key.join() === now.key.join();
+  const isComparable = old !== undefined && now !== undefined && isSameList(old.key, now.key);
   if (old !== undefined) {
+    const rowKey = isComparable ? keyOf(old, now) : keyOf(old, old);
     const missingFrom = isComparable ? to : undefined;
-    for await (const { key, row } of oneSided(
-      db,
-      { table, shape: old, schema: from, missingFrom },
-      waiting,
-    )) {
+    const side = { table, shape: old, key: rowKey, schema: from, missingFrom };
+    for await (const { key, row } of oneSided(db, side, waiting)) {
       yield { table, kind: "removed", key, from: row, to: undefined };
     }
   }
   if (now !== undefined) {
+    const rowKey = isComparable ? keyOf(now, old) : keyOf(now, now);
     const missingFrom = isComparable ? from : undefined;
-    for await (const { key, row } of oneSided(
-      db,
-      { table, shape: now, schema: to, missingFrom },
-      waiting,
-    )) {
+    const side = { table, shape: now, key: rowKey, schema: to, missingFrom };
+    for await (const { key, row } of oneSided(db, side, waiting)) {
       yield { table, kind: "added", key, from: undefined, to: row };
     }
   }
@@ -81,7 +85,9 @@ async function shapeOf(
   table: string,
   waiting: Waiting,
 ): Promise<TableShape | undefined> {
-  const sql = "SELECT name, pk FROM pragma_table_info(?, ?)";
+  const sql =
+    "SELECT i.name, i.pk, l.wr FROM pragma_table_list(?1) AS l JOIN pragma_table_info(?1, ?2) AS i " +
+    "WHERE l.schema = ?2 AND l.type = 'table'";
   const rows = await Array.fromAsync(db.query(sql, [table, schema], waiting));
   if (rows.length === 0) return undefined;
   const keyed = rows
@@ -90,12 +96,14 @@ async function shapeOf(
   return {
     columns: rows.map(({ name }) => String(name)),
     key: keyed.map(({ name }) => String(name)),
+    hasRowid: rows[0]?.["wr"] === 0,
   };
 }
 
 interface OneSide {
   readonly table: string;
   readonly shape: TableShape;
+  readonly key: RowKey;
   readonly schema: string;
   /** Only rows whose key this schema has not. */
   readonly missingFrom: string | undefined;
@@ -103,15 +111,15 @@ interface OneSide {
 
 async function* oneSided(
   db: ReplicaDatabase,
-  { table, shape, schema, missingFrom }: OneSide,
+  { table, shape, key, schema, missingFrom }: OneSide,
   waiting: Waiting,
 ): AsyncGenerator<{ readonly key: SqlRow; readonly row: SqlRow }, void, undefined> {
   const { columns } = shape;
-  const keys = keyOf(shape);
+  const keys = key.names;
   const where =
     missingFrom === undefined
       ? ""
-      : ` WHERE NOT EXISTS (SELECT 1 FROM ${placeOf(missingFrom, table)} AS b WHERE ${joinOn(keys)})`;
+      : ` WHERE NOT EXISTS (SELECT 1 FROM ${placeOf(missingFrom, table)} AS b WHERE ${key.isSame})`;
   const sql = `SELECT ${listOf("a", [...keys, ...columns])} FROM ${placeOf(schema, table)} AS a${where}`;
   for await (const values of rowsOf(db, sql, waiting)) {
     yield {
@@ -136,13 +144,14 @@ async function* changedRows(
   },
   waiting: Waiting,
 ): AsyncGenerator<RowChange, void, undefined> {
-  const keys = keyOf(now);
-  const both = now.columns.filter((name) => old.columns.includes(name) && !keys.includes(name));
+  const { names: keys, isSame: isSameRow } = keyOf(old, now);
+  // Of the key, too: its collation may take for one what is not the same text.
+  const both = now.columns.filter((name) => old.columns.includes(name));
   if (both.length === 0) return;
-  const differs = both.map((name) => `a.${quoted(name)} IS NOT b.${quoted(name)}`).join(" OR ");
+  const differs = both.map(differsIn).join(" OR ");
   const sql =
     `SELECT ${listOf("a", [...keys, ...both])}, ${listOf("b", both)} FROM ${placeOf(schemas.from, table)} AS a ` +
-    `JOIN ${placeOf(schemas.to, table)} AS b ON ${joinOn(keys)} WHERE ${differs}`;
+    `JOIN ${placeOf(schemas.to, table)} AS b ON ${isSameRow} WHERE ${differs}`;
   for await (const values of rowsOf(db, sql, waiting)) {
     const was = values.slice(keys.length, keys.length + both.length);
     const is = values.slice(keys.length + both.length);
@@ -164,16 +173,40 @@ async function* rowsOf(
   for await (const { rows } of db.batches(sql, waiting)) yield* rows;
 }
 
-function keyOf({ key, columns }: TableShape): readonly string[] {
-  if (key.length > 0) return key;
-  const names = new Set(columns.map((name) => name.toLowerCase()));
-  // A column of that name would hide it.
-  return ["rowid", "_rowid_", "oid"].filter((name) => !names.has(name)).slice(0, 1);
+/** The key of the rows of `shape` which finds them in `other`, a table with the same primary key. */
+function keyOf(shape: TableShape, other: TableShape): RowKey {
+  const rowid = rowidOf(shape, other);
+  const shared = shape.columns.filter((name) => other.columns.includes(name));
+  // Where columns hide every name of the rowid, a row is known by all that it holds.
+  const unnamed = rowid === undefined ? shared : [rowid];
+  const names = shape.key.length > 0 ? shape.key : unnamed;
+  const isEqual = names.map(isEqualIn).join(" AND ");
+  if (rowid === undefined || names.includes(rowid)) return { names, isSame: isEqual };
+  // A primary key that is no INTEGER PRIMARY KEY may be NULL, in any number of rows.
+  const isWhole = names.map((name) => `a.${quoted(name)} IS NOT NULL`).join(" AND ");
+  return { names, isSame: `${isEqual} AND (${isWhole} OR ${isEqualIn(rowid)})` };
 }
 
-/** `IS`, because a primary key that is no INTEGER PRIMARY KEY may be NULL. */
-function joinOn(keys: readonly string[]): string {
-  return keys.map((name) => `a.${quoted(name)} IS b.${quoted(name)}`).join(" AND ");
+/** A name of the rowid that no column of either table hides. */
+function rowidOf(shape: TableShape, other: TableShape): string | undefined {
+  if (!shape.hasRowid || !other.hasRowid) return undefined;
+  const hidden = new Set(
+    [...shape.columns, ...other.columns].map((column) => column.toLowerCase()),
+  );
+  return ["rowid", "_rowid_", "oid"].find((name) => !hidden.has(name));
+}
+
+function isEqualIn(name: string): string {
+  return `a.${quoted(name)} IS b.${quoted(name)}`;
+}
+
+/** Whatever the collation and the affinity of the column: `+` takes the latter away. */
+function differsIn(name: string): string {
+  return `+a.${quoted(name)} IS NOT +b.${quoted(name)} COLLATE BINARY`;
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index]);
 }
 
 function listOf(alias: string, names: readonly string[]): string {

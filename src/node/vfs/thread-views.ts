@@ -60,7 +60,7 @@ export class ThreadViews {
     const readPage = (view: ThreadView, pgno: number, into: Uint8Array): void =>
       this.#read(view, pgno, into);
     if (at === undefined && txid === undefined) {
-      return this.#opened(new PageReader({ view: () => this.#newest, readPage }));
+      return this.#opened(new PageReader({ view: () => this.#following, readPage }));
     }
     this.#ask(() => post({ kind: "moment", at, txid }));
     const view = toView(receiveView());
@@ -82,6 +82,14 @@ export class ThreadViews {
       if (fixed === undefined) snapshot ??= reader.pinned?.id;
     }
     return { views: [...ids], snapshot };
+  }
+
+  /** What a transaction gets that begins now: the newest state, or that which it has under another name already. */
+  get #following(): ThreadView {
+    for (const [{ pinned }, fixed] of this.#readers) {
+      if (fixed === undefined && pinned !== undefined) return pinned;
+    }
+    return this.#newest;
   }
 
   #opened(reader: PageReader<ThreadView>, fixed?: ThreadView): PageReader {
