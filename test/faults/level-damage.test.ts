@@ -3,6 +3,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { formatTxid } from "../../src/core/ltx/txid.ts";
 import type { ReplicaFile } from "../../src/core/replica/catalog.ts";
 import { verify } from "../../src/node/restore/verify.ts";
 import { checkLedger } from "../support/check-ledger.ts";
@@ -100,7 +101,13 @@ function isWithin(file: ReplicaFile, { minTxid, maxTxid }: ReplicaFile): boolean
   return file.minTxid >= minTxid && file.maxTxid <= maxTxid;
 }
 
-/** Commits until level 1 has a file that `isWanted` accepts; returns it with the listing. */
+/** The engine has put the file and looked at it: what happens to it now happens to a file that it relies on. */
+function isMade(engine: Child, { minTxid, maxTxid }: ReplicaFile): boolean {
+  const txids = `"minTxid":"${formatTxid(minTxid)}","maxTxid":"${formatTxid(maxTxid)}"`;
+  return engine.lines.some((line) => line.includes(" ltx.compacted ") && line.includes(txids));
+}
+
+/** Commits until level 1 has a file that `isWanted` accepts and that is made. */
 async function level1File(
   scene: Scene,
   engine: Child,
@@ -109,7 +116,9 @@ async function level1File(
   for (const endsAtMs = Date.now() + 60_000; Date.now() < endsAtMs;) {
     await commitAndSync(scene, engine);
     const files = await replicaFiles(scene.replica);
-    const file = files.findLast((one) => one.level === 1 && isWanted(one, files));
+    const file = files.findLast(
+      (one) => one.level === 1 && isWanted(one, files) && isMade(engine, one),
+    );
     if (file !== undefined) return file;
   }
   throw new Error(`it never came: ${engine.lines.slice(-20).join("\n")}`);
