@@ -100,7 +100,8 @@ test("an engine that is killed has spent what it has spent, and what was committ
   await first.end("SIGKILL");
   const second = scene.engine(options);
   await engineReady(second);
-  expect((await engineStatus(second)).budget?.putsLeft).toBeLessThan(1);
+  // One request may have been on its way to be paid: it was not sent, and is not spent.
+  expect((await engineStatus(second)).budget?.putsLeft).toBeLessThan(2);
   await syncEngine(second);
   await scene.prove();
   expect(await stopEngine(second)).toBe(0);
