@@ -20,13 +20,16 @@ export function briefWakeOf(
   { mayRest, endedRest }: { readonly mayRest: boolean; readonly endedRest: EndedRest | undefined },
   clock: Clock,
 ): BriefWake {
-  if (!mayRest) return { upkeepFromMs: 0, leaseFromMs: 0 };
+  // Without a rest nobody knows what is due: were it left for later, a process that is started over and over would never do it.
+  if (!mayRest || endedRest === undefined) return { upkeepFromMs: 0, leaseFromMs: 0 };
+  const { dueAtMs, isUndisturbed, wasWatched } = endedRest;
   const fromMs = clock.monotonicMs() + briefMs;
-  const isDue = endedRest?.dueAtMs !== undefined && endedRest.dueAtMs <= clock.nowMs();
-  const isForUpkeep = endedRest?.isUndisturbed === true || isDue;
-  // What a start of the process finds changed takes the lease: a second process is told before it puts anything.
-  const isOurs = endedRest?.wasWatched === true;
-  return { upkeepFromMs: isForUpkeep ? 0 : fromMs, leaseFromMs: isOurs ? fromMs : 0 };
+  const isDue = dueAtMs !== undefined && dueAtMs <= clock.nowMs();
+  return {
+    upkeepFromMs: isUndisturbed || isDue ? 0 : fromMs,
+    // What a start of the process finds changed takes the lease: a second process is told before it puts anything.
+    leaseFromMs: wasWatched ? fromMs : 0,
+  };
 }
 
 /** How long upkeep is left for later, ms. */
