@@ -6,7 +6,8 @@ import { PageMap } from "../../src/core/view/page-map.ts";
 import { type Txid, toTxid } from "../../src/core/ltx/txid.ts";
 import { HeadwaterError } from "../../src/core/base/errors.ts";
 import type { Waiting } from "../../src/core/base/async.ts";
-import type { Moment, PinnedView, ReplicaPages } from "../../src/node/vfs/replica-pages.ts";
+import type { ViewTarget } from "../../src/core/view/replica-views.ts";
+import type { PinnedView, ReplicaPages } from "../../src/node/vfs/replica-pages.ts";
 
 export interface MemoryPagesOptions {
   readonly pageSize: number;
@@ -48,7 +49,7 @@ export class MemoryPages implements ReplicaPages {
     return this.#pin(Number(this.txid));
   }
 
-  async at(moment: Moment): Promise<PinnedView> {
+  async at(moment: ViewTarget): Promise<PinnedView> {
     if (moment.kind === "txid") return this.#pin(Number(moment.txid));
     return this.#pin(Math.min(this.#files.length, Math.ceil(moment.beforeMs / 1000) - 1));
   }

@@ -12,6 +12,11 @@ export interface LtxProof {
   readonly after: bigint;
 }
 
+/** Whether two claims of one database checksum exclude each other; 0n claims nothing. */
+export function areContradictory(a: bigint, b: bigint): boolean {
+  return a !== 0n && b !== 0n && a !== b;
+}
+
 export interface LtxHeader {
   readonly pageSize: number;
   /** Size of the database in pages once the file is applied. */

@@ -3,7 +3,7 @@
 import { must } from "../base/assert.ts";
 import { ltxFault } from "./fault.ts";
 import type { LtxHeader, LtxProof } from "./header.ts";
-import { ltxHeaderLayout } from "./header.ts";
+import { areContradictory, ltxHeaderLayout } from "./header.ts";
 
 interface ChainedFile {
   /** In errors. */
@@ -38,7 +38,7 @@ export function checkChain(files: readonly ChainedFile[]): void {
     const isNext = after.minTxid === before.maxTxid + 1n;
     const left = before.proof?.after ?? 0n;
     const right = after.proof?.before ?? 0n;
-    if (isNext && left !== 0n && right !== 0n && left !== right) {
+    if (isNext && areContradictory(left, right)) {
       const problem = "its proof starts from another database than the file before it leaves";
       throw ltxFault("ltx/order", at("proofBefore"), problem);
     }

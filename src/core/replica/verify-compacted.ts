@@ -1,7 +1,7 @@
 // Whether a file made by compaction is in the store as it should be, and follows the one before it.
 import type { Waiting } from "../base/async.ts";
 import { HeadwaterError } from "../base/errors.ts";
-import type { LtxHeader } from "../ltx/header.ts";
+import { type LtxHeader, areContradictory } from "../ltx/header.ts";
 import { formatTxid, toTxid } from "../ltx/txid.ts";
 import type { ObjectInfo, ObjectStore } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
@@ -34,7 +34,7 @@ export async function verifyCompacted(
   const before = await readFileHeader({ store, signal }, predecessor);
   const left = before.proof?.after ?? 0n;
   const right = header.proof?.before ?? 0n;
-  if (before.pageSize !== header.pageSize || (left !== 0n && right !== 0n && left !== right)) {
+  if (before.pageSize !== header.pageSize || areContradictory(left, right)) {
     throw unsound("replica/proof", file, `does not continue ${predecessor.key}`);
   }
   return header;

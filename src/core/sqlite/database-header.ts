@@ -145,6 +145,15 @@ export function encodeDatabaseHeader(header: DatabaseHeader): Uint8Array<ArrayBu
   return bytes;
 }
 
+/** The fields that `patchDatabaseHeader` overwrites. */
+export const patchedHeaderFields: readonly Field[] = [
+  layout.writeVersion,
+  layout.readVersion,
+  layout.changeCounter,
+  layout.pageCount,
+  layout.versionValidFor,
+];
+
 /**
  * Makes the header in a page 1 that of a read-only copy: rollback-journal mode, so that no reader looks for a WAL; the true
  * size; and `changeCounter`, by which SQLite tells whether the pages it has cached are still those of the file.

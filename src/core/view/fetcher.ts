@@ -8,7 +8,7 @@ import type { FrameRef } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
 import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
 import { type WantedFrame, requestDefaults } from "./request-plan.ts";
-import { TreeOrder } from "./tree-order.ts";
+import { TreeOrder, maxDepth, reservedBytesAt } from "./tree-order.ts";
 
 export interface FetchLimits extends LoaderLimits {
   /** A window takes no more than this, and no more than a quarter of the cache. */
@@ -31,9 +31,6 @@ const maxWindowPages = 512;
 const maxStreams = 16;
 /** 16 MB of child numbers: the interior pages of some 16 GB. */
 const maxChildren = 4 * 1024 * 1024;
-/** SQLite's own limit for the depth of a b-tree. */
-const maxDepth = 20;
-const reservedBytesAt = 20;
 
 export type FetcherOptions = Omit<FrameLoaderOptions, "limits" | "onPage"> & {
   readonly limits?: FetchLimits | undefined;

@@ -3,6 +3,7 @@
 import { type Waiting, mapConcurrent } from "../base/async.ts";
 import { must } from "../base/assert.ts";
 import { HeadwaterError } from "../base/errors.ts";
+import { areContradictory } from "../ltx/header.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { type FileIndex, readFileIndex } from "./file-index.ts";
 import type { FileTable, ViewFile } from "./file-table.ts";
@@ -81,7 +82,7 @@ export class MapBuilder {
       checkPageSize(file, head.pageSize, map.pageSize);
       const before = head.proof?.before ?? 0n;
       const follows = head.minTxid === map.txid + 1n && map.txid > 0n;
-      if (follows && before !== 0n && after !== 0n && before !== after) throw notLinked(file);
+      if (follows && areContradictory(before, after)) throw notLinked(file);
       map = map.applyTable(head, table);
       after = head.proof?.after ?? 0n;
     }

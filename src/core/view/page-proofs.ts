@@ -1,6 +1,6 @@
 // What each page of a file must hash to, where the file has a checksum file: loaded once, when its first page is fetched.
 import { type Waiting, orAborted } from "../base/async.ts";
-import { concatBytes } from "../base/bytes.ts";
+import { collectBytes } from "../base/bytes.ts";
 import { hasCode } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Codec } from "../codec/codec.ts";
@@ -103,9 +103,7 @@ async function readWhole(store: ObjectStore, key: string): Promise<Uint8Array | 
   try {
     const content = await store.get(key, {});
     if (content === undefined) return undefined;
-    const parts: Uint8Array[] = [];
-    for await (const chunk of content.body) parts.push(chunk.slice());
-    return concatBytes(parts);
+    return await collectBytes(content.body);
   } catch (error) {
     if (hasCode(error, "store/changed")) return undefined;
     throw error;

@@ -3,6 +3,7 @@
 import { type Waiting, Mutex } from "../base/async.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { silentLogger } from "../base/log.ts";
+import { areContradictory } from "../ltx/header.ts";
 import { type Txid, toTxid } from "../ltx/txid.ts";
 import type { RestoreTarget } from "../replica/plan.ts";
 import { type FetchLimits, Fetcher } from "./fetcher.ts";
@@ -137,7 +138,7 @@ export class ReplicaViews implements AsyncDisposable {
       const txid = toTxid(old.map.txid);
       const built = await this.#planAgain(txid, waiting);
       // The same number in another history.
-      const isOther = built.after !== 0n && old.after !== 0n && built.after !== old.after;
+      const isOther = areContradictory(built.after, old.after);
       if (isOther || built.map.commit !== old.map.commit) throw tooOld(txid, undefined);
       await this.#seed(built);
       if (this.#newest.map.txid === txid) this.#newest = built;

@@ -8,9 +8,9 @@ import type { PageMap } from "./page-map.ts";
 import type { WantedFrame } from "./request-plan.ts";
 
 /** Levels that a b-tree can have: SQLite's own limit. */
-const maxDepth = 20;
+export const maxDepth = 20;
 /** Bytes of a database header that the reserved space is read from. */
-const reservedBytesAt = 20;
+export const reservedBytesAt = 20;
 
 /** The page after another. */
 export interface NextPage {

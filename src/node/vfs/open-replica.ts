@@ -8,14 +8,14 @@ import { openCodec } from "../../core/codec/codec.ts";
 import { parseTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
-import { ReplicaViews } from "../../core/view/replica-views.ts";
+import { ReplicaViews, type ViewTarget } from "../../core/view/replica-views.ts";
 import { type Environment, systemEnvironment } from "../restore/environment.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import { FollowLoop } from "./follow-loop.ts";
 import { PageDesk } from "./page-desk.ts";
 import { refuseWrite } from "./refuse-write.ts";
 import { ReplicaDatabase } from "./replica-database.ts";
-import type { Moment, ReplicaPages } from "./replica-pages.ts";
+import type { ReplicaPages } from "./replica-pages.ts";
 import { SqliteClient, startSqliteThread } from "./sqlite-client.ts";
 
 const defaultCacheBytes = 64 * 1024 * 1024;
@@ -111,7 +111,7 @@ function fixed(views: ReplicaViews): ReplicaPages {
   };
 }
 
-function momentOf({ at, txid, follow }: OpenReplicaOptions, nowMs: number): Moment | undefined {
+function momentOf({ at, txid, follow }: OpenReplicaOptions, nowMs: number): ViewTarget | undefined {
   if (at !== undefined && txid !== undefined) {
     throw invalid("Give at or txid to open a replica: one of them.");
   }
@@ -131,7 +131,7 @@ function momentOf({ at, txid, follow }: OpenReplicaOptions, nowMs: number): Mome
 function parseAsked(
   { at, txid }: { readonly at: string | undefined; readonly txid: string | undefined },
   nowMs: number,
-): Moment {
+): ViewTarget {
   if (txid === undefined) {
     return { kind: "time", beforeMs: parseMoment(at ?? "", nowMs, "at").getTime() };
   }

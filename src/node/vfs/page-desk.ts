@@ -4,8 +4,9 @@ import { assert, must } from "../../core/base/assert.ts";
 import { throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { PageMap } from "../../core/view/page-map.ts";
+import type { ViewTarget } from "../../core/view/replica-views.ts";
 import type { OpenRequest } from "../../core/vfs/sqlite-wasm-vfs.ts";
-import type { Moment, PinnedView, ReplicaPages } from "./replica-pages.ts";
+import type { PinnedView, ReplicaPages } from "./replica-pages.ts";
 import { answers, controlWords, mailboxSizeBytes } from "./protocol.ts";
 import type { Message, NumberedView, Reply, ThreadData } from "./protocol.ts";
 
@@ -13,7 +14,7 @@ import type { Message, NumberedView, Reply, ThreadData } from "./protocol.ts";
 const fetchAttempts = 8;
 
 /** What a moment in a file name means. Throws `usage/invalid`. */
-export type ParseMoment = (asked: Pick<OpenRequest, "at" | "txid">) => Moment;
+export type ParseMoment = (asked: Pick<OpenRequest, "at" | "txid">) => ViewTarget;
 
 /** A view that SQLite's thread has, and the map it was given. */
 interface LentView {

@@ -1,12 +1,9 @@
 // What an open replica needs of the side that reads the store: `ReplicaViews` is it.
 import type { Waiting } from "../../core/base/async.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import type { RestoreTarget } from "../../core/replica/plan.ts";
 import type { FrameCache } from "../../core/view/frame-cache.ts";
 import type { PageMap } from "../../core/view/page-map.ts";
-
-/** A TXID, or the newest state that was reached before a time. */
-export type Moment = Exclude<RestoreTarget, { readonly kind: "latest" }>;
+import type { ViewTarget } from "../../core/view/replica-views.ts";
 
 /** A state that stays readable until it is disposed. */
 export interface PinnedView extends Disposable {
@@ -24,7 +21,7 @@ export interface ReplicaPages {
   /** Of the newest state that is known. */
   readonly txid: Txid;
   newest(): PinnedView;
-  at(moment: Moment, waiting: Waiting): Promise<PinnedView>;
+  at(moment: ViewTarget, waiting: Waiting): Promise<PinnedView>;
   /** Looks for a newer state. */
   refresh(waiting: Waiting): Promise<boolean>;
 }
