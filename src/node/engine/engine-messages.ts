@@ -1,6 +1,6 @@
 // What the application's process and the capture process say to each other over IPC (structured clone).
-import { type ErrorCode, HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import type { LogFields, LogLevel } from "../../core/base/log.ts";
+import type { SentError } from "../base/sent-error.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 
@@ -23,32 +23,3 @@ export type FromEngine =
       readonly fields: LogFields;
     }
   | { readonly kind: "stopped" };
-
-/** An error as it crosses the process boundary. */
-export interface SentError {
-  readonly code: ErrorCode | undefined;
-  readonly message: string;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
-/** An error for the way to another process. */
-export function toSent(error: unknown): SentError {
-  if (error instanceof HeadwaterError) {
-    return { code: error.code, message: error.message, data: sendable(error.data) };
-  }
-  return { code: undefined, message: messageOf(error), data: {} };
-}
-
-/** Only what survives the way to another process. */
-export function sendable(fields: LogFields): LogFields {
-  const entries = Object.entries(fields).map(([name, value]) => {
-    const isPlain = ["string", "number", "boolean", "bigint", "undefined"].includes(typeof value);
-    return [name, isPlain ? value : JSON.stringify(value)];
-  });
-  return Object.fromEntries(entries);
-}
-
-/** What `toSent` was given, as an error again. */
-export function toError({ code, message, data }: SentError): Error {
-  return code === undefined ? new Error(message) : new HeadwaterError(code, message, { data });
-}

@@ -1,11 +1,10 @@
 // What the two threads of an open replica say to each other. The caller's thread has the store and answers for pages and
 // moments; the other one has SQLite, asks, and waits. Both hold the frame cache and the page maps in shared memory.
 import type { MessagePort } from "node:worker_threads";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import type { ErrorCode } from "../../core/base/errors.ts";
 import type { SharedFrameCache } from "../../core/view/frame-cache.ts";
 import type { SharedPageMap } from "../../core/view/page-map.ts";
 import type { SqlParameters, SqlValue } from "../../core/vfs/sql-values.ts";
+import type { SentError } from "../base/sent-error.ts";
 
 /** Words of the shared `control` array. */
 export const controlWords = {
@@ -89,24 +88,3 @@ export type Message =
   | { readonly kind: "page"; readonly view: number; readonly pgno: number }
   | { readonly kind: "touch"; readonly view: number; readonly pgno: number }
   | { readonly kind: "moment"; readonly at: string | undefined; readonly txid: string | undefined };
-
-/** An error as it crosses threads. */
-export interface SentError {
-  /** `undefined`: none of ours. */
-  readonly code: ErrorCode | undefined;
-  readonly message: string;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
-export function sendError(error: unknown): SentError {
-  if (error instanceof HeadwaterError) {
-    const { code, message, data } = error;
-    return { code, message, data };
-  }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: undefined, message, data: {} };
-}
-
-export function receiveError({ code, message, data }: SentError): Error {
-  return code === undefined ? new Error(message) : new HeadwaterError(code, message, { data });
-}

@@ -3,9 +3,9 @@ import { Worker } from "node:worker_threads";
 import { Mutex } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import { toError } from "../base/sent-error.ts";
 import { siblingModule } from "../base/sibling-module.ts";
 import type { PageDesk } from "./page-desk.ts";
-import { receiveError } from "./protocol.ts";
 import type { Message, Reply, Request, RowsReply } from "./protocol.ts";
 
 /** A request as the client takes it. */
@@ -90,7 +90,7 @@ export class SqliteClient implements AsyncDisposable {
       const failure = this.#desk.takeFailure();
       if (reply.kind === "rows") return reply;
       this.#signal.throwIfAborted();
-      throw reply.error === undefined ? failure : receiveError(reply.error);
+      throw reply.error === undefined ? failure : toError(reply.error);
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#reply = undefined;

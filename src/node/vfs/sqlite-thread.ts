@@ -6,7 +6,8 @@ import { must } from "../../core/base/assert.ts";
 import { WasmConnection } from "../../core/vfs/sqlite-wasm-connection.ts";
 import { installSqliteWasmVfs } from "../../core/vfs/sqlite-wasm-vfs.ts";
 import type { SqliteWasmVfs, SqliteWasmVfsOptions } from "../../core/vfs/sqlite-wasm-vfs.ts";
-import { controlWords, sendError } from "./protocol.ts";
+import { toSent } from "../base/sent-error.ts";
+import { controlWords } from "./protocol.ts";
 import type { Answer, Message, NumberedView, Request, ThreadData } from "./protocol.ts";
 import { Statements } from "./statements.ts";
 import { PageFailure, ThreadViews } from "./thread-views.ts";
@@ -57,7 +58,7 @@ class SqliteThread {
       return this.#statements.answer(request);
     } catch (error) {
       const isOurs = !(error instanceof PageFailure);
-      return { kind: "failed", error: isOurs ? sendError(error) : undefined };
+      return { kind: "failed", error: isOurs ? toSent(error, stackOf) : undefined };
     }
   }
 
@@ -73,6 +74,11 @@ class SqliteThread {
   get #isCancelled(): boolean {
     return Atomics.load(this.#control, controlWords.cancelled) === 1;
   }
+}
+
+/** Of an error that nobody has foreseen. */
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function post(message: Message): void {
