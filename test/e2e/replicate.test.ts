@@ -273,6 +273,19 @@ test("status shows Litestream's fields from local files alone", async () => {
   ]);
 });
 
+test("status says what is wrong with a damaged state directory", async () => {
+  using directory = temporaryDirectory();
+  const path = directory.file("app.db");
+  await databaseAt(path);
+  await headwater("replicate", path, directory.url("replica"), "-once").success();
+  writeFileSync(directory.file(".app.db-headwater/state.json"), "{");
+  const lines = await headwater("status", "-json", path).success();
+  const error = expect.stringContaining("state.json");
+  expect(JSON.parse(lines.join("\n"))).toMatchObject([{ status: "error", error }]);
+  const shown = await headwater("status", path).success();
+  expect(shown.at(-1)).toMatch(/app\.db: .*state\.json/u);
+});
+
 test("status shows what verification found while it replicated", async () => {
   using directory = temporaryDirectory();
   const path = directory.file("app.db");

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
 import { toHex64 } from "../../core/base/bytes.ts";
+import { messageOf } from "../../core/base/errors.ts";
 import { localPath } from "../base/local-path.ts";
 import { furthestBehind, readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
@@ -31,6 +32,8 @@ interface StatusRecord {
   readonly verified_txid: string;
   readonly restore_verified_at: string;
   readonly restore_verified_txid: string;
+  /** Why the status is `error`. */
+  readonly error?: string;
   /** Only of a database with several. */
   readonly replicas?: readonly { readonly url: string; readonly replicated_txid: string }[];
 }
@@ -109,8 +112,8 @@ async function statusOf({ path, stateDir }: Subject): Promise<StatusRecord> {
     const state = await readStateFiles(stateDirectory);
     if (!hasDatabase) return record("no database", state);
     return record(state?.localTxid === undefined ? "not initialized" : "ok", state);
-  } catch {
-    return record("error");
+  } catch (error) {
+    return { ...record("error"), error: messageOf(error) };
   }
 }
 
@@ -174,8 +177,12 @@ function formatStatus(records: readonly StatusRecord[]): string {
       one.verification,
     ]);
   });
-  return formatTable([
+  const table = formatTable([
     ["database", "status", "local txid", "wal size", "replica", "replicated txid", "verification"],
     ...rows,
   ]);
+  const reasons = records.flatMap(({ database, error }) =>
+    error === undefined ? [] : [`${database}: ${error}`],
+  );
+  return [table, ...reasons].join("\n");
 }

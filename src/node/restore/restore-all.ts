@@ -69,12 +69,13 @@ export async function restoreAll(
     await one.restore.vacate({ signal });
     return one;
   });
+  options.signal?.throwIfAborted();
   const restored: { request: RestoreRequest; result: RestoreResult }[] = [];
+  // All of them now: to be interrupted here would leave some replaced.
   for (const { request, restore } of ready) {
     try {
-      restored.push({ request, result: await restore.publish(options) });
+      restored.push({ request, result: await restore.publish({}) });
     } catch (error) {
-      options.signal?.throwIfAborted();
       run.failed.push({ request, error });
       if (!options.partial) throw failure(run.failed, restored.length);
     }
