@@ -1,26 +1,19 @@
 // The caller's side of the questions that SQLite's thread asks while it sleeps: pages and moments.
-import { MessageChannel } from "node:worker_threads";
-import { assert, must } from "../../core/base/assert.ts";
+import { assert } from "../../core/base/assert.ts";
 import { throwIfAborted } from "../../core/base/async.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import type { PageMap } from "../../core/view/page-map.ts";
 import type { ViewTarget } from "../../core/view/replica-views.ts";
-import type { OpenRequest } from "../../core/vfs/sqlite-wasm-vfs.ts";
+import { LentViews } from "./lent-views.ts";
 import type { PinnedView, ReplicaPages } from "./replica-pages.ts";
 import { answers, controlWords, mailboxSizeBytes } from "./protocol.ts";
-import type { Message, NumberedView, Reply, ThreadData } from "./protocol.ts";
+import type { AskedMoment, Question, ThreadData, ViewNews, ViewsInUse } from "./protocol.ts";
 
 /** How often a page that was fetched may have left a small cache before it was handed over. */
 const fetchAttempts = 8;
 
 /** What a moment in a file name means. Throws `usage/invalid`. */
-export type ParseMoment = (asked: Pick<OpenRequest, "at" | "txid">) => ViewTarget;
-
-/** A view that SQLite's thread has, and the map it was given. */
-interface LentView {
-  readonly view: PinnedView;
-  map: PageMap;
-}
+export type ParseMoment = (asked: AskedMoment) => ViewTarget;
 
 /** Answers questions; one is asked at a time. */
 export class PageDesk implements Disposable {
@@ -29,55 +22,33 @@ export class PageDesk implements Disposable {
   readonly #control = new SharedArrayBuffer(4 * Object.keys(controlWords).length);
   readonly #words = new Int32Array(this.#control);
   readonly #mailbox = new SharedArrayBuffer(mailboxSizeBytes);
-  readonly #channel = new MessageChannel();
-  readonly #lentById = new Map<number, LentView>();
-  #lastId = 0;
+  readonly #lent: LentViews;
   #failure: unknown;
-  #snapshotId: number | undefined;
-  #newestId: number;
-  /** The newest state that SQLite's thread knows. */
-  #toldId: number;
 
   constructor(pages: ReplicaPages, parseMoment: ParseMoment) {
     this.#pages = pages;
     this.#parseMoment = parseMoment;
-    this.#newestId = this.#lend(pages.newest());
-    this.#toldId = this.#newestId;
+    this.#lent = new LentViews(pages);
   }
 
-  /** The newest state that is known, which SQLite's thread is told of with its next request. */
-  get newest(): PageMap {
-    if (this.#lent(this.#newestId).map.txid !== this.#pages.txid) {
-      const before = this.#newestId;
-      this.#newestId = this.#lend(this.#pages.newest());
-      if (before !== this.#toldId) this.#takeBack(before);
-    }
-    return this.#lent(this.#newestId).map;
-  }
-
-  /** What SQLite's thread is started with; `views` is to be transferred. */
+  /** What SQLite's thread is started with. */
   threadData(name: string): ThreadData {
     return {
       name,
       control: this.#control,
       mailbox: this.#mailbox,
       cache: this.#pages.cache.share(),
-      newest: this.#numbered(this.#newestId),
-      views: this.#channel.port2,
     };
   }
 
-  /** Gives `send` a state that is newer than the one that SQLite's thread knows; from then on it knows it, unless `send` throws. */
-  tellNewest(send: (newest: NumberedView | undefined) => void): void {
-    const { txid } = this.newest;
-    const isNews = txid !== this.#lent(this.#toldId).map.txid;
-    send(isNews ? this.#numbered(this.#newestId) : undefined);
-    if (isNews) this.#toldId = this.#newestId;
+  /** Gives `send` what SQLite's thread does not know of its views; from then on it knows it, unless `send` throws. */
+  tellViews(send: (news: ViewNews) => void): void {
+    this.#lent.tell(send);
   }
 
   /** From now on SQLite is to go on, or to end what it is doing. */
   set isCancelled(isCancelled: boolean) {
-    Atomics.store(this.#words, controlWords.cancelled, isCancelled ? 1 : 0);
+    this.#write(controlWords.cancelled, isCancelled ? 1 : 0);
   }
 
   /** Why the newest question could not be answered. Asking takes it away. */
@@ -89,29 +60,25 @@ export class PageDesk implements Disposable {
 
   /** The state that the next query sees: the one that is held, or the newest. */
   get current(): PageMap {
-    return this.#snapshotId === undefined ? this.newest : this.#lent(this.#snapshotId).map;
+    return this.#lent.current;
   }
 
   /** Lets go of the views that are not in use any more. */
-  settle({ views, snapshot }: Pick<Reply, "views" | "snapshot">): void {
-    this.#snapshotId = snapshot;
-    const isKept = new Set([...views, this.#newestId]);
-    for (const id of this.#lentById.keys()) if (!isKept.has(id)) this.#takeBack(id);
+  settle(inUse: ViewsInUse): void {
+    this.#lent.settle(inUse);
   }
 
   /** Never throws: SQLite's thread is woken, whatever happens. */
-  async answer(message: Exclude<Message, { kind: "reply" }>, waiting: Waiting): Promise<void> {
-    if (message.kind === "touch") {
-      this.#lentById.get(message.view)?.view.touch(message.pgno);
+  async answer(question: Question, waiting: Waiting): Promise<void> {
+    if (question.kind === "touch") {
+      this.#lent.find(question.view)?.touch(question.pgno);
       return;
     }
     try {
       throwIfAborted(waiting);
-      this.#wake(
-        message.kind === "page"
-          ? await this.#givePage(message.view, message.pgno, waiting)
-          : await this.#giveMoment(message, waiting),
-      );
+      if (question.kind === "page") await this.#givePage(question.view, question.pgno, waiting);
+      else await this.#giveMoment(question, waiting);
+      this.#wake(answers.given);
     } catch (error) {
       this.#failure = error;
       this.#wake(answers.failed);
@@ -119,20 +86,14 @@ export class PageDesk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#channel.port1.close();
-    for (const { view } of this.#lentById.values()) view[Symbol.dispose]();
-    this.#lentById.clear();
+    this.#lent[Symbol.dispose]();
   }
 
-  async #givePage(id: number, pgno: number, waiting: Waiting): Promise<number> {
-    const lent = this.#lent(id);
+  async #givePage(id: number, pgno: number, waiting: Waiting): Promise<void> {
+    const view = this.#lent.get(id);
     for (let attempt = 1; attempt <= fetchAttempts; attempt++) {
-      const map = await lent.view.fetch(pgno, waiting);
-      if (!this.#copyPage(lent.view, map, pgno)) continue;
-      if (map === lent.map) return answers.given;
-      lent.map = map;
-      this.#channel.port1.postMessage(this.#numbered(id));
-      return answers.moved;
+      const map = await view.fetch(pgno, waiting);
+      if (this.#copyPage(view, map, pgno)) return;
     }
     throw new Error(`Headwater bug: page ${pgno} was fetched and is not in the cache`);
   }
@@ -150,35 +111,22 @@ export class PageDesk implements Disposable {
     return found !== "miss";
   }
 
-  async #giveMoment(asked: Pick<OpenRequest, "at" | "txid">, waiting: Waiting): Promise<number> {
+  async #giveMoment(asked: AskedMoment, waiting: Waiting): Promise<void> {
     const view = await this.#pages.at(this.#parseMoment(asked), waiting);
-    this.#channel.port1.postMessage(this.#numbered(this.#lend(view)));
-    return answers.given;
+    const { pageSize, commit, generation } = view.map;
+    this.#write(controlWords.viewId, this.#lent.lend(view));
+    this.#write(controlWords.pageSize, pageSize);
+    this.#write(controlWords.commit, commit);
+    this.#write(controlWords.generation, generation);
   }
 
-  #lend(view: PinnedView): number {
-    const id = ++this.#lastId;
-    this.#lentById.set(id, { view, map: view.map });
-    return id;
-  }
-
-  #takeBack(id: number): void {
-    const { view } = this.#lent(id);
-    this.#lentById.delete(id);
-    view[Symbol.dispose]();
-  }
-
-  #lent(id: number): LentView {
-    return must(this.#lentById.get(id), `view ${id}`);
-  }
-
-  #numbered(id: number): NumberedView {
-    return { id, map: this.#lent(id).map.share() };
+  #write(word: number, value: number): void {
+    Atomics.store(this.#words, word, value);
   }
 
   #wake(answer: number): void {
     assert(answer !== answers.none, "SQLite's thread is woken without an answer");
-    Atomics.store(this.#words, controlWords.answer, answer);
+    this.#write(controlWords.answer, answer);
     Atomics.notify(this.#words, controlWords.answer);
   }
 }

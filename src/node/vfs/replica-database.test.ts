@@ -8,7 +8,9 @@ import { toTxid } from "../../core/ltx/txid.ts";
 import type { SqlRow } from "../../core/vfs/sql-values.ts";
 import { PageDesk } from "./page-desk.ts";
 import { ReplicaDatabase } from "./replica-database.ts";
-import { SqliteClient, startSqliteThread } from "./sqlite-client.ts";
+import { refusingWrites } from "./refuse-write.ts";
+import { SqliteClient } from "./sqlite-client.ts";
+import { startSqliteThread } from "./start-thread.ts";
 
 const pageSize = 4096;
 const states = databaseStates(pageSize);
@@ -31,10 +33,9 @@ function open(options: { readonly cacheBytes?: number } = {}): void {
   db = new ReplicaDatabase({
     name: "app",
     current: () => desk.current,
-    client,
+    ask: refusingWrites((request, waiting) => client.ask(request, waiting), refuseWrite),
     refresh: () => pages.refresh(),
     close: () => client[Symbol.asyncDispose](),
-    refuseWrite,
   });
 }
 beforeEach(() => open());

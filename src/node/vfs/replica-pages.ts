@@ -1,5 +1,6 @@
 // What an open replica needs of the side that reads the store: `ReplicaViews` is it.
 import type { Waiting } from "../../core/base/async.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { FrameCache } from "../../core/view/frame-cache.ts";
 import type { PageMap } from "../../core/view/page-map.ts";
@@ -24,4 +25,30 @@ export interface ReplicaPages {
   at(moment: ViewTarget, waiting: Waiting): Promise<PinnedView>;
   /** Looks for a newer state. */
   refresh(waiting: Waiting): Promise<boolean>;
+}
+
+/** Memory for pages where nobody says how much. */
+export const defaultCacheBytes = 64 * 1024 * 1024;
+
+/** Smallest memory for pages: a few of the largest. */
+const minCacheBytes = 1024 * 1024;
+
+/** Throws `usage/invalid` for memory that is too small. */
+export function checkCacheBytes(cacheBytes: number): void {
+  if (cacheBytes >= minCacheBytes) return;
+  throw new HeadwaterError(
+    "usage/invalid",
+    `cacheBytes must be at least ${minCacheBytes}, not ${cacheBytes}.`,
+  );
+}
+
+/** `pages`, of which the newest stays the one that it is now. */
+export function frozenPages(pages: ReplicaPages): ReplicaPages {
+  return {
+    cache: pages.cache,
+    txid: pages.txid,
+    newest: () => pages.newest(),
+    at: (moment, waiting) => pages.at(moment, waiting),
+    refresh: () => Promise.resolve(false),
+  };
 }

@@ -1,54 +1,72 @@
-// Pages for SQLite's thread: out of the shared cache, or from the caller's thread, for which it sleeps.
+// The views that SQLite reads from, where it runs: pages come out of the cache, or from whoever is asked for what is missing.
+import { must } from "../../core/base/assert.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
-import { FrameCache } from "../../core/view/frame-cache.ts";
+import type { FrameCache } from "../../core/view/frame-cache.ts";
 import { PageMap } from "../../core/view/page-map.ts";
 import { PageReader } from "../../core/vfs/page-reader.ts";
 import type { DatabaseView } from "../../core/vfs/page-reader.ts";
 import type { OpenRequest } from "../../core/vfs/sqlite-wasm-vfs.ts";
-import { answers, controlWords } from "./protocol.ts";
-import type { Message, NumberedView, Reply, ThreadData } from "./protocol.ts";
+import type { AskedMoment, ViewNews, ViewsInUse } from "./protocol.ts";
 
-/** The caller's thread could not give what was asked for, and knows why. */
-export class PageFailure extends Error {
-  override readonly name = "PageFailure";
-}
-
-interface ThreadView extends DatabaseView {
+/** A view as SQLite needs it, and its number. */
+export interface KnownView extends DatabaseView {
   readonly id: number;
-  /** Where its pages lie: another place once files were merged. */
-  map: PageMap;
 }
 
-export interface ThreadViewsOptions extends Omit<ThreadData, "control" | "views"> {
-  readonly control: Int32Array;
-  readonly post: (message: Message) => void;
-  /** The view that came with an answer. */
-  readonly receiveView: () => NumberedView;
+/** Where pages and moments come from. The caller stands still until it has them; what cannot be had is thrown. */
+export interface PageSource {
+  /** Fills `into` with a page that is not in the cache, or not where the map of the view has it. */
+  read(view: number, pgno: number, into: Uint8Array): void;
+  /** A marked page was read in the cache. */
+  touch(view: number, pgno: number): void;
+  /** A moment by the name of a file. Its map comes with the news of the next request. */
+  at(asked: AskedMoment): KnownView;
+}
+
+interface ThreadView extends KnownView {
+  /** Where its pages lie, or have lain before files were merged: what the cache still has of those is right. */
+  map: PageMap | undefined;
+}
+
+export interface ThreadViewsOptions {
+  /** Of the replica, in SQL. */
+  readonly name: string;
+  readonly cache: FrameCache;
+  readonly source: PageSource;
 }
 
 export class ThreadViews {
   readonly #options: ThreadViewsOptions;
-  readonly #cache: FrameCache;
-  readonly #mailbox: Uint8Array;
+  readonly #viewById = new Map<number, ThreadView>();
   /** With the view of those that always have the same one. */
   readonly #readers = new Map<PageReader<ThreadView>, ThreadView | undefined>();
-  #newest: ThreadView;
+  #newest: ThreadView | undefined;
 
   constructor(options: ThreadViewsOptions) {
     this.#options = options;
-    this.#cache = FrameCache.fromShared(options.cache);
-    this.#mailbox = new Uint8Array(options.mailbox);
-    this.#newest = toView(options.newest);
   }
 
-  /** Transactions that begin from now on see it. */
-  setNewest(newest: NumberedView): void {
-    this.#newest = toView(newest);
+  /** Takes in what has become of the views. Before the first of it nothing can be read. */
+  hear({ newest, maps }: ViewNews): void {
+    for (const { id, map: shared } of maps) {
+      const map = PageMap.fromShared(shared);
+      const known = this.#viewById.get(id);
+      if (known !== undefined) known.map = map;
+      else
+        this.#know({
+          id,
+          pageSize: map.pageSize,
+          commit: map.commit,
+          generation: map.generation,
+          map,
+        });
+    }
+    this.#newest = must(this.#viewById.get(newest), "newest view");
   }
 
   /** The reader of a file by its name in SQL: the replica as it is opened, or as it was at a moment. */
   open({ name, at, txid }: OpenRequest): PageReader {
-    const { name: ownName, post, receiveView } = this.#options;
+    const { name: ownName, source } = this.#options;
     if (name !== ownName) {
       throw new HeadwaterError(
         "query/sql",
@@ -62,15 +80,15 @@ export class ThreadViews {
     if (at === undefined && txid === undefined) {
       return this.#opened(new PageReader({ view: () => this.#following, readPage }));
     }
-    this.#ask(() => post({ kind: "moment", at, txid }));
-    const view = toView(receiveView());
+    const view = this.#know({ ...source.at({ at, txid }), map: undefined });
     return this.#opened(new PageReader({ view: () => view, readPage }), view);
   }
 
   /** The views that may still be read from, `open` being the readers that SQLite has, and the one that is held. */
-  inUse(open: Iterable<PageReader>): Pick<Reply, "views" | "snapshot"> {
+  inUse(open: Iterable<PageReader>): ViewsInUse {
     const isOpen = new Set(open);
-    const ids = new Set([this.#newest.id]);
+    const ids = new Set<number>();
+    if (this.#newest !== undefined) ids.add(this.#newest.id);
     let snapshot: number | undefined;
     for (const [reader, fixed] of this.#readers) {
       if (!isOpen.has(reader)) {
@@ -81,6 +99,7 @@ export class ThreadViews {
       if (view !== undefined) ids.add(view.id);
       if (fixed === undefined) snapshot ??= reader.pinned?.id;
     }
+    for (const id of this.#viewById.keys()) if (!ids.has(id)) this.#viewById.delete(id);
     return { views: [...ids], snapshot };
   }
 
@@ -89,7 +108,12 @@ export class ThreadViews {
     for (const [{ pinned }, fixed] of this.#readers) {
       if (fixed === undefined && pinned !== undefined) return pinned;
     }
-    return this.#newest;
+    return must(this.#newest, "newest view");
+  }
+
+  #know(view: ThreadView): ThreadView {
+    this.#viewById.set(view.id, view);
+    return view;
   }
 
   #opened(reader: PageReader<ThreadView>, fixed?: ThreadView): PageReader {
@@ -97,39 +121,19 @@ export class ThreadViews {
     return reader;
   }
 
-  #read(view: ThreadView, pgno: number, into: Uint8Array): void {
-    const frame = view.map.locate(pgno);
+  #read({ id, map }: ThreadView, pgno: number, into: Uint8Array): void {
+    const { cache, source } = this.#options;
+    if (map === undefined) {
+      source.read(id, pgno, into);
+      return;
+    }
+    const frame = map.locate(pgno);
     if (frame === undefined) {
       into.fill(0);
       return;
     }
-    const { post } = this.#options;
-    const found = this.#cache.read(frame, into);
-    if (found === "hit") return;
-    if (found === "touch") {
-      post({ kind: "touch", view: view.id, pgno });
-      return;
-    }
-    const answer = this.#ask(() => post({ kind: "page", view: view.id, pgno }));
-    if (answer === answers.moved) view.map = PageMap.fromShared(this.#options.receiveView().map);
-    into.set(this.#mailbox.subarray(0, into.length));
+    const found = cache.read(frame, into);
+    if (found === "touch") source.touch(id, pgno);
+    else if (found === "miss") source.read(id, pgno, into);
   }
-
-  /** Posts a question and sleeps until it is answered. Throws `PageFailure`. */
-  #ask(post: () => void): number {
-    const { control } = this.#options;
-    if (Atomics.load(control, controlWords.cancelled) === 1) throw new PageFailure("cancelled");
-    Atomics.store(control, controlWords.answer, answers.none);
-    post();
-    Atomics.wait(control, controlWords.answer, answers.none);
-    const answer = Atomics.load(control, controlWords.answer);
-    if (answer === answers.failed) throw new PageFailure("the caller's thread has the reason");
-    return answer;
-  }
-}
-
-function toView({ id, map: shared }: NumberedView): ThreadView {
-  const map = PageMap.fromShared(shared);
-  const { pageSize, commit, generation } = map;
-  return { id, map, pageSize, commit, generation };
 }
