@@ -10,7 +10,7 @@ import { WasmConnection } from "../../src/core/vfs/sqlite-wasm-connection.ts";
 import { installSqliteWasmVfs } from "../../src/core/vfs/sqlite-wasm-vfs.ts";
 import { ReplicaViews } from "../../src/core/view/replica-views.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
-import { ThreadViews } from "../../src/node/vfs/thread-views.ts";
+import { ThreadViews } from "../../src/core/vfs/thread-views.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { hotIds, lookupSql, rowsSql } from "./query-workload.ts";
 

@@ -5,10 +5,10 @@ import { litestreamLayout as layout } from "../../src/core/replica/layout.ts";
 import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
 import { ReplicaViews } from "../../src/core/view/replica-views.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
-import { PageDesk } from "../../src/node/vfs/page-desk.ts";
-import { ReplicaDatabase } from "../../src/node/vfs/replica-database.ts";
-import type { PinnedView, ReplicaPages } from "../../src/node/vfs/replica-pages.ts";
-import { SqliteClient } from "../../src/node/vfs/sqlite-client.ts";
+import { PageDesk } from "../../src/core/vfs/page-desk.ts";
+import { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
+import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
+import { SqliteClient } from "../../src/core/vfs/sqlite-client.ts";
 import { startSqliteThread } from "../../src/node/vfs/start-thread.ts";
 import { countSql, hotIds, lookupSql, scanSql, timed } from "./query-workload.ts";
 

@@ -6,13 +6,18 @@ import { layoutForUrl } from "../../core/replica/layout.ts";
 import { ReplicaViews } from "../../core/view/replica-views.ts";
 import { type Environment, systemEnvironment } from "../restore/environment.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
-import { FollowLoop } from "./follow-loop.ts";
-import { PageDesk } from "./page-desk.ts";
-import { refuseWrite, refusingWrites } from "./refuse-write.ts";
-import { ReplicaDatabase } from "./replica-database.ts";
-import { type OpenMoment, askedTarget, nameOfReplica, openTarget } from "./replica-moment.ts";
-import { checkCacheBytes, defaultCacheBytes, frozenPages } from "./replica-pages.ts";
-import { SqliteClient } from "./sqlite-client.ts";
+import { FollowLoop } from "../../core/vfs/follow-loop.ts";
+import { PageDesk } from "../../core/vfs/page-desk.ts";
+import { refuseWrite, refusingWrites } from "../../core/vfs/refuse-write.ts";
+import { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
+import {
+  type OpenMoment,
+  askedTarget,
+  nameOfReplica,
+  openTarget,
+} from "../../core/vfs/replica-moment.ts";
+import { checkCacheBytes, defaultCacheBytes, frozenPages } from "../../core/vfs/replica-pages.ts";
+import { SqliteClient } from "../../core/vfs/sqlite-client.ts";
 import { startSqliteThread } from "./start-thread.ts";
 
 export interface OpenReplicaOptions extends Waiting, OpenMoment {

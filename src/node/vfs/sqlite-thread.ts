@@ -2,8 +2,8 @@
 import { parentPort } from "node:worker_threads";
 import initSqlite from "@sqlite.org/sqlite-wasm";
 import { must } from "../../core/base/assert.ts";
-import type { SentRequest, ThreadData } from "./protocol.ts";
-import { SleepingThread } from "./sleeping-thread.ts";
+import type { SentRequest, ThreadData } from "../../core/vfs/protocol.ts";
+import { SleepingThread } from "../../core/vfs/sleeping-thread.ts";
 
 const port = must(parentPort, "port to the caller's thread");
 const sqlite3 = await initSqlite();

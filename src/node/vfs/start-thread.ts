@@ -1,8 +1,8 @@
 // Starts SQLite's thread as a Node worker.
 import { Worker } from "node:worker_threads";
 import { siblingModule } from "../base/sibling-module.ts";
-import type { Message } from "./protocol.ts";
-import type { SqliteThread } from "./sqlite-client.ts";
+import type { Message } from "../../core/vfs/protocol.ts";
+import type { SqliteThread } from "../../core/vfs/sqlite-client.ts";
 
 /** What Node gives a thread that has ended. */
 const endedThreadId = -1;

@@ -1,9 +1,9 @@
 // SQLite over the views of a replica: the connection, its statements, and what they hold on to. Runs wherever SQLite may stand
 // still until a page has come.
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
-import { WasmConnection } from "../../core/vfs/sqlite-wasm-connection.ts";
-import { installSqliteWasmVfs } from "../../core/vfs/sqlite-wasm-vfs.ts";
-import type { SqliteWasmVfs } from "../../core/vfs/sqlite-wasm-vfs.ts";
+import { WasmConnection } from "./sqlite-wasm-connection.ts";
+import { installSqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
+import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { Request, RowsReply, ViewsInUse } from "./protocol.ts";
 import { Statements } from "./statements.ts";
 import type { ThreadViews } from "./thread-views.ts";

@@ -1,9 +1,9 @@
 // What to tell somebody who writes to a replica: that it is one, and where to write.
-import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
-import { readLease } from "../../core/replica/lease-object.ts";
-import type { LeaseRecord } from "../../core/replica/lease-object.ts";
-import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { Waiting } from "../base/async.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { readLease } from "../replica/lease-object.ts";
+import type { LeaseRecord } from "../replica/lease-object.ts";
+import type { ObjectStore } from "../store/object-store.ts";
 import type { AskSqlite } from "./replica-database.ts";
 
 /** `ask`, with another error for a statement that would write. */

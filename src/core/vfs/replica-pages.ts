@@ -1,10 +1,10 @@
 // What an open replica needs of the side that reads the store: `ReplicaViews` is it.
-import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
-import type { FrameCache } from "../../core/view/frame-cache.ts";
-import type { PageMap } from "../../core/view/page-map.ts";
-import type { ViewTarget } from "../../core/view/replica-views.ts";
+import type { Waiting } from "../base/async.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import type { Txid } from "../ltx/txid.ts";
+import type { FrameCache } from "../view/frame-cache.ts";
+import type { PageMap } from "../view/page-map.ts";
+import type { ViewTarget } from "../view/replica-views.ts";
 
 /** A state that stays readable until it is disposed. */
 export interface PinnedView extends Disposable {

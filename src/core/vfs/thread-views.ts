@@ -1,11 +1,11 @@
 // The views that SQLite reads from, where it runs: pages come out of the cache, or from whoever is asked for what is missing.
-import { must } from "../../core/base/assert.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import type { FrameCache } from "../../core/view/frame-cache.ts";
-import { PageMap } from "../../core/view/page-map.ts";
-import { PageReader } from "../../core/vfs/page-reader.ts";
-import type { DatabaseView } from "../../core/vfs/page-reader.ts";
-import type { OpenRequest } from "../../core/vfs/sqlite-wasm-vfs.ts";
+import { must } from "../base/assert.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import type { FrameCache } from "../view/frame-cache.ts";
+import { PageMap } from "../view/page-map.ts";
+import { PageReader } from "./page-reader.ts";
+import type { DatabaseView, OpenPageReader } from "./page-reader.ts";
+import type { OpenRequest } from "./sqlite-wasm-vfs.ts";
 import type { AskedMoment, ViewNews, ViewsInUse } from "./protocol.ts";
 
 /** A view as SQLite needs it, and its number. */
@@ -65,7 +65,7 @@ export class ThreadViews {
   }
 
   /** The reader of a file by its name in SQL: the replica as it is opened, or as it was at a moment. */
-  open({ name, at, txid }: OpenRequest): PageReader {
+  open({ name, at, txid }: OpenRequest): OpenPageReader {
     const { name: ownName, source } = this.#options;
     if (name !== ownName) {
       throw new HeadwaterError(
@@ -85,7 +85,7 @@ export class ThreadViews {
   }
 
   /** The views that may still be read from, `open` being the readers that SQLite has, and the one that is held. */
-  inUse(open: Iterable<PageReader>): ViewsInUse {
+  inUse(open: Iterable<OpenPageReader>): ViewsInUse {
     const isOpen = new Set(open);
     const ids = new Set<number>();
     if (this.#newest !== undefined) ids.add(this.#newest.id);
@@ -116,7 +116,7 @@ export class ThreadViews {
     return view;
   }
 
-  #opened(reader: PageReader<ThreadView>, fixed?: ThreadView): PageReader {
+  #opened(reader: PageReader<ThreadView>, fixed?: ThreadView): OpenPageReader {
     this.#readers.set(reader, fixed);
     return reader;
   }

@@ -1,9 +1,9 @@
 // Which state of a replica somebody means, by a date, words or a TXID: when it is opened, and in the name of a file in SQL.
-import { HeadwaterError } from "../../core/base/errors.ts";
-import { parseMoment } from "../../core/base/moments.ts";
-import { parseTxid } from "../../core/ltx/txid.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
-import type { ViewTarget } from "../../core/view/replica-views.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import { parseMoment } from "../base/moments.ts";
+import { parseTxid } from "../ltx/txid.ts";
+import type { Txid } from "../ltx/txid.ts";
+import type { ViewTarget } from "../view/replica-views.ts";
 import type { AskedMoment } from "./protocol.ts";
 
 /** Which state to open; without `at` and `txid` the newest. */

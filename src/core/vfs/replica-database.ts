@@ -1,11 +1,11 @@
 // An open replica: queries without a download, each on one snapshot.
-import type { Waiting } from "../../core/base/async.ts";
-import { hasCode } from "../../core/base/errors.ts";
-import { toTxid } from "../../core/ltx/txid.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
-import type { PageMap } from "../../core/view/page-map.ts";
-import { toSqlRow } from "../../core/vfs/sql-values.ts";
-import type { SqlParameters, SqlRow, SqlValue } from "../../core/vfs/sql-values.ts";
+import type { Waiting } from "../base/async.ts";
+import { hasCode } from "../base/errors.ts";
+import { toTxid } from "../ltx/txid.ts";
+import type { Txid } from "../ltx/txid.ts";
+import type { PageMap } from "../view/page-map.ts";
+import { toSqlRow } from "./sql-values.ts";
+import type { SqlParameters, SqlRow, SqlValue } from "./sql-values.ts";
 import type { Request, RowsReply } from "./protocol.ts";
 
 /** Some rows of a statement, in the order of its columns. */

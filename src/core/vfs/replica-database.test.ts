@@ -3,14 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MemoryPages } from "../../../test/support/memory-pages.ts";
 import { databaseStates } from "../../../test/support/sqlite-history.ts";
 import { until } from "../../../test/support/until.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import { toTxid } from "../../core/ltx/txid.ts";
-import type { SqlRow } from "../../core/vfs/sql-values.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import { toTxid } from "../ltx/txid.ts";
+import type { SqlRow } from "./sql-values.ts";
 import { PageDesk } from "./page-desk.ts";
 import { ReplicaDatabase } from "./replica-database.ts";
 import { refusingWrites } from "./refuse-write.ts";
 import { SqliteClient } from "./sqlite-client.ts";
-import { startSqliteThread } from "./start-thread.ts";
+import { startSqliteThread } from "../../node/vfs/start-thread.ts";
 
 const pageSize = 4096;
 const states = databaseStates(pageSize);

@@ -1,7 +1,7 @@
 // The caller's end of SQLite's thread: hands it one request at a time, and answers what it asks meanwhile.
-import { Mutex } from "../../core/base/async.ts";
-import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+import { Mutex } from "../base/async.ts";
+import type { Waiting } from "../base/async.ts";
+import { HeadwaterError, messageOf } from "../base/errors.ts";
 import { toError } from "../base/sent-error.ts";
 import type { PageDesk } from "./page-desk.ts";
 import type { Message, Reply, Request, RowsReply, SentRequest, ThreadData } from "./protocol.ts";

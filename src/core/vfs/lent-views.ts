@@ -1,7 +1,7 @@
 // The views of a replica that SQLite reads from, by the numbers that it knows them by: what it has been told of them, and which
 // it still uses.
-import { must } from "../../core/base/assert.ts";
-import type { PageMap } from "../../core/view/page-map.ts";
+import { must } from "../base/assert.ts";
+import type { PageMap } from "../view/page-map.ts";
 import type { NumberedView, ViewNews, ViewsInUse } from "./protocol.ts";
 import type { PinnedView, ReplicaPages } from "./replica-pages.ts";
 

@@ -1,6 +1,6 @@
 // What runs in SQLite's thread, in Node and in browsers: answers requests, one at a time, and sleeps for pages.
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
-import { FrameCache } from "../../core/view/frame-cache.ts";
+import { FrameCache } from "../view/frame-cache.ts";
 import { toSent } from "../base/sent-error.ts";
 import type { FailedReply, Message, RowsReply, SentRequest, ThreadData } from "./protocol.ts";
 import { PageFailure, SleepingSource } from "./sleeping-source.ts";

@@ -1,9 +1,9 @@
 // What the two threads of an open replica say to each other. The caller's thread has the store and answers for pages and
 // moments; the other one has SQLite, asks, and waits. Both hold the frame cache and the page maps in shared memory.
-import type { SharedFrameCache } from "../../core/view/frame-cache.ts";
-import type { SharedPageMap } from "../../core/view/page-map.ts";
-import type { SqlParameters, SqlValue } from "../../core/vfs/sql-values.ts";
-import type { OpenRequest } from "../../core/vfs/sqlite-wasm-vfs.ts";
+import type { SharedFrameCache } from "../view/frame-cache.ts";
+import type { SharedPageMap } from "../view/page-map.ts";
+import type { SqlParameters, SqlValue } from "./sql-values.ts";
+import type { OpenRequest } from "./sqlite-wasm-vfs.ts";
 import type { SentError } from "../base/sent-error.ts";
 
 /** Words of the shared `control` array. */

@@ -1,9 +1,9 @@
 // The caller's side of the questions that SQLite's thread asks while it sleeps: pages and moments.
-import { assert } from "../../core/base/assert.ts";
-import { throwIfAborted } from "../../core/base/async.ts";
-import type { Waiting } from "../../core/base/async.ts";
-import type { PageMap } from "../../core/view/page-map.ts";
-import type { ViewTarget } from "../../core/view/replica-views.ts";
+import { assert } from "../base/assert.ts";
+import { throwIfAborted } from "../base/async.ts";
+import type { Waiting } from "../base/async.ts";
+import type { PageMap } from "../view/page-map.ts";
+import type { ViewTarget } from "../view/replica-views.ts";
 import { LentViews } from "./lent-views.ts";
 import type { PinnedView, ReplicaPages } from "./replica-pages.ts";
 import { answers, controlWords, mailboxSizeBytes } from "./protocol.ts";
