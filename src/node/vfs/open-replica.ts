@@ -1,23 +1,12 @@
 // Opens a replica for queries: the store, its views, and SQLite in a thread over both.
 import type { Waiting } from "../../core/base/async.ts";
 import type { Logger } from "../../core/base/log.ts";
-import { openCodec } from "../../core/codec/codec.ts";
-import { layoutForUrl } from "../../core/replica/layout.ts";
-import { ReplicaViews } from "../../core/view/replica-views.ts";
+import { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
+import { openSleepingEngine } from "../../core/vfs/replica-engine.ts";
+import { type OpenMoment, nameOfReplica, openTarget } from "../../core/vfs/replica-moment.ts";
+import { checkCacheBytes, defaultCacheBytes } from "../../core/vfs/replica-pages.ts";
 import { type Environment, systemEnvironment } from "../restore/environment.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
-import { FollowLoop } from "../../core/vfs/follow-loop.ts";
-import { PageDesk } from "../../core/vfs/page-desk.ts";
-import { refuseWrite, refusingWrites } from "../../core/vfs/refuse-write.ts";
-import { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
-import {
-  type OpenMoment,
-  askedTarget,
-  nameOfReplica,
-  openTarget,
-} from "../../core/vfs/replica-moment.ts";
-import { checkCacheBytes, defaultCacheBytes, frozenPages } from "../../core/vfs/replica-pages.ts";
-import { SqliteClient } from "../../core/vfs/sqlite-client.ts";
 import { startSqliteThread } from "./start-thread.ts";
 
 export interface OpenReplicaOptions extends Waiting, OpenMoment {
@@ -47,42 +36,18 @@ export async function openReplicaIn(
   url: string,
   options: OpenReplicaOptions,
 ): Promise<ReplicaDatabase> {
-  const { signal, secrets, cacheBytes = defaultCacheBytes } = options;
+  const { signal, secrets, follow = false, cacheBytes = defaultCacheBytes } = options;
   const { clock, logger } = environment;
-  const moment = openTarget(options, clock.nowMs());
+  const target = openTarget(options, clock.nowMs());
   checkCacheBytes(cacheBytes);
   await using opened = new AsyncDisposableStack();
   const thread = opened.use(startSqliteThread());
   const store = await environment.openReplica(url, { signal, secrets });
   // Not `use`: V8's takes no bound function as the method, and a wrapped store may have one.
   opened.defer(() => store[Symbol.asyncDispose]());
-  const views = opened.use(
-    await ReplicaViews.open(
-      {
-        store,
-        layout: layoutForUrl(store.url),
-        codec: openCodec(),
-        cacheBytes,
-        isShared: true,
-        logger,
-      },
-      { signal, ...(moment !== undefined && { target: moment }) },
-    ),
-  );
-  const pages = moment === undefined ? views : frozenPages(views);
-  const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const name = nameOfReplica(url);
-  const client = opened.use(new SqliteClient(thread, desk, { name }));
-  if (options.follow === true) opened.use(new FollowLoop({ pages, clock, logger }));
+  const known = { store, clock, logger, name, cacheBytes, target, follow, signal };
+  const engine = opened.use(await openSleepingEngine(thread, known));
   const kept = opened.move();
-  return new ReplicaDatabase({
-    name,
-    current: () => desk.current,
-    ask: refusingWrites(
-      (request, waiting) => client.ask(request, waiting),
-      (waiting) => refuseWrite(store, waiting),
-    ),
-    refresh: (waiting) => pages.refresh(waiting),
-    close: () => kept.disposeAsync(),
-  });
+  return new ReplicaDatabase({ ...engine, name, close: () => kept.disposeAsync() });
 }
