@@ -6,7 +6,7 @@ import { patchDatabaseHeader } from "../src/core/sqlite/database-header.ts";
 import { formatTxid } from "../src/core/ltx/txid.ts";
 import { hasCode } from "../src/core/base/errors.ts";
 import { openReplica, openReplicaIn } from "../src/node/vfs/open-replica.ts";
-import type { ReplicaDatabase } from "../src/node/vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../src/core/vfs/replica-database.ts";
 import { restoreIn } from "../src/node/restore/restore.ts";
 import { systemEnvironment } from "../src/node/restore/environment.ts";
 import { engineReady, syncEngine } from "./support/engine.ts";

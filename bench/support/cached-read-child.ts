@@ -10,7 +10,7 @@ import { WasmConnection } from "../../src/core/vfs/sqlite-wasm-connection.ts";
 import { installSqliteWasmVfs } from "../../src/core/vfs/sqlite-wasm-vfs.ts";
 import { ReplicaViews } from "../../src/core/view/replica-views.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
-import { ThreadViews } from "../../src/node/vfs/thread-views.ts";
+import { ThreadViews } from "../../src/core/vfs/thread-views.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { hotIds, lookupSql, rowsSql } from "./query-workload.ts";
 
@@ -43,13 +43,10 @@ const unasked = (): never => {
 };
 const threadViews = new ThreadViews({
   name: "app",
-  control: new Int32Array(new SharedArrayBuffer(8)),
-  mailbox: new SharedArrayBuffer(view.map.pageSize),
-  cache: views.cache.share(),
-  newest: { id: 1, map: view.map.share() },
-  post: ({ kind }) => (kind === "touch" ? undefined : unasked()),
-  receiveView: unasked,
+  cache: views.cache,
+  source: { read: unasked, at: unasked, touch: () => undefined },
 });
+threadViews.hear({ newest: 1, maps: [{ id: 1, map: view.map.share() }] });
 const sqlite3 = await initSqlite();
 const vfs = installSqliteWasmVfs(sqlite3, {
   name: "bench",

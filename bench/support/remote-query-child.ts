@@ -1,15 +1,15 @@
 // Queries of a replica whose store takes its time for each request, in a process of its own. The engine is loaded before the
 // clock starts. Prints for each query how long it took, the requests it made and how often it had to wait for a page.
-import { HeadwaterError } from "../../src/core/base/errors.ts";
 import { openCodec } from "../../src/core/codec/codec.ts";
 import { litestreamLayout as layout } from "../../src/core/replica/layout.ts";
 import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
 import { ReplicaViews } from "../../src/core/view/replica-views.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
-import { PageDesk } from "../../src/node/vfs/page-desk.ts";
-import { ReplicaDatabase } from "../../src/node/vfs/replica-database.ts";
-import type { PinnedView, ReplicaPages } from "../../src/node/vfs/replica-pages.ts";
-import { SqliteClient, startSqliteThread } from "../../src/node/vfs/sqlite-client.ts";
+import { PageDesk } from "../../src/core/vfs/page-desk.ts";
+import { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
+import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
+import { SqliteClient } from "../../src/core/vfs/sqlite-client.ts";
+import { startSqliteThread } from "../../src/node/vfs/start-thread.ts";
 import { countSql, hotIds, lookupSql, scanSql, timed } from "./query-workload.ts";
 
 export interface RemoteOptions {
@@ -74,7 +74,7 @@ const slow = createFaultyStore(store, {
     return { kind: "delay", ms: requestMs };
   },
 });
-const worker = startSqliteThread();
+const thread = startSqliteThread();
 await clock.sleep(engineStartMs, {});
 const openedMs = performance.now();
 const codec = openCodec();
@@ -92,14 +92,13 @@ const pages: ReplicaPages = {
 const desk = new PageDesk(pages, () => {
   throw new Error("no statement here names a moment");
 });
-await using client = new SqliteClient(worker, desk, { name: "app" });
+await using client = new SqliteClient(thread, desk, { name: "app" });
 const db = new ReplicaDatabase({
   name: "app",
   current: () => desk.current,
-  client,
+  ask: (request, waiting) => client.ask(request, waiting),
   refresh: (waiting) => pages.refresh(waiting),
   close: () => Promise.resolve(),
-  refuseWrite: async () => new HeadwaterError("query/read-only", "Nothing here writes."),
 });
 const all = (sql: string, parameters: readonly number[] = []): Promise<unknown> =>
   Array.fromAsync(db.query(sql, parameters));

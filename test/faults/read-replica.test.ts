@@ -9,7 +9,7 @@ import { toTxid } from "../../src/core/ltx/txid.ts";
 import type { StoreCall } from "../../src/core/testing/faulty-store.ts";
 import { VirtualClock } from "../../src/core/testing/virtual-clock.ts";
 import type { OpenReplicaOptions } from "../../src/node/vfs/open-replica.ts";
-import type { ReplicaDatabase } from "../../src/node/vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { FileRange, ReplicaHistory } from "../support/replica-builder.ts";
 import { all, openStore, valueOf } from "../support/replica-queries.ts";
 import { databaseStates, historyOf } from "../support/sqlite-history.ts";

@@ -7,7 +7,7 @@ import { type Txid, toTxid } from "../../src/core/ltx/txid.ts";
 import { HeadwaterError } from "../../src/core/base/errors.ts";
 import type { Waiting } from "../../src/core/base/async.ts";
 import type { ViewTarget } from "../../src/core/view/replica-views.ts";
-import type { PinnedView, ReplicaPages } from "../../src/node/vfs/replica-pages.ts";
+import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
 
 export interface MemoryPagesOptions {
   readonly pageSize: number;

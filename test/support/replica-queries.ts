@@ -5,7 +5,7 @@ import type { SqlParameters, SqlRow } from "../../src/core/vfs/sql-values.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
 import { openReplicaIn } from "../../src/node/vfs/open-replica.ts";
 import type { OpenReplicaOptions } from "../../src/node/vfs/open-replica.ts";
-import type { ReplicaDatabase } from "../../src/node/vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 
 /** A replica in a store, called `app` in SQL. */
 export function openStore(

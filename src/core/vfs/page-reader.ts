@@ -117,3 +117,6 @@ export class PageReader<View extends DatabaseView = DatabaseView> {
     return bytes;
   }
 }
+
+/** A reader of views of any kind, as SQLite needs it. */
+export type OpenPageReader = Pick<PageReader, keyof PageReader>;

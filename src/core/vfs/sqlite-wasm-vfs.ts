@@ -2,7 +2,7 @@
 // Temporary files never come here, because this SQLite keeps them in memory (SQLITE_TEMP_STORE=2).
 // https://www.sqlite.org/c3ref/vfs.html and https://www.sqlite.org/c3ref/io_methods.html
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
-import type { PageReader } from "./page-reader.ts";
+import type { OpenPageReader } from "./page-reader.ts";
 
 /** What a name asks for: `file:app?at=5 minutes ago`. */
 export interface OpenRequest {
@@ -18,7 +18,7 @@ export interface SqliteWasmVfsOptions {
   /** What connections name it by. */
   readonly name: string;
   /** The reader of a file, when SQLite opens it. Throws if there is no such file. */
-  readonly open: (request: OpenRequest) => PageReader;
+  readonly open: (request: OpenRequest) => OpenPageReader;
   /** Whether what a reader threw is no failure but the wish to stop, which leaves a transaction as it is. */
   readonly isInterrupt?: (error: unknown) => boolean;
 }
@@ -26,7 +26,7 @@ export interface SqliteWasmVfsOptions {
 /** An installed VFS. */
 export interface SqliteWasmVfs {
   /** The readers of the files that are open. */
-  readers(): Iterable<PageReader>;
+  readers(): Iterable<OpenPageReader>;
   /** What made the newest call fail: SQLite itself knows only result codes. Asking takes it away. */
   takeError(): unknown;
 }
@@ -79,7 +79,7 @@ type ResultCode = ReturnType<Capi["sqlite3_close_v2"]>;
 
 /** The files that SQLite has open, by the address of their `sqlite3_file`. */
 class OpenFiles {
-  readonly #readerByFile = new Map<WasmPointer, PageReader>();
+  readonly #readerByFile = new Map<WasmPointer, OpenPageReader>();
   readonly #codeOf: (error: unknown) => number | undefined;
   #failure: unknown;
 
@@ -87,7 +87,7 @@ class OpenFiles {
     this.#codeOf = codeOf;
   }
 
-  add(file: WasmPointer, reader: PageReader): void {
+  add(file: WasmPointer, reader: OpenPageReader): void {
     this.#readerByFile.set(file, reader);
   }
 
@@ -95,7 +95,7 @@ class OpenFiles {
     this.#readerByFile.delete(file);
   }
 
-  readers(): Iterable<PageReader> {
+  readers(): Iterable<OpenPageReader> {
     return this.#readerByFile.values();
   }
 
@@ -119,7 +119,7 @@ class OpenFiles {
   with(
     file: WasmPointer,
     code: number,
-    work: (reader: PageReader) => number | undefined,
+    work: (reader: OpenPageReader) => number | undefined,
   ): ResultCode {
     return this.guard(code, () => {
       const reader = this.#readerByFile.get(file);

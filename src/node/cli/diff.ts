@@ -2,9 +2,9 @@
 import { Command } from "commander";
 import type { SqlRow, SqlValue } from "../../core/vfs/sql-values.ts";
 import { parseTxid } from "../../core/ltx/txid.ts";
-import { diffTable, listTables } from "../vfs/table-diff.ts";
-import type { RowChange } from "../vfs/table-diff.ts";
-import type { ReplicaDatabase } from "../vfs/replica-database.ts";
+import { diffTable, listTables } from "../../core/vfs/table-diff.ts";
+import type { RowChange } from "../../core/vfs/table-diff.ts";
+import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";

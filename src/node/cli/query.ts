@@ -3,7 +3,7 @@ import { addAbortSignal } from "node:stream";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import type { ReplicaDatabase } from "../vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";

@@ -4,7 +4,7 @@ import type { Waiting } from "../../core/base/async.ts";
 import { parseMoment } from "../../core/base/moments.ts";
 import { systemClock } from "../base/clock.ts";
 import { openReplica } from "../vfs/open-replica.ts";
-import type { ReplicaDatabase } from "../vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { createMessageLogger } from "./messages.ts";

@@ -2,7 +2,7 @@
 import { parseMoment } from "../../core/base/moments.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { systemClock } from "../base/clock.ts";
-import type { ReplicaDatabase } from "../vfs/replica-database.ts";
+import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { formatLocalTime } from "./output.ts";

@@ -3,7 +3,7 @@
 // It ends, after a last sync, when its parent is gone.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
-import { sendable, toSent } from "../base/sent-error.ts";
+import { sendable, toSent } from "../../core/base/sent-error.ts";
 import type { FromEngine, ToEngine } from "./engine-messages.ts";
 import { shutdownSyncMs, startEngine } from "./running-engine.ts";
 import type { RunningEngine } from "./running-engine.ts";

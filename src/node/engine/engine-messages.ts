@@ -1,6 +1,6 @@
 // What the application's process and the capture process say to each other over IPC (structured clone).
 import type { LogFields, LogLevel } from "../../core/base/log.ts";
-import type { SentError } from "../base/sent-error.ts";
+import type { SentError } from "../../core/base/sent-error.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { EngineStatus } from "./engine-status.ts";
 

@@ -7,7 +7,7 @@ import type { Logger } from "../../core/base/log.ts";
 import { toTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { siblingModule } from "../base/sibling-module.ts";
-import { toError } from "../base/sent-error.ts";
+import { toError } from "../../core/base/sent-error.ts";
 import type { FromEngine, ToEngine } from "./engine-messages.ts";
 import { resolveOptions } from "./engine-options.ts";
 import type { ReplicateOptions, ResolvedOptions } from "./engine-options.ts";

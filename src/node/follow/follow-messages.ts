@@ -1,6 +1,6 @@
 // What the caller's process and the follow process say to each other over IPC (structured clone).
 import type { LogFields, LogLevel } from "../../core/base/log.ts";
-import type { SentError } from "../base/sent-error.ts";
+import type { SentError } from "../../core/base/sent-error.ts";
 import type { FollowStatus, ResolvedFollowOptions } from "./follow-options.ts";
 
 export type ToFollower =

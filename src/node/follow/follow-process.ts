@@ -1,7 +1,7 @@
 // The process that follows for `follow`: it holds SQLite and the descriptor of the output, and there is nothing else in it
 // that could open and close that file, which would drop SQLite's locks. It ends when its parent is gone.
 import type { Logger } from "../../core/base/log.ts";
-import { sendable, toSent } from "../base/sent-error.ts";
+import { sendable, toSent } from "../../core/base/sent-error.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 import type { FromFollower, ToFollower } from "./follow-messages.ts";
 import { type RunningFollower, startFollower } from "./running-follower.ts";

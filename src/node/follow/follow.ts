@@ -5,7 +5,7 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import { type Logger, silentLogger } from "../../core/base/log.ts";
 import type { Waiting } from "../../core/base/async.ts";
 import { siblingModule } from "../base/sibling-module.ts";
-import { toError } from "../base/sent-error.ts";
+import { toError } from "../../core/base/sent-error.ts";
 import type { FromFollower, ToFollower } from "./follow-messages.ts";
 import { resolveFollowOptions } from "./follow-options.ts";
 import type { FollowOptions, FollowStatus, ResolvedFollowOptions } from "./follow-options.ts";

@@ -1,6 +1,6 @@
 // Prepared statements that have run to their end, for the next time that somebody asks the same: preparing a statement
 // costs more than a lookup.
-import type { WasmStatement } from "../../core/vfs/sqlite-wasm-connection.ts";
+import type { WasmStatement } from "./sqlite-wasm-connection.ts";
 
 /** Of the text: a statement takes about ten times as much. */
 const limits = { statements: 32, sqlLength: 4096 } as const;

@@ -1,7 +1,7 @@
 // Keeps an open replica at the newest state: asks again and again, at most once a second, less often while nothing changes.
-import type { Clock } from "../../core/base/clock.ts";
-import { messageOf } from "../../core/base/errors.ts";
-import type { Logger } from "../../core/base/log.ts";
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
 import type { ReplicaPages } from "./replica-pages.ts";
 
 /** The pause grows by half for each time that nothing was new. */

@@ -1,8 +1,8 @@
 // The statements that are open on a connection, each read in batches that its reader asks for.
-import { unreachable } from "../../core/base/assert.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import type { WasmConnection, WasmStatement } from "../../core/vfs/sqlite-wasm-connection.ts";
-import type { SqlValue } from "../../core/vfs/sql-values.ts";
+import { unreachable } from "../base/assert.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import type { WasmConnection, WasmStatement } from "./sqlite-wasm-connection.ts";
+import type { SqlValue } from "./sql-values.ts";
 import type { Request, RowsReply } from "./protocol.ts";
 import { StatementCache } from "./statement-cache.ts";
 

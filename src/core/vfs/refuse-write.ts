@@ -1,9 +1,25 @@
 // What to tell somebody who writes to a replica: that it is one, and where to write.
-import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError } from "../../core/base/errors.ts";
-import { readLease } from "../../core/replica/lease-object.ts";
-import type { LeaseRecord } from "../../core/replica/lease-object.ts";
-import type { ObjectStore } from "../../core/store/object-store.ts";
+import type { Waiting } from "../base/async.ts";
+import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { readLease } from "../replica/lease-object.ts";
+import type { LeaseRecord } from "../replica/lease-object.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import type { AskSqlite } from "./replica-database.ts";
+
+/** `ask`, with another error for a statement that would write. */
+export function refusingWrites(
+  ask: AskSqlite,
+  refuse: (waiting: Waiting) => Promise<HeadwaterError>,
+): AskSqlite {
+  return async (request, waiting) => {
+    try {
+      return await ask(request, waiting);
+    } catch (error) {
+      if (!hasCode(error, "query/read-only")) throw error;
+      throw await refuse(waiting);
+    }
+  };
+}
 
 /** The error for a statement that would write. Costs one request; without an answer it knows less. */
 export async function refuseWrite(store: ObjectStore, waiting: Waiting): Promise<HeadwaterError> {

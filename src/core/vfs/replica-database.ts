@@ -1,13 +1,12 @@
 // An open replica: queries without a download, each on one snapshot.
-import type { Waiting } from "../../core/base/async.ts";
-import { type HeadwaterError, hasCode } from "../../core/base/errors.ts";
-import { toTxid } from "../../core/ltx/txid.ts";
-import type { Txid } from "../../core/ltx/txid.ts";
-import type { PageMap } from "../../core/view/page-map.ts";
-import { toSqlRow } from "../../core/vfs/sql-values.ts";
-import type { SqlParameters, SqlRow, SqlValue } from "../../core/vfs/sql-values.ts";
-import type { RowsReply } from "./protocol.ts";
-import type { AskedRequest, SqliteClient } from "./sqlite-client.ts";
+import type { Waiting } from "../base/async.ts";
+import { hasCode } from "../base/errors.ts";
+import { toTxid } from "../ltx/txid.ts";
+import type { Txid } from "../ltx/txid.ts";
+import type { PageMap } from "../view/page-map.ts";
+import { toSqlRow } from "./sql-values.ts";
+import type { SqlParameters, SqlRow, SqlValue } from "./sql-values.ts";
+import type { Request, RowsReply } from "./protocol.ts";
 
 /** Some rows of a statement, in the order of its columns. */
 export interface RowBatch {
@@ -19,17 +18,18 @@ export interface RowBatch {
   readonly isLast: boolean;
 }
 
+/** Has a request done. Throws what came of it instead. */
+export type AskSqlite = (request: Request, waiting: Waiting) => Promise<RowsReply>;
+
 export interface ReplicaDatabaseOptions {
   readonly name: string;
   /** The state that the next query sees. */
   readonly current: () => Pick<PageMap, "txid" | "timestampMs">;
-  readonly client: SqliteClient;
+  readonly ask: AskSqlite;
   /** Looks for a newer state. */
   readonly refresh: (waiting: Waiting) => Promise<unknown>;
   /** Ends everything that the replica stands on. May be called twice. */
   readonly close: () => Promise<void>;
-  /** The error for a statement that would write. */
-  readonly refuseWrite: (waiting: Waiting) => Promise<HeadwaterError>;
 }
 
 /**
@@ -116,12 +116,12 @@ export class ReplicaDatabase implements AsyncDisposable {
     start: { readonly sql: string; readonly parameters: SqlParameters; readonly isSingle: boolean },
     waiting: Waiting,
   ): AsyncGenerator<RowsReply, void, undefined> {
-    let reply = await this.#ask({ kind: "start", ...start }, waiting);
+    let reply = await this.#options.ask({ kind: "start", ...start }, waiting);
     const { statement } = reply;
     try {
       yield reply;
       while (reply.statement !== undefined) {
-        reply = await this.#ask({ kind: "next", statement: reply.statement }, waiting);
+        reply = await this.#options.ask({ kind: "next", statement: reply.statement }, waiting);
         yield reply;
       }
     } finally {
@@ -130,19 +130,9 @@ export class ReplicaDatabase implements AsyncDisposable {
     }
   }
 
-  async #ask(request: AskedRequest, waiting: Waiting): Promise<RowsReply> {
-    const { client, refuseWrite } = this.#options;
-    try {
-      return await client.ask(request, waiting);
-    } catch (error) {
-      if (!hasCode(error, "query/read-only")) throw error;
-      throw await refuseWrite(waiting);
-    }
-  }
-
   async #close(statement: number): Promise<void> {
     try {
-      await this.#options.client.ask({ kind: "close", statement }, {});
+      await this.#options.ask({ kind: "close", statement }, {});
     } catch (error) {
       // A replica that is closed has no statement left.
       if (!hasCode(error, "query/closed")) throw error;

@@ -1,39 +1,30 @@
-// The caller's end of SQLite's thread: starts it, hands it one request at a time, and answers what it asks meanwhile.
-import { Worker } from "node:worker_threads";
-import { Mutex } from "../../core/base/async.ts";
-import type { Waiting } from "../../core/base/async.ts";
-import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
+// The caller's end of SQLite's thread: hands it one request at a time, and answers what it asks meanwhile.
+import { Mutex } from "../base/async.ts";
+import type { Waiting } from "../base/async.ts";
+import { HeadwaterError, messageOf } from "../base/errors.ts";
 import { toError } from "../base/sent-error.ts";
-import { siblingModule } from "../base/sibling-module.ts";
 import type { PageDesk } from "./page-desk.ts";
-import type { Message, Reply, Request, RowsReply } from "./protocol.ts";
+import type { Message, Reply, Request, RowsReply, SentRequest, ThreadData } from "./protocol.ts";
 
-/** A request as the client takes it. */
-export type AskedRequest = Request extends infer R
-  ? R extends unknown
-    ? Omit<R, "newest">
-    : never
-  : never;
-
-/** Starts SQLite's thread. It takes its time, in which the replica can be opened; a `SqliteClient` then takes it over. */
-export function startSqliteThread(): Worker {
-  const worker = new Worker(siblingModule(import.meta.url, "sqlite-thread"), {
-    name: "headwater-sqlite",
-    // What the caller's program was started with is none of the thread's business.
-    execArgv: [],
-    env: {},
-  });
-  // An error that nobody listens for would end the process; its client sees that the thread has ended.
-  worker.on("error", () => undefined);
-  return worker;
+/** What a thread tells its owner. */
+export interface ThreadListener {
+  readonly onMessage: (message: Message) => void;
+  /** It has ended, by itself or because of an error. */
+  readonly onEnd: (error: Error | undefined) => void;
 }
 
-/** What Node gives a thread that has ended. */
-const endedThreadId = -1;
+/** A thread that SQLite is loaded in: a worker of Node or of a browser. Disposing it ends it, whatever it does; may happen twice. */
+export interface SqliteThread extends AsyncDisposable {
+  post(message: ThreadData | SentRequest): void;
+  /** Tells of everything from now on, and of the end also if it was before. Once. */
+  listen(listener: ThreadListener): void;
+  /** Whether a program that has nothing else to do waits for the thread. */
+  keepAlive(isNeeded: boolean): void;
+}
 
 /** SQLite in a thread of its own. It keeps the process alive only while it has something to do. */
 export class SqliteClient implements AsyncDisposable {
-  readonly #worker: Worker;
+  readonly #thread: SqliteThread;
   readonly #desk: PageDesk;
   readonly #turn = new Mutex();
   /** Ends what SQLite waits for when the client is disposed. */
@@ -43,20 +34,19 @@ export class SqliteClient implements AsyncDisposable {
   #ended: Error | undefined;
 
   /** Owns both from now on. `name` is what SQL calls the replica. */
-  constructor(worker: Worker, desk: PageDesk, { name }: { readonly name: string }) {
-    this.#worker = worker;
+  constructor(thread: SqliteThread, desk: PageDesk, { name }: { readonly name: string }) {
+    this.#thread = thread;
     this.#desk = desk;
-    worker.on("message", (message: Message) => void this.#hear(message));
-    worker.on("error", (error) => this.#end(error));
-    worker.on("exit", () => this.#end(undefined));
-    if (worker.threadId === endedThreadId) this.#end(undefined);
-    const data = desk.threadData(name);
-    worker.postMessage(data, [data.views]);
-    worker.unref();
+    thread.listen({
+      onMessage: (message) => void this.#hear(message),
+      onEnd: (error) => this.#end(error),
+    });
+    thread.post(desk.threadData(name));
+    thread.keepAlive(false);
   }
 
   /** Throws what SQLite or the store says, `query/closed`, or the signal's reason as soon as SQLite has stopped. */
-  ask(request: AskedRequest, { signal }: Waiting): Promise<RowsReply> {
+  ask(request: Request, { signal }: Waiting): Promise<RowsReply> {
     return this.#turn.run(() => this.#ask(request, signal), { signal });
   }
 
@@ -66,12 +56,12 @@ export class SqliteClient implements AsyncDisposable {
     this.#closing.abort(closed());
     // Whoever is in the middle of something hears of it before the thread goes.
     await this.#reply?.promise.catch(() => undefined);
-    await this.#worker.terminate();
+    await this.#thread[Symbol.asyncDispose]();
     this.#end(undefined);
     this.#desk[Symbol.dispose]();
   }
 
-  async #ask(request: AskedRequest, signal: AbortSignal | undefined): Promise<RowsReply> {
+  async #ask(request: Request, signal: AbortSignal | undefined): Promise<RowsReply> {
     this.#closing.signal.throwIfAborted();
     if (this.#ended !== undefined) throw this.#ended;
     const { signal: closing } = this.#closing;
@@ -82,9 +72,9 @@ export class SqliteClient implements AsyncDisposable {
     };
     signal?.addEventListener("abort", cancel);
     this.#reply = Promise.withResolvers();
-    this.#worker.ref();
+    this.#thread.keepAlive(true);
     try {
-      this.#desk.tellNewest((newest) => this.#send({ ...request, newest }));
+      this.#desk.tellViews((news) => this.#send({ request, news }));
       const reply = await this.#reply.promise;
       this.#desk.settle(reply);
       const failure = this.#desk.takeFailure();
@@ -94,13 +84,13 @@ export class SqliteClient implements AsyncDisposable {
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#reply = undefined;
-      this.#worker.unref();
+      this.#thread.keepAlive(false);
     }
   }
 
-  #send(request: Request): void {
+  #send(request: SentRequest): void {
     try {
-      this.#worker.postMessage(request, []);
+      this.#thread.post(request);
     } catch (cause) {
       throw new HeadwaterError(
         "usage/invalid",

@@ -1,8 +1,8 @@
 // Which rows differ between two schemas of one connection, table by table: SQL that SQLite answers from both at once. Rows
 // are the same by primary key, or by rowid in a table without one.
-import type { Waiting } from "../../core/base/async.ts";
-import { bytesEqual } from "../../core/base/bytes.ts";
-import { type SqlRow, type SqlValue, toSqlRow } from "../../core/vfs/sql-values.ts";
+import type { Waiting } from "../base/async.ts";
+import { bytesEqual } from "../base/bytes.ts";
+import { type SqlRow, type SqlValue, toSqlRow } from "./sql-values.ts";
 import type { ReplicaDatabase } from "./replica-database.ts";
 
 /** One row that differs. */

@@ -1,9 +1,9 @@
 // What the two threads of an open replica say to each other. The caller's thread has the store and answers for pages and
 // moments; the other one has SQLite, asks, and waits. Both hold the frame cache and the page maps in shared memory.
-import type { MessagePort } from "node:worker_threads";
-import type { SharedFrameCache } from "../../core/view/frame-cache.ts";
-import type { SharedPageMap } from "../../core/view/page-map.ts";
-import type { SqlParameters, SqlValue } from "../../core/vfs/sql-values.ts";
+import type { SharedFrameCache } from "../view/frame-cache.ts";
+import type { SharedPageMap } from "../view/page-map.ts";
+import type { SqlParameters, SqlValue } from "./sql-values.ts";
+import type { OpenRequest } from "./sqlite-wasm-vfs.ts";
 import type { SentError } from "../base/sent-error.ts";
 
 /** Words of the shared `control` array. */
@@ -12,10 +12,14 @@ export const controlWords = {
   answer: 0,
   /** 1 while what SQLite is doing shall end. */
   cancelled: 1,
+  /** The state that a moment means, four words: its answer. */
+  viewId: 2,
+  pageSize: 3,
+  commit: 4,
+  generation: 5,
 } as const;
 
-/** `moved`: given, and the view has another map now, which comes by the port. */
-export const answers = { none: 0, given: 1, moved: 2, failed: 3 } as const;
+export const answers = { none: 0, given: 1, failed: 2 } as const;
 
 /** Largest page of SQLite: the size of the memory that a page is handed over in. */
 export const mailboxSizeBytes = 65536;
@@ -26,6 +30,17 @@ export interface NumberedView {
   readonly map: SharedPageMap;
 }
 
+/**
+ * What SQLite's thread is told of views with each request. While it sleeps it can be told nothing but words: a view that it
+ * has no map of, or an old one, is read page by page from the caller's thread until the next request.
+ */
+export interface ViewNews {
+  /** The view that a transaction gets which begins now. */
+  readonly newest: number;
+  /** Views that it does not know, or whose pages lie elsewhere by now. */
+  readonly maps: readonly NumberedView[];
+}
+
 /** The first message to SQLite's thread, which starts before there is anything to read. */
 export interface ThreadData {
   /** Of the replica, for file names in SQL. */
@@ -33,16 +48,10 @@ export interface ThreadData {
   readonly control: SharedArrayBuffer;
   readonly mailbox: SharedArrayBuffer;
   readonly cache: SharedFrameCache;
-  readonly newest: NumberedView;
-  /** Brings the views that were asked for, or have moved. */
-  readonly views: MessagePort;
 }
 
 /** From the caller's thread; one at a time, each gets one `Reply`. */
-export type Request = {
-  /** If there is a newer view since the request before. */
-  readonly newest?: NumberedView | undefined;
-} & (
+export type Request =
   | {
       readonly kind: "start";
       readonly sql: string;
@@ -51,8 +60,13 @@ export type Request = {
       readonly isSingle: boolean;
     }
   | { readonly kind: "next"; readonly statement: number }
-  | { readonly kind: "close"; readonly statement: number }
-);
+  | { readonly kind: "close"; readonly statement: number };
+
+/** A request as SQLite's thread gets it. */
+export interface SentRequest {
+  readonly request: Request;
+  readonly news: ViewNews;
+}
 
 /** Some rows of a statement. */
 export interface RowsReply {
@@ -73,18 +87,24 @@ export interface FailedReply {
   readonly error: SentError | undefined;
 }
 
-export type Answer = RowsReply | FailedReply;
-
-export type Reply = Answer & {
+/** What SQLite holds on to. */
+export interface ViewsInUse {
   /** Numbers of the views that SQLite may still read from. */
   readonly views: readonly number[];
   /** Of the view that a transaction or an open statement holds. */
   readonly snapshot: number | undefined;
-};
+}
 
-/** From SQLite's thread. After `page` and `moment` it sleeps until `control` has an answer. */
-export type Message =
-  | { readonly kind: "reply"; readonly reply: Reply }
+export type Reply = (RowsReply | FailedReply) & ViewsInUse;
+
+/** What the name of a file in SQL says of a moment: `file:app?at=5 minutes ago`. */
+export type AskedMoment = Pick<OpenRequest, "at" | "txid">;
+
+/** What SQLite's thread asks for. After `page` and `moment` it sleeps until `control` has an answer. */
+export type Question =
   | { readonly kind: "page"; readonly view: number; readonly pgno: number }
   | { readonly kind: "touch"; readonly view: number; readonly pgno: number }
-  | { readonly kind: "moment"; readonly at: string | undefined; readonly txid: string | undefined };
+  | ({ readonly kind: "moment" } & AskedMoment);
+
+/** From SQLite's thread. */
+export type Message = { readonly kind: "reply"; readonly reply: Reply } | Question;

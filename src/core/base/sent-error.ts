@@ -1,6 +1,6 @@
 // Errors and log fields on their way to another process or thread (structured clone), which keeps no class.
-import { type ErrorCode, HeadwaterError, messageOf } from "../../core/base/errors.ts";
-import type { LogFields } from "../../core/base/log.ts";
+import { type ErrorCode, HeadwaterError, messageOf } from "./errors.ts";
+import type { LogFields } from "./log.ts";
 
 /** An error as it crosses the boundary. */
 export interface SentError {

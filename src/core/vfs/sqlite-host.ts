@@ -1,0 +1,61 @@
+// SQLite over the views of a replica: the connection, its statements, and what they hold on to. Runs wherever SQLite may stand
+// still until a page has come.
+import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
+import { WasmConnection } from "./sqlite-wasm-connection.ts";
+import { installSqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
+import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
+import type { Request, RowsReply, ViewsInUse } from "./protocol.ts";
+import { Statements } from "./statements.ts";
+import type { ThreadViews } from "./thread-views.ts";
+
+const vfsName = "headwater";
+
+export interface SqliteHostOptions {
+  /** Of the replica, in SQL. */
+  readonly name: string;
+  readonly views: ThreadViews;
+  /** Whether what SQLite is doing shall end. */
+  readonly isCancelled: () => boolean;
+  /** Whether what a page's source threw is no failure, so that the transaction stays. */
+  readonly isInterrupt: (error: unknown) => boolean;
+}
+
+/** One for each SQLite that was loaded. */
+export class SqliteHost {
+  readonly #sqlite3: Sqlite3Static;
+  readonly #options: SqliteHostOptions;
+  readonly #vfs: SqliteWasmVfs;
+  #statements: Statements | undefined;
+
+  constructor(sqlite3: Sqlite3Static, options: SqliteHostOptions) {
+    const { views, isInterrupt } = options;
+    this.#sqlite3 = sqlite3;
+    this.#options = options;
+    this.#vfs = installSqliteWasmVfs(sqlite3, {
+      name: vfsName,
+      open: (request) => views.open(request),
+      isInterrupt,
+    });
+  }
+
+  /** Throws what SQLite says, and what the source of a page has thrown. */
+  answer(request: Request): RowsReply {
+    // Not before the first request, so that a replica whose first page cannot be had says so to who asks.
+    this.#statements ??= new Statements(this.#connect());
+    return this.#statements.answer(request);
+  }
+
+  inUse(): ViewsInUse {
+    return this.#options.views.inUse(this.#vfs.readers());
+  }
+
+  #connect(): WasmConnection {
+    const { name, isCancelled } = this.#options;
+    return new WasmConnection(this.#sqlite3, {
+      file: `file:${encodeURIComponent(name)}`,
+      vfsName,
+      vfs: this.#vfs,
+      isCancelled,
+    });
+  }
+}
