@@ -26,7 +26,10 @@ const variedSteps = [
 ];
 
 /** The files of one database after each step. */
-export function databaseStates(pageSize: number, steps = variedSteps): readonly Uint8Array[] {
+export function databaseStates(
+  pageSize: number,
+  steps: readonly string[] = variedSteps,
+): readonly Uint8Array[] {
   using directory = temporaryDirectory();
   const path = directory.file("states.db");
   return steps.map((step) => {

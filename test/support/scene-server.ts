@@ -1,0 +1,135 @@
+// Replicas for tests in a browser, which have no files and no processes: they ask for them by HTTP, under `/-/`. The other
+// end is `WebScene`.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { mkdirSync, rmSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { type FileRange, type ReplicaHistory, ltxPath, writeLtx } from "./replica-builder.ts";
+import { ReplicaServer, type ServedRequest, type ServerBehaviour } from "./replica-server.ts";
+import { databaseStates, historyOf } from "./sqlite-history.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+/** What a scene is asked, and what it answers. */
+export interface SceneCommands {
+  /** A new replica without files, of a database that SQL makes step by step: TXID n is step n. */
+  readonly make: {
+    readonly asked: {
+      readonly pageSize?: number | undefined;
+      readonly steps?: readonly string[] | undefined;
+    };
+    readonly answer: { readonly id: string; readonly txid: number };
+  };
+  /** Writes files of it. */
+  readonly put: {
+    readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
+    readonly answer: Record<string, never>;
+  };
+  readonly remove: {
+    readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
+    readonly answer: Record<string, never>;
+  };
+  /** Flips bits of one byte of a file. */
+  readonly damage: {
+    readonly asked: { readonly id: string; readonly range: FileRange; readonly offset: number };
+    readonly answer: Record<string, never>;
+  };
+  /** From now on, of all replicas. */
+  readonly behave: {
+    readonly asked: ServerBehaviour;
+    readonly answer: Record<string, never>;
+  };
+  /** Since the last time, of all replicas. */
+  readonly requests: {
+    readonly asked: Record<string, never>;
+    readonly answer: readonly ServedRequest[];
+  };
+}
+
+type Commands = {
+  readonly [Name in keyof SceneCommands]: (
+    asked: SceneCommands[Name]["asked"],
+  ) => Promise<SceneCommands[Name]["answer"]>;
+};
+
+/** A server that makes scenes. Disposing it deletes them. */
+export async function startSceneServer(): Promise<ReplicaServer> {
+  const directory = temporaryDirectory();
+  const histories = new Map<string, ReplicaHistory>();
+  const server = await ReplicaServer.start({
+    root: directory.path,
+    handle: (request, response) => answer(commands, request, response),
+  });
+  const commands = sceneCommands(server, directory.path, histories);
+  const close = server[Symbol.asyncDispose].bind(server);
+  return Object.assign(server, {
+    [Symbol.asyncDispose]: async () => {
+      await close();
+      directory[Symbol.dispose]();
+    },
+  });
+}
+
+function sceneCommands(
+  server: ReplicaServer,
+  root: string,
+  histories: Map<string, ReplicaHistory>,
+): Commands {
+  const historyOfScene = (id: string): ReplicaHistory => {
+    const history = histories.get(id);
+    if (history === undefined) throw new Error(`there is no scene ${id}`);
+    return history;
+  };
+  return {
+    make: async ({ pageSize = 4096, steps }) => {
+      const states = databaseStates(pageSize, steps);
+      const id = `replica-${histories.size + 1}`;
+      histories.set(id, historyOf(states, pageSize));
+      // What there is to be read, by TXID.
+      const databases = join(root, `${id}-databases`);
+      mkdirSync(databases);
+      for (const [index, state] of states.entries()) {
+        await writeFile(join(databases, `${index + 1}.db`), state);
+      }
+      return { id, txid: states.length };
+    },
+    put: async ({ id, ranges }) => {
+      await historyOfScene(id).writeFiles(join(root, id), ranges);
+      return {};
+    },
+    remove: async ({ id, ranges }) => {
+      for (const range of ranges) rmSync(ltxPath(join(root, id), range));
+      return {};
+    },
+    damage: async ({ id, range, offset }) => {
+      const directory = join(root, id);
+      const bytes = await readFile(ltxPath(directory, range));
+      bytes[offset] = (bytes[offset] ?? 0) ^ 0x11;
+      writeLtx(directory, range, bytes);
+      return {};
+    },
+    behave: async (behaviour) => {
+      server.behaviour = behaviour;
+      return {};
+    },
+    requests: async () => server.takeRequests(),
+  };
+}
+
+async function answer(
+  commands: Commands,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  const name = /^\/-\/(?<name>\w+)$/u.exec(request.url ?? "")?.groups?.["name"];
+  if (name === undefined || request.method !== "POST") return false;
+  const asked: unknown = await json(request);
+  try {
+    // The client's types are the server's: both are `SceneCommands`.
+    const command = commands[name as keyof SceneCommands] as (asked: unknown) => Promise<unknown>;
+    response.end(JSON.stringify(await command(asked)));
+  } catch (error) {
+    response.writeHead(500).end(String(error));
+  }
+  return true;
+}
