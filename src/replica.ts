@@ -61,4 +61,4 @@ export {
   type ViewTarget,
 } from "./core/view/replica-views.ts";
 export { View } from "./core/view/view.ts";
-export type { ListViewFiles } from "./core/view/view-planner.ts";
+export type { ListViewFiles } from "./core/view/view-files.ts";

@@ -68,7 +68,7 @@ const table = {
   "store/url": {
     recovery: "fatal",
     means: "A replica URL cannot be understood.",
-    next: "Use file:///absolute/path or s3://bucket/path.",
+    next: "Use file:///absolute/path or s3://bucket/path, or https://host/path to read.",
   },
   "store/length": {
     recovery: "fatal",
@@ -111,6 +111,11 @@ const table = {
     recovery: "fatal",
     means: "A file of the replica belongs to another database or has another page size.",
     next: "The message names it. Move it away and verify again.",
+  },
+  "replica/manifest": {
+    recovery: "fatal",
+    means: "The manifest of a replica is missing, damaged, or of a version that is not known.",
+    next: "Replicate with `manifest: true`, which writes it anew, or read the replica by s3:// or file://.",
   },
   "replica/generation": {
     recovery: "fatal",

@@ -7,7 +7,7 @@ import { ltxFault } from "./fault.ts";
 import { ltxTrailerSizeBytes } from "./trailer.ts";
 
 /** Bytes of the length that follows the index. */
-const indexLengthSizeBytes = 8;
+export const indexLengthSizeBytes = 8;
 
 /** Longest varint we accept: offsets up to 2^53. */
 const maxVarintBytes = 8;

@@ -39,6 +39,11 @@ export function layoutForUrl(url: string): ReplicaLayout {
   return /^(?:s3|oss):/u.test(url) ? litestreamS3Layout : litestreamLayout;
 }
 
+/** Whether what is under a URL of this scheme cannot be listed, and is known by its manifest alone. */
+export function isListedByManifest(url: string): boolean {
+  return /^https?:/u.test(url);
+}
+
 function layoutOf(prefix: string, levelPrefix: (level: number) => string): ReplicaLayout {
   const levelByPrefix = new Map<string, number>();
   for (let level = 0; level <= maxLevel; level++) levelByPrefix.set(levelPrefix(level), level);

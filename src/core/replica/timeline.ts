@@ -14,6 +14,12 @@ const headerFetchLimit = 50;
 /** How far the clocks of a writer and its store may differ. */
 const clockSkewMs = 60 * 60 * 1000;
 
+export interface HeaderTimesOptions extends Waiting {
+  readonly beforeMs: number;
+  /** True for a file whose time is known to be that of its header. Default: for none, a copy may have changed it. */
+  readonly isKnown?: ((file: ReplicaFile) => boolean) | undefined;
+}
+
 /**
  * The files with the header's time wherever it matters for the newest restore point before `beforeMs`: from the newest
  * TXID downwards, until a file stamped before it is found. A file listed more than an hour before that time is
@@ -22,7 +28,7 @@ const clockSkewMs = 60 * 60 * 1000;
 export async function withHeaderTimes(
   store: ObjectStore,
   files: readonly ReplicaFile[],
-  { beforeMs, signal }: Waiting & { readonly beforeMs: number },
+  { beforeMs, isKnown = () => false, signal }: HeaderTimesOptions,
 ): Promise<readonly ReplicaFile[]> {
   const newestFirst = files.toSorted(
     (a, b) => Number(b.maxTxid > a.maxTxid) - Number(b.maxTxid < a.maxTxid),
@@ -33,7 +39,9 @@ export async function withHeaderTimes(
       newestFirst.slice(from, from + headerFetchLimit),
       headerFetchLimit,
       async (file) =>
-        file.timestampMs < beforeMs - clockSkewMs ? file : withHeaderTime(store, file, signal),
+        file.timestampMs < beforeMs - clockSkewMs || isKnown(file)
+          ? file
+          : withHeaderTime(store, file, signal),
     );
     known.push(...batch);
     if (batch.some((file) => file.timestampMs < beforeMs)) {

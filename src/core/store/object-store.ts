@@ -56,6 +56,11 @@ export interface GetOptions extends ReadOptions {
   readonly length?: number | undefined;
   /** Throws `store/changed` if the object has another version by now. */
   readonly etag?: string | undefined;
+  /**
+   * The version that the caller has. A store that is spared sending it again answers with that etag and no bytes; others
+   * give the object as ever, so compare the etags.
+   */
+  readonly unlessEtag?: string | undefined;
 }
 
 export interface CopyOptions extends Waiting {

@@ -1,5 +1,5 @@
 // Cases: get, head, delete and copy.
-import { bytesEqual } from "../base/bytes.ts";
+import { bytesEqual, collectBytes } from "../base/bytes.ts";
 import { must } from "../base/assert.ts";
 import { mapConcurrent } from "../base/async.ts";
 import {
@@ -102,6 +102,20 @@ const getCases: readonly ObjectStoreCase[] = [
       "store/changed",
     );
   }),
+  storeCase(
+    "a read that names the version it has may be spared its bytes, no other",
+    async (store) => {
+      const { etag } = await put(store, "key", "one");
+      const same = must(await store.get("key", { unlessEtag: etag }), "object");
+      checkEqual(same.info.etag, etag, "etag of what has not changed");
+      const sizeBytes = (await collectBytes(same.body)).length;
+      check(sizeBytes === 0 || sizeBytes === 3, `${sizeBytes} bytes of 0 or 3`);
+      await put(store, "key", "other");
+      const other = must(await store.get("key", { unlessEtag: etag }), "object");
+      check(other.info.etag !== etag, "etag of what has changed");
+      checkEqual((await collectBytes(other.body)).length, 5, "bytes of what has changed");
+    },
+  ),
   storeCase("a read can be left after its first chunk, many times over", async (store) => {
     await put(store, "key", noise(4_000_000, 8));
     for (let round = 0; round < 60; round++) {

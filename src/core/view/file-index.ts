@@ -14,7 +14,7 @@ import type { ViewFile } from "./file-table.ts";
 import type { FileState } from "./page-map.ts";
 import { readRange } from "./read-range.ts";
 
-/** Smallest read of a file's end. Smaller files are read whole, their frames with them. */
+/** Smallest read of a file's end, if its index is of unknown size. Smaller files are read whole, their frames with them. */
 const minTailBytes = 64 * 1024;
 /** An index takes 0.3 % of a file whose pages of 4 KiB compress by a third; of smaller ones it may need one more read. */
 const tailShare = 0.004;
@@ -24,7 +24,7 @@ const maxEntryBytes = 5 + 8 + 3;
 const indexEndBytes = 1 + 8;
 
 export interface FileIndex {
-  /** `proof` is unknown where a manifest told the rest. */
+  /** `proof` is unknown where a manifest told only the rest. */
   readonly head: FileState & Pick<LtxHeader, "proof">;
   /** By page number. */
   readonly entries: readonly PageIndexEntry[];
@@ -65,10 +65,11 @@ export async function readFileIndex(
 }
 
 function firstTailBytes({ sizeBytes, inside }: ViewFile): number {
+  if (sizeBytes <= minTailBytes) return sizeBytes;
   const expected =
     inside === undefined
       ? Math.ceil(Math.max(minTailBytes, tailShare * sizeBytes))
-      : Math.max(minTailBytes, inside.indexSizeBytes + ltxTrailerSizeBytes);
+      : inside.indexSizeBytes + ltxTrailerSizeBytes;
   return Math.min(sizeBytes, expected);
 }
 
@@ -88,7 +89,7 @@ function headOf(file: ViewFile, start: Uint8Array | undefined): FileIndex["head"
   if (start !== undefined) return decodeHeader(start, file.key);
   const { minTxid, maxTxid, inside } = file;
   if (inside === undefined) throw new Error("Headwater bug: a header was not read");
-  return { ...inside, minTxid, maxTxid, proof: undefined };
+  return { ...inside, minTxid, maxTxid, proof: inside.proof };
 }
 
 async function readEntries(

@@ -2,7 +2,7 @@
 // every view and in the cache for as long as the table lives.
 import { must } from "../base/assert.ts";
 import type { ReplicaFile } from "../replica/catalog.ts";
-import type { LtxHeader } from "../ltx/header.ts";
+import type { LtxHeader, LtxProof } from "../ltx/header.ts";
 
 /** A file as a listing or a manifest names it. */
 export interface ViewFile extends ReplicaFile {
@@ -15,6 +15,8 @@ export interface ViewFile extends ReplicaFile {
 export type FileInside = Pick<LtxHeader, "pageSize" | "commit" | "timestampMs"> & {
   /** Bytes of the page index, its length included. */
   readonly indexSizeBytes: number;
+  /** What the file proves, if it does. */
+  readonly proof?: LtxProof | undefined;
 };
 
 export class FileTable {

@@ -21,11 +21,7 @@ export async function openRange(
   const options: GetOptions = { ...range, etag };
   const content = await store.get(key, options);
   if (content !== undefined) return content;
-  throw new HeadwaterError(
-    "store/changed",
-    `${key} was deleted while a view was reading it. The view is planned again from what is there now.`,
-    { data: { key } },
-  );
+  throw new HeadwaterError("store/changed", `${key} is gone.`, { data: { key } });
 }
 
 /** The bytes of part of a file. Copied. Throws as `openRange`, and `store/length` if there are fewer. */

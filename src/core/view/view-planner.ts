@@ -5,21 +5,17 @@ import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { type Logger, silentLogger } from "../base/log.ts";
 import type { Codec } from "../codec/codec.ts";
 import { formatTxid, toTxid } from "../ltx/txid.ts";
-import { listReplica } from "../replica/catalog.ts";
 import { type ReplicaLayout, maxLevel } from "../replica/layout.ts";
 import { type RestoreTarget, planRestore } from "../replica/plan.ts";
 import { withHeaderTimes } from "../replica/timeline.ts";
 import type { ObjectStore } from "../store/object-store.ts";
-import { checksumFileKey, listChecksumFiles } from "./checksum-file.ts";
 import { FileTable, type ViewFile } from "./file-table.ts";
 import { type BuiltMap, MapBuilder, type ProvedMap } from "./map-builder.ts";
 import { PageProofs } from "./page-proofs.ts";
+import { type ListViewFiles, listingOf } from "./view-files.ts";
 
 /** Times in a row that files may vanish between a listing and the reading of their indexes. */
 const maxAttempts = 4;
-
-/** The files of a replica: its own listing, or what a manifest says. */
-export type ListViewFiles = (options: Waiting) => Promise<readonly ViewFile[]>;
 
 export interface ViewPlannerOptions {
   readonly store: ObjectStore;
@@ -45,18 +41,22 @@ export class ViewPlanner {
     this.proofs = new PageProofs({ store, codec, logger });
     this.#store = store;
     this.#builder = new MapBuilder({ store, files, proofs: this.proofs, isShared });
-    this.#list = options.list ?? ((waiting) => listViewFiles(store, layout, waiting));
+    this.#list = options.list ?? listingOf(store, layout);
   }
 
   /** The map of a target. Throws as `planRestore` and `MapBuilder.build`. */
   async build(target: RestoreTarget, { signal }: Waiting): Promise<BuiltMap> {
     return surviving(async () => {
       const files = await this.#list({ signal });
+      const fileByKey = new Map(files.map((file) => [file.key, file]));
       const timed =
         target.kind === "time"
-          ? await withHeaderTimes(this.#store, files, { beforeMs: target.beforeMs, signal })
+          ? await withHeaderTimes(this.#store, files, {
+              beforeMs: target.beforeMs,
+              isKnown: ({ key }) => fileByKey.get(key)?.inside !== undefined,
+              signal,
+            })
           : files;
-      const fileByKey = new Map(files.map((file) => [file.key, file]));
       const plan = planRestore(timed, target).flatMap(({ key }) => fileByKey.get(key) ?? []);
       return this.#builder.build(plan, { signal });
     });
@@ -89,31 +89,25 @@ export class ViewPlanner {
   }
 }
 
-/** Lists the store: its levels, and which files have checksum files. */
-async function listViewFiles(
-  store: ObjectStore,
-  layout: ReplicaLayout,
-  waiting: Waiting,
-): Promise<readonly ViewFile[]> {
-  const [files, checksumKeys] = await Promise.all([
-    listReplica(store, layout, waiting),
-    listChecksumFiles(store, waiting),
-  ]);
-  return files.map((file) => {
-    const checksumKey = checksumFileKey(file);
-    return checksumKeys.has(checksumKey) ? { ...file, checksumKey } : file;
-  });
-}
-
 /** Repeats work that begins with a listing for as long as files vanish under it. */
 async function surviving<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (attempt === maxAttempts || !hasCode(error, "store/changed")) throw error;
+      if (!hasCode(error, "store/changed")) throw error;
+      if (attempt === maxAttempts) throw staleListing(error);
     }
   }
+}
+
+function staleListing(error: HeadwaterError): HeadwaterError {
+  return new HeadwaterError(
+    "store/changed",
+    `The replica does not hold what is listed: ${error.message} A listing, or a manifest, that is older than the replica is ` +
+      "put right with the next upload: try again then.",
+    { data: error.data, cause: error },
+  );
 }
 
 /** Whether there are files and all of them end before the map. */

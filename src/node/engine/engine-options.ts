@@ -1,7 +1,7 @@
 // Options of a replication: defaults in one table, checked once at the edge.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { retentionDefaults } from "../../core/replica/retention.ts";
-import { urlWithoutSecrets } from "../store/open-store.ts";
+import { isHttpUrl, urlWithoutSecrets } from "../store/open-store.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 
 /** One of the replicas of a database. */
@@ -187,6 +187,13 @@ function checkedReplicas(options: ReplicateOptions): readonly ReplicaOptions[] {
   const urls = new Set(replicas.map(({ url }) => placeOf(url)));
   if (options.path === "" || urls.size === 0 || urls.has("")) {
     throw invalid("A replication needs the path of a database and the URL of a replica.");
+  }
+  const unwritable = replicas.find(({ url }) => isHttpUrl(url));
+  if (unwritable !== undefined) {
+    throw invalid(
+      `${urlWithoutSecrets(unwritable.url)} can only be read: HTTP cannot write. Replicate to the bucket or directory behind ` +
+        "it, by s3://bucket/path or file:///absolute/path.",
+    );
   }
   if (options.replica !== undefined && options.replicas !== undefined) {
     throw invalid("replica and replicas exclude each other. Put all URLs into replicas.");

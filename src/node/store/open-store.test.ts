@@ -62,6 +62,12 @@ test.each([
   ["s3://bucket/app?sse-customer-key=c2VjcmV0", "s3://bucket/app"],
   ["sftp://user:secret@host/path", "sftp://host/path"],
   ["file:///var/backups/app", "file:///var/backups/app"],
+  ["https://user:secret@host/path?token=secret", "https://host/path"],
 ])("%s is written down as %s", (url, written) => {
   expect(urlWithoutSecrets(url)).toBe(written);
+});
+
+test("an HTTP URL opens without a request, and shows neither user nor query", async () => {
+  await using store = await open("https://user:hush@host/path/?token=hush");
+  expect(store.url).toBe("https://host/path");
 });

@@ -26,8 +26,8 @@ export interface OpenStoreOptions extends Waiting {
 }
 
 /**
- * The store at `url`, rooted at the URL's path: `file:///absolute/path` or `s3://bucket/path?options`. No request is
- * made. It does not retry; put `createRetryingStore` around it. Throws `store/url` for anything it does not understand.
+ * The store at `url`, rooted at the URL's path: `file:///absolute/path`, `s3://bucket/path?options`, or, read-only and with a
+ * manifest for a listing, `https://host/path`. No request is made. It does not retry; put `createRetryingStore` around it. Throws `store/url` for anything it does not understand.
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
   options.signal?.throwIfAborted();
@@ -40,10 +40,20 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     const { createS3Store } = await import("./s3-store.ts");
     return createS3Store({ ...options, url, environment: options.environment ?? process.env });
   }
+  if (isHttpUrl(url)) {
+    const { createHttpReplica } = await import("./http-replica.ts");
+    return createHttpReplica(url);
+  }
   throw new HeadwaterError(
     "store/url",
-    `${JSON.stringify(hideSecrets(url))} is not a URL of a store. Use file:///absolute/path or s3://bucket/path.`,
+    `${JSON.stringify(hideSecrets(url))} is not a URL of a store. Use file:///absolute/path or s3://bucket/path, or ` +
+      "https://host/path to read.",
   );
+}
+
+/** A replica that can only be read: it is known by its manifest. */
+export function isHttpUrl(url: string): boolean {
+  return /^https?:\/\//iu.test(url);
 }
 
 /** The absolute path of a `file:` URL; its query is ignored, as Litestream does. */
@@ -67,7 +77,8 @@ function parseFileUrl(url: string): string {
 export function urlWithoutSecrets(url: string): string {
   const [address = "", query] = url.split("?", 2);
   const shown = address.replace(/\/\/[^/@]*@/, "//");
-  if (query === undefined) return shown;
+  // Behind HTTP, a query is a signature or a token.
+  if (query === undefined || isHttpUrl(url)) return shown;
   const kept = query.split("&").filter((parameter) => !/^sse-?customer-?key/iu.test(parameter));
   return kept.length === 0 ? shown : `${shown}?${kept.join("&")}`;
 }

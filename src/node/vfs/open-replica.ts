@@ -19,8 +19,8 @@ export interface OpenReplicaOptions extends Waiting, OpenMoment {
 }
 
 /**
- * Opens a replica, `file:///absolute/path` or `s3://bucket/path`, for reading. Nothing is downloaded but the indexes of its
- * files; a query fetches the pages that it reads. Dispose what it resolves to. Throws `replica/*` and `ltx/*` if that state
+ * Opens a replica, `file:///absolute/path`, `s3://bucket/path` or `https://host/path`, for reading. Nothing is downloaded
+ * but the indexes of its files; a query fetches the pages that it reads. Dispose what it resolves to. Throws `replica/*` and `ltx/*` if that state
  * cannot be had, `usage/invalid`, and what the store throws.
  */
 export async function openReplica(
