@@ -95,7 +95,6 @@ export default defineConfig({
           include: ["src/**/*.slow.test.ts", "test/**/*.slow.test.ts"],
           exclude: ["**/node_modules/**", "dist/**"],
           pool: "forks",
-          fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 60_000,
         },
