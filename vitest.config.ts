@@ -95,7 +95,7 @@ export default defineConfig({
           include: ["src/**/*.slow.test.ts", "test/**/*.slow.test.ts"],
           exclude: ["**/node_modules/**", "dist/**"],
           pool: "forks",
-          testTimeout: 600_000,
+          testTimeout: 1_200_000,
           hookTimeout: 60_000,
         },
       },
