@@ -11,8 +11,8 @@ import { systemClock } from "../base/clock.ts";
 import { checkDatabase } from "./database-checks.ts";
 import type { DatabaseFound } from "./database-checks.ts";
 import type { DatabaseCheckOptions } from "./database-context.ts";
-import { findMount } from "./file-systems.ts";
-import { parseLocks } from "./file-locks.ts";
+import { findMount } from "../file/file-systems.ts";
+import { parseLocks } from "../file/file-locks.ts";
 import { judgeDiskSpace, judgeFileSystem } from "./database-surroundings.ts";
 import type { Check, CheckName } from "./report.ts";
 

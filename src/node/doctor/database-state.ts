@@ -8,7 +8,7 @@ import { furthestBehind, readStateFiles } from "../engine/state-summary.ts";
 import type { StateSummary } from "../engine/state-summary.ts";
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import type { DatabaseContext } from "./database-context.ts";
-import { locksOn, processName, writersOf } from "./file-locks.ts";
+import { locksOn, processName, writersOf } from "../file/file-locks.ts";
 import { counted, failedCheck } from "./report.ts";
 import type { Check, Report } from "./report.ts";
 

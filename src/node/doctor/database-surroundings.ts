@@ -5,7 +5,7 @@ import { platformCode } from "../../core/base/errors.ts";
 import { formatBytes } from "../base/quantities.ts";
 import { userText } from "./database-context.ts";
 import type { DatabaseContext } from "./database-context.ts";
-import { mountOf } from "./file-systems.ts";
+import { mountOf } from "../file/file-systems.ts";
 import type { Check } from "./report.ts";
 
 /** Below it a disk is full for every practical purpose. */
