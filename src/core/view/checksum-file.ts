@@ -156,10 +156,18 @@ export async function pruneChecksumFiles(
 ): Promise<readonly string[]> {
   const keys = await listChecksumFiles(store, { signal });
   if (keys.size === 0) return [];
-  const kept = new Set((await listFiles({ signal })).map(checksumFileKey));
-  const gone = [...keys].filter((key) => !kept.has(key));
-  if (gone.length > 0) await store.delete(gone, { signal });
-  return gone;
+  const left = leftOverChecksumFiles(keys, await listFiles({ signal }));
+  if (left.length > 0) await store.delete(left, { signal });
+  return left;
+}
+
+/** Those keys of checksum files that belong to none of `files`. */
+export function leftOverChecksumFiles(
+  keys: Iterable<string>,
+  files: readonly ReplicaFile[],
+): readonly string[] {
+  const kept = new Set(files.map(checksumFileKey));
+  return [...keys].filter((key) => !kept.has(key));
 }
 
 function isChecksumFileKey(key: string): boolean {

@@ -4,6 +4,7 @@ import { hasCode } from "../../core/base/errors.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import {
   checksumFileKey,
+  leftOverChecksumFiles,
   listChecksumFiles,
   writeChecksumFile,
 } from "../../core/view/checksum-file.ts";
@@ -50,8 +51,7 @@ export class LevelChecksums {
       keys.add(checksumFileKey(file));
       logger.log("debug", "page-checksums.written", { key: file.key });
     }
-    const kept = new Set(wanted.map(checksumFileKey));
-    const left = [...keys].filter((key) => !kept.has(key));
+    const left = leftOverChecksumFiles(keys, wanted);
     if (left.length === 0) return;
     await link.lease.hold({ signal });
     await store.delete(left, { signal });
