@@ -63,6 +63,16 @@ export class PageChecksums {
     this.#commit = commit;
   }
 
+  /** A copy that goes its own way. */
+  clone(): PageChecksums {
+    const copy = new PageChecksums(this.pageSize);
+    copy.#commit = this.#commit;
+    copy.#words = this.#words.slice();
+    copy.#xorHi = this.#xorHi;
+    copy.#xorLo = this.#xorLo;
+    return copy;
+  }
+
   /** The table as bytes. Copied. */
   toBytes(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(tableHeaderSizeBytes + 8 * this.#commit);

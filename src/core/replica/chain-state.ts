@@ -57,7 +57,7 @@ export class ChainState {
   clone(): ChainState {
     const copy = new ChainState(this.pageSize);
     copy.#txid = this.#txid;
-    copy.#checksums = PageChecksums.fromBytes(this.#checksums.toBytes());
+    copy.#checksums = this.#checksums.clone();
     return copy;
   }
 

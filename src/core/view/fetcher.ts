@@ -76,6 +76,20 @@ export class Fetcher implements AsyncDisposable {
     await this.loader.wait(frame, { signal });
   }
 
+  /**
+   * Brings pages into the cache, and none but these, with few requests. More than the cache takes push each other out. Throws as
+   * `fetch`.
+   */
+  async fetchAll(map: PageMap, pgnos: readonly number[], { signal }: Waiting): Promise<void> {
+    // No more at once than the loader takes.
+    const step = Math.max(1, Math.floor(this.#limits.maxFramesInFlight / 2));
+    for (let from = 0; from < pgnos.length; from += step) {
+      const wanted = wantedOf(map, pgnos.slice(from, from + step));
+      this.loader.load(wanted, {});
+      await Promise.all(wanted.map(({ frame }) => this.loader.wait(frame, { signal })));
+    }
+  }
+
   /** The reader has come to a marked page: starts what it will want next. Never throws. */
   touch(map: PageMap, pgno: number): void {
     const window = this.#ahead.onTouch(map, pgno);
@@ -93,7 +107,7 @@ export class Fetcher implements AsyncDisposable {
     const take = async (pgnos: readonly number[]): Promise<readonly number[]> => {
       const taken = pgnos.slice(0, Math.max(0, budget));
       budget -= taken.length;
-      await this.#fetchAll(map, taken, { signal });
+      await this.fetchAll(map, taken, { signal });
       return taken;
     };
     const schema = await take([1]);
@@ -142,16 +156,6 @@ export class Fetcher implements AsyncDisposable {
     if (cache.read(frame, page) === "miss") return undefined;
     if (cache.read(first, header, reservedBytesAt) === "miss") return undefined;
     return decodeBtreePage(page, { pgno, usableBytes: map.pageSize - (header[0] ?? 0) });
-  }
-
-  async #fetchAll(map: PageMap, pgnos: readonly number[], { signal }: Waiting): Promise<void> {
-    // No more at once than the loader takes.
-    const step = Math.max(1, Math.floor(this.#limits.maxFramesInFlight / 2));
-    for (let from = 0; from < pgnos.length; from += step) {
-      const wanted = wantedOf(map, pgnos.slice(from, from + step));
-      this.loader.load(wanted, {});
-      await Promise.all(wanted.map(({ frame }) => this.loader.wait(frame, { signal })));
-    }
   }
 
   #load(map: PageMap, { pgnos, marked }: Window, urgent?: FrameRef): void {

@@ -23,6 +23,7 @@ export class FileTable {
   #next = 0;
   readonly #fileByNumber = new Map<number, ViewFile>();
   readonly #numberByIdentity = new Map<string, number>();
+  readonly #checksumByNumber = new Map<number, bigint>();
 
   get size(): number {
     return this.#fileByNumber.size;
@@ -44,12 +45,31 @@ export class FileTable {
     return must(this.#fileByNumber.get(number), `file ${number} of a view`);
   }
 
+  /** What the trailer of a file says of all its bytes. */
+  noteChecksum(number: number, checksum: bigint): void {
+    this.#checksumByNumber.set(number, checksum);
+  }
+
+  /** Whether a key among `now` held other bytes among `before`. */
+  isReplaced(before: ReadonlySet<number>, now: ReadonlySet<number>): boolean {
+    const checksumByKey = new Map<string, bigint | undefined>();
+    for (const number of before) {
+      checksumByKey.set(this.get(number).key, this.#checksumByNumber.get(number));
+    }
+    for (const number of now) {
+      const old = checksumByKey.get(this.get(number).key);
+      if (old !== undefined && old !== this.#checksumByNumber.get(number)) return true;
+    }
+    return false;
+  }
+
   /** Forgets all other files. */
   retain(numbers: ReadonlySet<number>): void {
     for (const [number, file] of this.#fileByNumber) {
       if (numbers.has(number)) continue;
       this.#fileByNumber.delete(number);
       this.#numberByIdentity.delete(identityOf(file));
+      this.#checksumByNumber.delete(number);
     }
   }
 }

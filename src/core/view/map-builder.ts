@@ -113,6 +113,7 @@ export class MapBuilder {
     });
     const table = FrameTable.fromIndex(number, entries, { isShared });
     this.#keep(number, { head, table });
+    files.noteChecksum(number, fileChecksum);
     if (file.checksumKey !== undefined) {
       const pgnos = Uint32Array.from(entries, ({ pgno }) => pgno);
       const { checksumKey } = file;

@@ -20,6 +20,11 @@ export class FileProof {
 
   /** Whether the page has the checksum it must have. */
   accepts(pgno: number, checksum: bigint): boolean {
+    return this.get(pgno) === checksum;
+  }
+
+  /** The checksum that the page must have; `undefined` if the file does not hold it. */
+  get(pgno: number): bigint | undefined {
     let low = 0;
     let high = this.#pgnos.length - 1;
     while (low < high) {
@@ -27,7 +32,7 @@ export class FileProof {
       if ((this.#pgnos[middle] ?? 0) < pgno) low = middle + 1;
       else high = middle;
     }
-    return this.#pgnos[low] === pgno && this.#checksums[low] === checksum;
+    return this.#pgnos[low] === pgno ? this.#checksums[low] : undefined;
   }
 }
 

@@ -87,6 +87,19 @@ describe("ReplicaViews, when things go wrong,", () => {
     expect(await codeOf(readAll(view))).toBe("view/too-old");
   });
 
+  it("knows another history without proofs, of the same size, by the bytes of a file", async () => {
+    const replica = new ViewReplica();
+    const range = { level: 9, min: 1, max: 4 };
+    await replica.put(range, await unprovedImage(1));
+    await using views = await replica.open({ cacheBytes: 4200 });
+    using view = views.newest();
+    // The same bytes, put again, are the same history.
+    await replica.put(range, await unprovedImage(1));
+    expect(await codeOf(readAll(view))).toBeUndefined();
+    await replica.put(range, await unprovedImage(100));
+    expect(await codeOf(readAll(view))).toBe("view/too-old");
+  });
+
   it("leaves no body unread whose checksums cannot be had", async () => {
     const replica = new ViewReplica();
     const range = { level: 9, min: 1, max: 10 };
@@ -254,3 +267,10 @@ describe("ReplicaViews, when things go wrong,", () => {
     expect(replica.calls.some(({ key }) => key === keyOf(image))).toBe(true);
   });
 });
+
+/** A full image of TXID 4, three pages, as Litestream writes it. */
+async function unprovedImage(seed: number): Promise<Uint8Array> {
+  const pages = new Map([1, 2, 3].map((pgno) => [pgno, pageOf(4096, seed + pgno)]));
+  const history = new ReplicaHistory(4096, [{ commit: 3, pages }]);
+  return history.fileOf({ min: 1, max: 1 }, { maxTxid: toTxid(4), proof: undefined });
+}

@@ -3,7 +3,6 @@
 import { type Waiting, Mutex } from "../base/async.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { silentLogger } from "../base/log.ts";
-import { areContradictory } from "../ltx/header.ts";
 import { type Txid, toTxid } from "../ltx/txid.ts";
 import type { RestoreTarget } from "../replica/plan.ts";
 import { type FetchLimits, Fetcher } from "./fetcher.ts";
@@ -138,7 +137,7 @@ export class ReplicaViews implements AsyncDisposable {
       const txid = toTxid(old.map.txid);
       const built = await this.#planAgain(txid, waiting);
       // The same number in another history.
-      const isOther = areContradictory(built.after, old.after);
+      const isOther = this.#planner.isAnotherHistory(old, built);
       if (isOther || built.map.commit !== old.map.commit) throw tooOld(txid, undefined);
       await this.#seed(built);
       if (this.#newest.map.txid === txid) this.#newest = built;
@@ -186,6 +185,8 @@ export class ReplicaViews implements AsyncDisposable {
     const view = new View(state, {
       cache: this.cache,
       fetcher: this.#fetcher,
+      files: this.#planner.files,
+      proofs: this.#planner.proofs,
       replan: (old, adopt) => this.#replan(old, adopt),
       onDispose: (gone) => this.#pinned.delete(gone),
     });

@@ -1,6 +1,6 @@
 // The files that views are made of: as the store lists them, or as its manifest does where the store cannot list.
 import type { Waiting } from "../base/async.ts";
-import { listReplica } from "../replica/catalog.ts";
+import { type ReplicaFile, listReplica } from "../replica/catalog.ts";
 import { type ReplicaLayout, isListedByManifest } from "../replica/layout.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { checksumFileKey, listChecksumFiles } from "./checksum-file.ts";
@@ -26,6 +26,14 @@ async function listStoredFiles(
     listReplica(store, layout, waiting),
     listChecksumFiles(store, waiting),
   ]);
+  return withChecksumKeys(files, checksumKeys);
+}
+
+/** Files with the keys of those checksum files that are there. */
+export function withChecksumKeys(
+  files: readonly ReplicaFile[],
+  checksumKeys: ReadonlySet<string>,
+): readonly ViewFile[] {
   return files.map((file) => {
     const checksumKey = checksumFileKey(file);
     return checksumKeys.has(checksumKey) ? { ...file, checksumKey } : file;

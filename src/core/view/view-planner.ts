@@ -81,6 +81,12 @@ export class ViewPlanner {
     });
   }
 
+  /** Whether two maps of one TXID may be of two histories: by their proofs, or by a file that is another now. */
+  isAnotherHistory(old: ProvedMap, built: ProvedMap): boolean {
+    if (old.after !== 0n && built.after !== 0n) return old.after !== built.after;
+    return this.files.isReplaced(old.map.files(), built.map.files());
+  }
+
   /** Forgets all files but these. */
   retain(numbers: ReadonlySet<number>): void {
     this.files.retain(numbers);

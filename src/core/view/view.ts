@@ -1,12 +1,17 @@
 // One reader's view: a TXID that stays what it is until the reader lets go, even where the files it lies in are merged and
 // deleted meanwhile.
-import { type Waiting, orAborted } from "../base/async.ts";
+import { type Waiting, mapConcurrent, orAborted } from "../base/async.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { formatTxid, toTxid } from "../ltx/txid.ts";
 import type { Fetcher } from "./fetcher.ts";
+import type { FileTable, ViewFile } from "./file-table.ts";
 import type { FrameCache } from "./frame-cache.ts";
 import type { ProvedMap } from "./map-builder.ts";
 import type { PageMap } from "./page-map.ts";
+import type { FileProof, PageProofs } from "./page-proofs.ts";
+
+/** Checksum files that are read at once. */
+const proofReadLimit = 12;
 
 /** Times in a row that a view is planned anew for one page before it gives up. */
 const maxReplans = 3;
@@ -14,6 +19,8 @@ const maxReplans = 3;
 export interface ViewTools {
   readonly cache: FrameCache;
   readonly fetcher: Fetcher;
+  readonly files: FileTable;
+  readonly proofs: PageProofs;
   /** Hands over another map of the same TXID, from the files that are there now. */
   readonly replan: (old: ProvedMap, adopt: (found: ProvedMap) => void) => Promise<void>;
   readonly onDispose: (view: View) => void;
@@ -43,12 +50,47 @@ export class View implements Disposable {
     return this.map.txid;
   }
 
+  /** The database checksum that the newest of its files proves; 0n = none. */
+  get after(): bigint {
+    return this.#state.after;
+  }
+
+  /** The files that its pages lie in now. */
+  get files(): readonly ViewFile[] {
+    return [...this.map.files()].map((number) => this.#tools.files.get(number));
+  }
+
+  /** The file that holds a page now; `undefined` for a page of zeros that no file holds. */
+  fileOf(pgno: number): ViewFile | undefined {
+    const frame = this.map.locate(pgno);
+    return frame && this.#tools.files.get(frame.file);
+  }
+
+  /** What pages must hash to, for those whose file has a checksum file. Costs one read for each such file. Throws what the store throws. */
+  async checksums({ signal }: Waiting): Promise<(pgno: number) => bigint | undefined> {
+    const { map } = this;
+    const proofByFile = new Map<number, FileProof>();
+    await mapConcurrent([...map.files()], proofReadLimit, async (file) => {
+      const proof = await this.#tools.proofs.of(file, { signal });
+      if (proof !== undefined) proofByFile.set(file, proof);
+    });
+    return (pgno) => {
+      const frame = map.locate(pgno);
+      return frame && proofByFile.get(frame.file)?.get(pgno);
+    };
+  }
+
   /**
    * Brings a page into the cache and returns the map that leads to it, which is another than before if files were gone.
    * Throws `view/too-old` if no files make this TXID any more, `view/corrupt-page`, and what the store throws.
    */
   async fetch(pgno: number, { signal }: Waiting): Promise<PageMap> {
     return this.#survive((map) => this.#tools.fetcher.fetch(map, pgno, { signal }), { signal });
+  }
+
+  /** Brings pages into the cache, and none but these: `Fetcher.fetchAll`. Throws as `fetch`. */
+  async fetchAll(pgnos: readonly number[], { signal }: Waiting): Promise<PageMap> {
+    return this.#survive((map) => this.#tools.fetcher.fetchAll(map, pgnos, { signal }), { signal });
   }
 
   /** Fetches interior pages: `Fetcher.prefetch`. */
