@@ -70,9 +70,9 @@ export class FollowScene implements Disposable {
   }
 
   /** The TXID of which the output is the exact state; `undefined` if it is of none. No follower may be at work. */
-  stateOf(path = this.output): number | undefined {
+  stateOf(path = this.output, states = this.states): number | undefined {
     const found = bytesOf(path);
-    const index = this.states.findIndex(
+    const index = states.findIndex(
       (state) =>
         state.length === found.length && Buffer.compare(found, patchedLike(state, found)) === 0,
     );

@@ -36,6 +36,7 @@ export class SteppedFollower implements AsyncDisposable {
     url: string,
     options: FollowOptions,
     surroundings: Partial<Environment> = {},
+    { isOurs = true } = {},
   ): Promise<SteppedFollower> {
     const log: Logged[] = [];
     const environment: Environment = {
@@ -51,7 +52,7 @@ export class SteppedFollower implements AsyncDisposable {
     const follower = stack.use(
       new Follower({ environment, options: resolved, path, store, state }),
     );
-    await follower.start({ isOurs: true });
+    await follower.start({ isOurs });
     return new SteppedFollower(path, log, follower, stack.move());
   }
 

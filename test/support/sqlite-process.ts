@@ -24,6 +24,10 @@ export class SqliteProcess implements AsyncDisposable {
     this.#replies = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   async exec(sql: string): Promise<void> {
     await this.#ask({ exec: sql });
   }

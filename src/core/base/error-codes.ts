@@ -175,6 +175,11 @@ const table = {
   },
 
   // --- follow: a local copy that is kept up to date ---------------------------------------------------
+  "follow/blocked": {
+    recovery: "retry",
+    means: "A transaction of another program has kept the output locked for a minute.",
+    next: "End it: the message names the program where the system tells. Following goes on by itself then.",
+  },
   "follow/locked": {
     recovery: "fatal",
     means: "Another Headwater follows a replica into the same output.",

@@ -11,6 +11,7 @@ import { takePatchedBytes } from "../../core/sqlite/patched-header.ts";
 import { replayFiles } from "../restore/apply.ts";
 import { Download } from "../restore/download.ts";
 import { type PageChange, readFirstPage } from "./page-change.ts";
+import type { Descent } from "./recent-states.ts";
 import { Spool } from "./spool.ts";
 import type { Position } from "./state-file.ts";
 
@@ -49,15 +50,28 @@ export interface CollectOptions extends Waiting {
   readonly checksums: PageChecksums;
 }
 
-/** Its pages lie in a file beside the output until it is disposed. */
-export class CollectedChange implements AsyncDisposable {
+/** What is to be written into the output: proved, and held until it is disposed. */
+export interface ProvedChange extends AsyncDisposable {
   readonly change: PageChange;
   readonly target: Target;
+  /** From which state of the output the target has come. */
+  readonly descent: Descent;
+}
+
+/** Its pages lie in a file beside the output until it is disposed. */
+export class CollectedChange implements ProvedChange {
+  readonly change: PageChange;
+  readonly target: Target;
+  readonly descent: Descent;
   readonly #spool: AsyncDisposable;
 
-  private constructor(change: PageChange, target: Target, spool: AsyncDisposable) {
+  private constructor(
+    { change, target, descent }: Pick<ProvedChange, "change" | "target" | "descent">,
+    spool: AsyncDisposable,
+  ) {
     this.change = change;
     this.target = target;
+    this.descent = descent;
     this.#spool = spool;
   }
 
@@ -81,7 +95,9 @@ export class CollectedChange implements AsyncDisposable {
       isProved,
       patched: first === undefined ? position.patched : takePatchedBytes(first),
     };
-    return new CollectedChange(change, target, stack.move());
+    const { pgnos, keep: floor } = change;
+    const descent = { base: position.txid, changed: { pgnos, floor } };
+    return new CollectedChange({ change, target, descent }, stack.move());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,7 +105,8 @@ export class CollectedChange implements AsyncDisposable {
   }
 }
 
-async function openSpool(
+/** Opens an empty file for pages. Disposing `stack` removes it. */
+export async function openSpool(
   fileSystem: FileSystem,
   output: string,
   stack: AsyncDisposableStack,

@@ -53,6 +53,20 @@ export function replicatedError(path: string, directory: string): HeadwaterError
   );
 }
 
+/** Somebody reads, or writes, the output without end. `holders`: who, as far as that is known. */
+export function blockedError(
+  path: string,
+  { waitedMs, holders }: { readonly waitedMs: number; readonly holders: readonly string[] },
+): HeadwaterError {
+  const who = holders.length === 0 ? "another program" : holders.join(", ");
+  return new HeadwaterError(
+    "follow/blocked",
+    `${path} could not be locked for ${Math.round(waitedMs / 1000)} s: ${who} has a transaction open on it. End that ` +
+      "transaction, or the program; following goes on by itself then.",
+    { data: { path, waitedMs, holders } },
+  );
+}
+
 /** Somebody writes the output at the very moment it is made. */
 export function writtenToError(path: string): HeadwaterError {
   return new HeadwaterError(

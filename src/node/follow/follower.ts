@@ -3,6 +3,7 @@
 // looked at anew, as at the start of a process.
 import type { Waiting } from "../../core/base/async.ts";
 import { unreachable } from "../../core/base/assert.ts";
+import { hasCode } from "../../core/base/errors.ts";
 import type { LogFields } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import { type Txid, formatTxid } from "../../core/ltx/txid.ts";
@@ -10,10 +11,11 @@ import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { Environment } from "../restore/environment.ts";
-import { CollectedChange, type Target, positionOf } from "./collected-change.ts";
+import { CollectedChange, type ProvedChange, positionOf } from "./collected-change.ts";
 import { faultyFileOf, isAnotherHistory, stuckError, writtenToError } from "./follow-errors.ts";
 import type { ResolvedFollowOptions } from "./follow-options.ts";
-import { Image } from "./image.ts";
+import { type HealOptions, Healing } from "./healing.ts";
+import type { Image } from "./image.ts";
 import { NewFiles, firstRun } from "./new-files.ts";
 import {
   type OutputFile,
@@ -21,8 +23,7 @@ import {
   newChangeCounter,
   nextChangeCounter,
 } from "./output-file.ts";
-import type { PageChange } from "./page-change.ts";
-import { type HeldOutput, type StrangeOutput, recognize } from "./recognize.ts";
+import { type HeldOutput, type Recognized, type StrangeOutput, recognize } from "./recognize.ts";
 import type { StateFile } from "./state-file.ts";
 import { writeTxidFile } from "./txid-file.ts";
 
@@ -55,6 +56,7 @@ interface BeginOptions extends Waiting {
 export class Follower implements AsyncDisposable {
   readonly #parts: FollowerParts;
   readonly #newFiles: NewFiles;
+  readonly #healing: Healing;
   readonly #codec = openCodec();
   /** Open from when the output is recognized until something goes wrong. */
   #file: OutputFile | undefined;
@@ -67,7 +69,14 @@ export class Follower implements AsyncDisposable {
   constructor(parts: FollowerParts) {
     this.#parts = parts;
     const { clock } = parts.environment;
-    this.#newFiles = new NewFiles(parts.store, { clock, intervalMs: parts.options.intervalMs });
+    const { intervalMs, parallelism } = parts.options;
+    this.#newFiles = new NewFiles(parts.store, { clock, intervalMs });
+    this.#healing = new Healing({
+      ...parts,
+      codec: this.#codec,
+      newFiles: this.#newFiles,
+      parallelism,
+    });
   }
 
   /** `undefined` until the output is known. */
@@ -76,13 +85,24 @@ export class Follower implements AsyncDisposable {
   }
 
   /**
-   * Makes the output if there is none, or replaces it if it is not ours; otherwise recognizes it, and what has to be healed is
-   * left to the first step. Throws if there is nothing to begin with.
+   * Makes the output if there is none. A database that is not ours becomes the newest state in place: who has it open stays with
+   * it. One that is ours is recognized, and what has to be healed, or is locked, is left to the first step. Throws if there is
+   * nothing to begin with.
    */
   async start({ isOurs, ...waiting }: Waiting & { readonly isOurs: boolean }): Promise<void> {
     const { force, integrityCheck } = this.#parts.options;
-    const found = isOurs ? await this.#recognize(waiting) : "absent";
-    if (found === "absent") await this.#begin({ ...waiting, force, integrityCheck });
+    let found: Recognized = "absent";
+    try {
+      if (isOurs || force) found = await this.#recognize(waiting);
+    } catch (error) {
+      if (isOurs && hasCode(error, "follow/blocked")) return;
+      throw error;
+    }
+    if (found === "absent" || (found === "unreadable" && !isOurs)) {
+      await this.#begin({ ...waiting, force, integrityCheck });
+    } else if (found !== "unreadable" && !isOurs) {
+      await this.#heal(found, { ...waiting, reason: "forced", integrityCheck });
+    }
   }
 
   /** Looks for news once and applies what there is. After it has thrown, the next step looks at the output anew. */
@@ -108,7 +128,7 @@ export class Follower implements AsyncDisposable {
     }
     const reason = output.kind === "strange" ? output.reason : this.#healReason;
     if (output.kind === "strange" || reason !== undefined) {
-      await this.#heal(output, reason, waiting);
+      await this.#heal(output, { ...waiting, reason, integrityCheck: "none" });
       return "more";
     }
     const found = await this.#newFiles.look(output.position, waiting);
@@ -122,7 +142,7 @@ export class Follower implements AsyncDisposable {
         return isAll && found.isListed ? "applied" : "more";
       }
       case "elsewhere":
-        await this.#heal(output, found.reason, waiting);
+        await this.#heal(output, { ...waiting, reason: found.reason, integrityCheck: "none" });
         return "more";
       case "stuck":
         throw stuckError(output.position.txid, found.head, this.#parts.store.url);
@@ -140,9 +160,7 @@ export class Follower implements AsyncDisposable {
     return isSameOutput(held.identity, status) ? held : undefined;
   }
 
-  async #recognize(
-    waiting: Waiting,
-  ): Promise<HeldOutput | StrangeOutput | "absent" | "unreadable"> {
+  async #recognize(waiting: Waiting): Promise<Recognized> {
     await this.#forget();
     const { path, environment, state } = this.#parts;
     const found = await recognize(path, { environment, codec: this.#codec, state, ...waiting });
@@ -166,7 +184,7 @@ export class Follower implements AsyncDisposable {
     try {
       const reading = { ...parts, fileSystem, codec: this.#codec, parallelism, ...waiting };
       await using collected = await CollectedChange.of(files, { ...reading, position, checksums });
-      await this.#apply(held, collected.change, collected.target, waiting);
+      await this.#apply(held, collected, waiting);
     } catch (error) {
       if (!isAnotherHistory(error, files, position.txid)) {
         this.#avoidDamaged(error, files);
@@ -177,38 +195,19 @@ export class Follower implements AsyncDisposable {
   }
 
   /** Makes the output the newest state by writing what it has otherwise. */
-  async #heal(
-    output: HeldOutput | StrangeOutput,
-    reason: string | undefined,
-    waiting: Waiting,
-  ): Promise<void> {
-    this.#log("warn", "follow.healing", { reason });
+  async #heal(output: HeldOutput | StrangeOutput, options: HealOptions): Promise<void> {
+    this.#log("warn", "follow.healing", { reason: options.reason });
     // If that comes to nothing, the files tell once more.
     this.#healReason = undefined;
-    await using image = await this.#fetchImage(waiting);
-    // In place even if the page size is another: who has the file open would go on with the old one, and undo its changes by
-    // the journals of the new one.
-    const change = image.differences(output.checksums);
+    await using healed = await this.#healing.changeOf(output, options);
     this.#held = undefined;
-    await this.#apply(output, change, image.target, waiting);
+    await this.#apply(output, healed, options);
   }
 
   async #begin({ integrityCheck, ...options }: BeginOptions): Promise<void> {
-    await using image = await this.#fetchImage(options);
+    await using image = await this.#healing.image(options);
     await image.check(integrityCheck, options);
     await this.#install(image, options);
-  }
-
-  async #fetchImage(waiting: Waiting): Promise<Image> {
-    const newest = await this.#newFiles.newest(waiting);
-    const { options, ...parts } = this.#parts;
-    const { parallelism } = options;
-    try {
-      return await Image.fetch(newest, { ...parts, codec: this.#codec, parallelism, ...waiting });
-    } catch (error) {
-      this.#avoidDamaged(error, newest.files);
-      throw error;
-    }
   }
 
   /** Puts a whole database in the output's place. */
@@ -231,8 +230,7 @@ export class Follower implements AsyncDisposable {
   /** Writes a change into the output, in one transaction. */
   async #apply(
     { kind, file, identity }: Pick<HeldOutput | StrangeOutput, "kind" | "file" | "identity">,
-    change: PageChange,
-    target: Target,
+    { change, target, descent }: ProvedChange,
     waiting: Waiting,
   ): Promise<void> {
     const { clock, random } = this.#parts.environment;
@@ -246,8 +244,10 @@ export class Follower implements AsyncDisposable {
       const changeCounter =
         kind === "held" ? nextChangeCounter(old) : newChangeCounter(random, old);
       const position = positionOf(target, changeCounter);
-      const { pgnos: changed, keep } = change;
-      this.#parts.state.begin(position, target.state, { changed, keep });
+      const changed = change.pgnos;
+      // Of a strange output the checksums that are noted may all be others.
+      const keep = kind === "held" ? change.keep : 0;
+      this.#parts.state.begin(position, target.state, { changed, keep, descent });
       await file.write(change, position.changeCounter);
       held = {
         kind: "held",

@@ -45,6 +45,8 @@ export interface NewestState {
   readonly files: readonly ReplicaFile[];
   /** The newest full image that there was to choose from. */
   readonly imageTxid: Txid;
+  /** All files that they were chosen from. */
+  readonly listed: readonly ReplicaFile[];
 }
 
 export interface NewFilesOptions {
@@ -101,14 +103,20 @@ export class NewFiles {
   /** The newest state that can be restored. Throws `replica/empty` or `replica/gap` if there is none. */
   async newest(waiting: Waiting): Promise<NewestState> {
     const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
-    const sound = files.filter((file) => !this.#isAvoided(file));
+    const sound = this.#sound(files);
     const last = restorableRanges(sound).at(-1)?.to;
     const plan =
       last === undefined
         ? planRestore(files, { kind: "latest" })
         : planRestore(sound, { kind: "txid", txid: last });
     const images = sound.filter(({ minTxid }) => minTxid === 1n);
-    return { files: plan, imageTxid: highestOf(images) ?? toTxid(1) };
+    const listed = last === undefined ? files : sound;
+    return { files: plan, imageTxid: highestOf(images) ?? toTxid(1), listed };
+  }
+
+  /** Lists all files that are not known to be damaged. */
+  async list(waiting: Waiting): Promise<readonly ReplicaFile[]> {
+    return this.#sound(await listReplica(this.#store, layoutForUrl(this.#store.url), waiting));
   }
 
   /** The file is damaged: others that hold the same are looked for, now and for some time. */
@@ -130,7 +138,7 @@ export class NewFiles {
     const { txid, file } = at;
     const isReplaced = files.some(({ key, etag }) => key === file.key && etag !== file.etag);
     if (isReplaced) return { kind: "elsewhere", reason: "history-changed" };
-    const sound = files.filter((one) => !this.#isAvoided(one));
+    const sound = this.#sound(files);
     if (!at.isProved && hasImageAfter(sound, at.imageTxid)) {
       return { kind: "elsewhere", reason: "new-image" };
     }
@@ -154,6 +162,10 @@ export class NewFiles {
 
   #isDue(atMs: number, wait: number): boolean {
     return this.#clock.monotonicMs() - atMs >= wait * this.#intervalMs;
+  }
+
+  #sound(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
+    return files.filter((file) => !this.#isAvoided(file));
   }
 
   #isAvoided(file: AppliedFile): boolean {

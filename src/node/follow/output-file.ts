@@ -18,7 +18,9 @@ import {
 import type { DatabaseHeader } from "../../core/sqlite/database-header.ts";
 import { putPatchedBytes } from "../../core/sqlite/patched-header.ts";
 import { isBusy } from "../capture/sqlite-errors.ts";
+import { locksOn, processName } from "../file/file-locks.ts";
 import type { Environment } from "../restore/environment.ts";
+import { blockedError } from "./follow-errors.ts";
 import type { PageChange } from "./page-change.ts";
 import { writeTransaction } from "./transaction.ts";
 
@@ -27,6 +29,10 @@ const pendingMs = 100;
 const backoff = { firstMs: 50, maxMs: 1000 };
 /** After this much waiting, and then after twice as much each time, a log line says so. */
 const firstReportMs = 2000;
+/** After this much waiting it is an error, and tried again with the pauses of errors. */
+const maxWaitMs = 60_000;
+/** Times in a row that the file is taken out of WAL mode before whoever puts it there counts as in the way. */
+const maxModeChanges = 3;
 
 const scanChunkBytes = 1024 * 1024;
 
@@ -86,8 +92,8 @@ export class OutputFile implements AsyncDisposable {
 
   /**
    * Nobody else reads or writes until the lock is disposed. Taking it has SQLite undo what a dead process left in a journal,
-   * and takes the file out of WAL mode if somebody put it there. Waits for readers. Throws `sqlite/invalid` if it is
-   * no database any more.
+   * and takes the file out of WAL mode if somebody put it there. Waits for readers, up to a minute: then throws `follow/blocked`.
+   * Throws `sqlite/invalid` if it is no database any more.
    */
   async lock({ signal }: Waiting): Promise<Disposable> {
     const { clock, random, logger } = this.#environment;
@@ -96,18 +102,21 @@ export class OutputFile implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
       try {
-        await this.#lockNow();
-        return { [Symbol.dispose]: () => this.#release() };
+        if (await this.#lockNow()) return { [Symbol.dispose]: () => this.#release() };
       } catch (error) {
         this.#release();
         if (!isBusy(error)) throw toOutputError(error, this.#path);
       }
       const waitedMs = Math.round(clock.monotonicMs() - startedMs);
+      if (waitedMs >= maxWaitMs) {
+        throw blockedError(this.#path, { waitedMs, holders: await holdersOf(this.#path) });
+      }
       if (waitedMs >= reportMs) {
         logger.log("warn", "follow.waiting", {
           path: this.#path,
           waited_ms: waitedMs,
           reason: "another program has a transaction open on the database",
+          held_by: (await holdersOf(this.#path)).join(", ") || undefined,
         });
         reportMs = 2 * waitedMs;
       }
@@ -185,19 +194,27 @@ export class OutputFile implements AsyncDisposable {
     await this.#file.close();
   }
 
-  async #lockNow(): Promise<void> {
-    for (;;) {
+  /** False if somebody puts the file into WAL mode again and again. */
+  async #lockNow(): Promise<boolean> {
+    for (let changes = 0; changes < maxModeChanges; changes++) {
       this.#database.exec("BEGIN EXCLUSIVE");
-      if (!isWalMode(await this.header())) return;
+      if (!isWalMode(await this.header())) return true;
       // In WAL mode that lock keeps no reader out.
       this.#release();
       this.#database.exec("PRAGMA journal_mode = DELETE");
     }
+    return false;
   }
 
   #release(): void {
     if (this.#database.isOpen && this.#database.isTransaction) this.#database.exec("ROLLBACK");
   }
+}
+
+/** The other processes that have a lock on the database, as far as the system tells. */
+async function holdersOf(path: string): Promise<readonly string[]> {
+  const others = [...((await locksOn(path))?.users ?? [])].filter((pid) => pid !== process.pid);
+  return Promise.all(others.map(async (pid) => `${await processName(pid)} (process ${pid})`));
 }
 
 /** SQLITE_CORRUPT and SQLITE_NOTADB. */

@@ -1,8 +1,10 @@
 // What programs see that have the output open while it is followed.
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import type { Clock } from "../../core/base/clock.ts";
 import { createFaultyFileSystem } from "../../core/testing/faulty-file-system.ts";
+import { VirtualClock } from "../../core/testing/virtual-clock.ts";
 import { SteppedFollower } from "../../../test/support/follow.ts";
 import { endState, followed } from "../../../test/support/followed.ts";
 import { FollowScene } from "../../../test/support/follow-scene.ts";
@@ -27,6 +29,55 @@ describe("readers", () => {
     await reader.close();
     expect(await endState(scene, follower)).toBe(2);
   });
+
+  it("that stay too long are an error, which says who they are, until they end", async () => {
+    const { scene, follower: first } = await followed(1);
+    using _ = scene;
+    await first[Symbol.asyncDispose]();
+    const clock = hastyClock();
+    const follower = await SteppedFollower.open(scene.url, scene, { clock });
+    await using reader = new SqliteProcess(scene.output);
+    await reader.exec("BEGIN");
+    await reader.all("SELECT count(*) FROM t");
+    await scene.publish(2);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await expect(follower.catchUp()).rejects.toMatchObject({
+        code: "follow/blocked",
+        message: expect.stringContaining(`(process ${reader.pid})`),
+      });
+    }
+    // A start leaves it to the steps, as any other trouble.
+    await follower[Symbol.asyncDispose]();
+    const next = await SteppedFollower.open(scene.url, scene, { clock });
+    expect(next.txid).toBeUndefined();
+    await reader.exec("COMMIT");
+    await reader.close();
+    expect(await next.catchUp()).toBe(2n);
+    expect(await endState(scene, next)).toBe(2);
+  });
+
+  it.each(["DELETE", "WAL"])(
+    "of a database that is not ours stay with it when it becomes the output (%s)",
+    async (journalMode) => {
+      using scene = new FollowScene();
+      await scene.publish(1, 2);
+      await using reader = new SqliteProcess(scene.output);
+      await reader.exec(`PRAGMA journal_mode = ${journalMode}; CREATE TABLE t(x)`);
+      await reader.exec("INSERT INTO t VALUES(1)");
+      // Who has it open in WAL mode keeps it there.
+      if (journalMode === "WAL") await reader.close();
+      const { ino } = statSync(scene.output);
+      const options = { output: scene.output, force: true };
+      const follower = await SteppedFollower.open(scene.url, options, {}, { isOurs: false });
+      expect(await reader.all("SELECT count(*) AS n FROM t")).toEqual([{ n: 401 }]);
+      expect(statSync(scene.output).ino).toBe(ino);
+      await reader.close();
+      await scene.publish(3);
+      expect(await follower.catchUp()).toBe(3n);
+      expect(follower.events).not.toContain("follow.installed");
+      expect(await endState(scene, follower)).toBe(3);
+    },
+  );
 
   it.each([
     [4096, 8192],
@@ -98,3 +149,13 @@ describe("readers", () => {
     }
   });
 });
+
+/** Sleeps are over at once, and seem twenty times as long: a minute goes by in a few attempts. */
+function hastyClock(): Clock {
+  const clock = new VirtualClock({ isEager: true });
+  return {
+    nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    sleep: (ms, waiting) => clock.sleep(20 * ms, waiting),
+  };
+}

@@ -8,7 +8,7 @@ import { spoolPathOf } from "./collected-change.ts";
 import { imagePathOf } from "./image.ts";
 import { OutputFile, isSameOutput } from "./output-file.ts";
 import type { OutputIdentity } from "./output-file.ts";
-import type { Position, StateFile } from "./state-file.ts";
+import type { KnownState, Position, StateFile } from "./state-file.ts";
 import { journalDraftOf } from "./transaction.ts";
 
 /** An output that is, byte for byte, what is known of it. */
@@ -20,12 +20,15 @@ export interface HeldOutput {
   readonly checksums: PageChecksums;
 }
 
-/** An output that has to be compared with a full image. */
+/** An output that is not what is known of it. */
 export interface StrangeOutput {
   readonly kind: "strange";
   readonly file: OutputFile;
   readonly identity: OutputIdentity;
+  /** Of its pages as they are, page 1 with the bytes of `known` that we overwrite. */
   readonly checksums: PageChecksums;
+  /** What it was when it was last known. */
+  readonly known: KnownState | undefined;
   readonly reason: "output-changed" | "state-lost";
 }
 
@@ -85,7 +88,8 @@ async function compare(
   const { changeCounter } = await file.header();
   const known = state.resolve(changeCounter);
   const identity = await file.identity();
-  const checksums = await file.scan(codec, known?.position.patched);
+  const last = known ?? state.last();
+  const checksums = await file.scan(codec, last?.position.patched);
   const isKnown =
     known !== undefined &&
     known.checksums.pageSize === checksums.pageSize &&
@@ -97,5 +101,5 @@ async function compare(
     return { kind: "held", file, identity, position: known.position, checksums };
   }
   const reason = state.isUsed ? "output-changed" : "state-lost";
-  return { kind: "strange", file, identity, checksums, reason };
+  return { kind: "strange", file, identity, checksums, known: last, reason };
 }

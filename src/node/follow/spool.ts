@@ -29,7 +29,7 @@ export class Spool implements PageSink {
     return this.#timestampMs;
   }
 
-  begin({ commit, timestampMs }: LtxHeader): Promise<void> {
+  begin({ commit, timestampMs }: Pick<LtxHeader, "commit" | "timestampMs">): Promise<void> {
     this.#timestampMs = timestampMs;
     this.#commit = commit;
     this.#keep = Math.min(this.#keep, commit);
@@ -40,7 +40,11 @@ export class Spool implements PageSink {
     return Promise.resolve();
   }
 
-  async write({ count, pgnos, pages }: PageBatch): Promise<void> {
+  async write({
+    count,
+    pgnos,
+    pages,
+  }: Pick<PageBatch, "count" | "pgnos" | "pages">): Promise<void> {
     const size = this.#pageSize;
     for (let from = 0; from < count;) {
       const slot = this.#slotOf(pgnos[from] ?? 0);

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import { isBusy } from "../capture/sqlite-errors.ts";
+import { recentStatesSchema } from "./recent-states.ts";
 
 const schema = `
   CREATE TABLE IF NOT EXISTS position(
@@ -45,7 +46,7 @@ function openDatabase(path: string): DatabaseSync {
     database.exec(
       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     );
-    database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`);
+    database.exec(`BEGIN IMMEDIATE; ${schema} ${recentStatesSchema} COMMIT`);
     return database;
   } catch (error) {
     database.close();

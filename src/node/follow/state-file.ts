@@ -1,13 +1,15 @@
 // What is known of the output: `<output>-follow`, a SQLite database of our own, held locked so that no second follower can
 // work on the same output. It holds the position (TXID, and by what the file is recognized) and the page-checksum table.
 // Before a transaction on the output the position after it is noted as `pending`; which of the two is true afterwards,
-// whatever happened in between, the change counter in the output itself says. Losing it costs one full image.
+// whatever happened in between, the change counter in the output itself says. Beside the two it holds the states that the
+// output has been at lately (recent-states.ts). Losing it costs one full image.
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { toHex64 } from "../../core/base/bytes.ts";
 import { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { ChainState } from "../../core/replica/chain-state.ts";
 import { type Txid, formatTxid, parseTxid } from "../../core/ltx/txid.ts";
 import type { OutputIdentity } from "./output-file.ts";
+import { type Descent, RecentStates } from "./recent-states.ts";
 import { openStateDatabase, removeStateDatabase } from "./state-database.ts";
 
 /** Path of the file beside an output. */
@@ -47,14 +49,25 @@ export interface KnownState {
   readonly identity: OutputIdentity | undefined;
 }
 
+/** What is noted of a change before it is made. */
+export interface NotedChange {
+  /** Pages whose checksums are others than those noted before; all above `keep` are. */
+  readonly changed: Uint32Array;
+  readonly keep: number;
+  readonly descent: Descent;
+}
+
 export class StateFile implements Disposable {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  /** The states that the output has been at. */
+  readonly recent: RecentStates;
 
   private constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
+    this.recent = new RecentStates(database);
   }
 
   /** Opens or makes it and holds it. One that is damaged is made anew. Throws `follow/locked` or `restore/output`. */
@@ -69,70 +82,11 @@ export class StateFile implements Disposable {
     );
     if (row?.["kind"] === "pending") this.#adoptPending(undefined);
     else this.#dropPending();
-    return row === undefined ? undefined : this.#load();
+    return row === undefined ? undefined : this.last();
   }
 
-  /** True when an output was ever followed with it. */
-  get isUsed(): boolean {
-    return this.#prepare("SELECT 1 FROM position").get() !== undefined;
-  }
-
-  /** Notes what the output will be, before it is touched. Durable. `changed`: pages whose checksums differ; all above `keep` do. */
-  begin(
-    position: Position,
-    state: ChainState,
-    { changed, keep }: { readonly changed: Uint32Array; readonly keep: number },
-  ): void {
-    const chunks = new Set<number>();
-    for (const pgno of changed) chunks.add(chunkOf(pgno));
-    for (let chunk = chunkOf(Math.max(keep, 1)); chunk <= chunkOf(state.commit); chunk++) {
-      if (state.commit !== keep) chunks.add(chunk);
-    }
-    this.#durably(() => {
-      this.#clearPending();
-      this.#insertPosition("pending", position, state);
-      const insert = this.#prepare("INSERT INTO pending_checksums VALUES(?, ?)");
-      for (const chunk of chunks) insert.run(chunk, wordsOf(state, chunk));
-    });
-  }
-
-  /** The transaction is committed: what was noted is true. If that is lost, the output still says it. */
-  settle(identity: OutputIdentity): void {
-    this.#adoptPending(identity);
-  }
-
-  /** The output is known to be what the state says, byte for byte, and looks so from outside. */
-  recognize(identity: OutputIdentity): void {
-    this.#prepare(
-      "UPDATE position SET inode = ?, size_bytes = ?, mtime_ns = ? WHERE kind = 'current'",
-    ).run(...identityValues(identity));
-  }
-
-  /** Forgets everything for an output that is about to be put in place. Durable. */
-  replace(position: Position, state: ChainState): void {
-    this.#durably(() => {
-      this.#database.exec(
-        "DELETE FROM position; DELETE FROM checksums; DELETE FROM pending_checksums",
-      );
-      this.#insertPosition("current", position, state);
-      const insert = this.#prepare("INSERT INTO checksums VALUES(?, ?)");
-      for (let chunk = 0; chunk * chunkPages < state.commit; chunk++) {
-        insert.run(chunk, wordsOf(state, chunk));
-      }
-    });
-  }
-
-  /** Closes and deletes it. */
-  remove(): void {
-    this[Symbol.dispose]();
-    removeStateDatabase(this.#path);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#database.isOpen) this.#database.close();
-  }
-
-  #load(): KnownState | undefined {
+  /** What the output was when it was last known. */
+  last(): KnownState | undefined {
     const row = this.#prepare("SELECT * FROM position WHERE kind = 'current'").get();
     const txid = parseTxid(String(row?.["txid"]));
     const imageTxid = parseTxid(String(row?.["image_txid"]));
@@ -161,6 +115,66 @@ export class StateFile implements Disposable {
             }
           : undefined,
     };
+  }
+
+  /** True when an output was ever followed with it. */
+  get isUsed(): boolean {
+    return this.#prepare("SELECT 1 FROM position").get() !== undefined;
+  }
+
+  /** Notes what the output will be, before it is touched. Durable. */
+  begin(position: Position, state: ChainState, { changed, keep, descent }: NotedChange): void {
+    const chunks = new Set<number>();
+    for (const pgno of changed) chunks.add(chunkOf(pgno));
+    for (let chunk = chunkOf(Math.max(keep, 1)); chunk <= chunkOf(state.commit); chunk++) {
+      if (state.commit !== keep) chunks.add(chunk);
+    }
+    this.#durably(() => {
+      this.#clearPending();
+      this.#insertPosition("pending", position, state);
+      const insert = this.#prepare("INSERT INTO pending_checksums VALUES(?, ?)");
+      for (const chunk of chunks) insert.run(chunk, wordsOf(state, chunk));
+      this.recent.begin(position.txid, state.databaseChecksum, descent);
+    });
+  }
+
+  /** The transaction is committed: what was noted is true. If that is lost, the output still says it. */
+  settle(identity: OutputIdentity): void {
+    this.#adoptPending(identity);
+  }
+
+  /** The output is known to be what the state says, byte for byte, and looks so from outside. */
+  recognize(identity: OutputIdentity): void {
+    this.#prepare(
+      "UPDATE position SET inode = ?, size_bytes = ?, mtime_ns = ? WHERE kind = 'current'",
+    ).run(...identityValues(identity));
+  }
+
+  /** Forgets everything for an output that is about to be put in place. Durable. */
+  replace(position: Position, state: ChainState): void {
+    this.#durably(() => {
+      this.#database.exec(
+        "DELETE FROM position; DELETE FROM checksums; DELETE FROM pending_checksums",
+      );
+      this.#insertPosition("current", position, state);
+      this.recent.clear();
+      this.recent.begin(position.txid, state.databaseChecksum, { base: 0n, changed: undefined });
+      this.recent.adopt();
+      const insert = this.#prepare("INSERT INTO checksums VALUES(?, ?)");
+      for (let chunk = 0; chunk * chunkPages < state.commit; chunk++) {
+        insert.run(chunk, wordsOf(state, chunk));
+      }
+    });
+  }
+
+  /** Closes and deletes it. */
+  remove(): void {
+    this[Symbol.dispose]();
+    removeStateDatabase(this.#path);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#database.isOpen) this.#database.close();
   }
 
   #loadChecksums(pageSize: number, pageCount: number): PageChecksums {
@@ -210,6 +224,7 @@ export class StateFile implements Disposable {
          DELETE FROM checksums
            WHERE chunk * ${chunkPages} >= (SELECT page_count FROM position WHERE kind = 'current')`,
       );
+      this.recent.adopt();
       this.#clearPending();
       if (identity !== undefined) this.recognize(identity);
     });
@@ -223,6 +238,7 @@ export class StateFile implements Disposable {
     this.#database.exec(
       "DELETE FROM position WHERE kind = 'pending'; DELETE FROM pending_checksums",
     );
+    this.recent.drop();
   }
 
   /** What must not be lost by a power cut: the output may be ahead of everything else that is noted. */

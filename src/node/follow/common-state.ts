@@ -1,0 +1,167 @@
+// The last state that an output and its replica have in common, and which pages are as they were in it on both sides.
+import { type Waiting, mapConcurrent } from "../../core/base/async.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
+import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import type { Txid } from "../../core/ltx/txid.ts";
+import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import { readFileHeader } from "../../core/replica/compaction-input.ts";
+import { planAdvance } from "../../core/replica/plan.ts";
+import type { ObjectStore } from "../../core/store/object-store.ts";
+import { readFileIndex } from "../../core/view/file-index.ts";
+import type { View } from "../../core/view/view.ts";
+import type { ChangedPages, RecentState } from "./recent-states.ts";
+
+/** Indexes that are read at once. */
+const indexReadLimit = 12;
+/** What a request costs, in bytes that a store sends in its time. */
+const requestCostBytes = 64 * 1024;
+
+export interface CommonState {
+  readonly txid: Txid;
+  /** The checksum of a page that neither side has changed since; `undefined` for any other. */
+  expected(pgno: number): bigint | undefined;
+  /** Whether the replica may have changed the page since. */
+  isChangedThere(pgno: number): boolean;
+}
+
+export interface CommonStateOptions extends Waiting {
+  readonly store: ObjectStore;
+  /** What the replica holds. */
+  readonly files: readonly ReplicaFile[];
+  /** The states of the output, newest first. The first of them is what `checksums` are of. */
+  readonly recent: readonly RecentState[];
+  readonly checksums: PageChecksums;
+  /** The replica has gone another way than the newest of these states. */
+  readonly isAnotherHistory: boolean;
+  /** What it may cost to find out. */
+  readonly budgetBytes: number;
+}
+
+/**
+ * `undefined` if there is none, or none that says anything of single pages. Files that are damaged or gone say nothing. Throws what
+ * the store throws.
+ */
+export async function findCommonState(
+  view: View,
+  { checksums, recent, ...options }: CommonStateOptions,
+): Promise<CommonState | undefined> {
+  if (checksums.pageSize !== view.map.pageSize) return undefined;
+  const txid = await newestShared(view.txid, recent, options);
+  const here = txid === undefined ? undefined : changedHere(txid, recent);
+  if (txid === undefined || here === undefined) return undefined;
+  const isChangedThere = await changedThere(txid, view, options);
+  if (isChangedThere === undefined) return undefined;
+  return {
+    txid,
+    isChangedThere,
+    expected: (pgno) => {
+      const isKnown = pgno <= checksums.commit && !here.has(pgno) && !isChangedThere(pgno);
+      return isKnown ? checksums.get(pgno) : undefined;
+    },
+  };
+}
+
+type ReplicaOptions = Omit<CommonStateOptions, "recent" | "checksums">;
+
+/** The newest of the states that the replica was at, too. Where its files cannot tell, and nothing speaks against it, the newest. */
+async function newestShared(
+  head: bigint,
+  recent: readonly RecentState[],
+  { files, isAnotherHistory, ...options }: ReplicaOptions,
+): Promise<Txid | undefined> {
+  const fileByTxid = new Map(files.map((file) => [file.maxTxid, file]));
+  const states = recent.filter(({ txid }) => txid <= head);
+  const candidates = states.flatMap((state) => {
+    const file = fileByTxid.get(state.txid);
+    return file === undefined ? [] : [{ state, file }];
+  });
+  const [newest] = states;
+  const isUntold = newest === recent[0] && newest?.txid !== candidates[0]?.state.txid;
+  if (isUntold && !isAnotherHistory) return newest?.txid;
+  // Histories that have parted do not meet again, so halving finds the place; the newest is the most likely one.
+  let [low, high] = [0, candidates.length];
+  for (let at = 0; low < high; at = (low + high) >>> 1) {
+    const candidate = candidates[at];
+    if (candidate !== undefined && (await isReached(candidate, options))) high = at;
+    else low = at + 1;
+  }
+  return candidates[low]?.state.txid;
+}
+
+async function isReached(
+  { state, file }: { readonly state: RecentState; readonly file: ReplicaFile },
+  { store, signal }: Pick<ReplicaOptions, "store" | "signal">,
+): Promise<boolean> {
+  const header = await unlessFaulty(() => readFileHeader({ store, signal }, file));
+  return header?.proof?.after === state.databaseChecksum;
+}
+
+/** Pages that may have been changed. */
+class PageSet {
+  readonly #pgnos = new Set<number>();
+  #floor = Infinity;
+
+  add({ pgnos, floor }: ChangedPages): void {
+    for (const pgno of pgnos) this.#pgnos.add(pgno);
+    this.#floor = Math.min(this.#floor, floor);
+  }
+
+  has(pgno: number): boolean {
+    return pgno > this.#floor || this.#pgnos.has(pgno);
+  }
+}
+
+/** What the output has changed since; `undefined` if that is not known. */
+function changedHere(txid: Txid, recent: readonly RecentState[]): PageSet | undefined {
+  const pages = new PageSet();
+  for (const state of recent) {
+    if (state.txid <= txid) break;
+    if (state.changed === undefined) return undefined;
+    pages.add(state.changed);
+  }
+  return pages;
+}
+
+/**
+ * What the replica may have changed between `txid` and the view: nothing that lies in a file that ends at that TXID or before. If
+ * there is a newer full image, the files beside it have to tell. `undefined`: they do not, or it would cost too much.
+ */
+async function changedThere(
+  txid: Txid,
+  view: View,
+  { files, store, budgetBytes, signal }: Omit<ReplicaOptions, "isAnotherHistory">,
+): Promise<((pgno: number) => boolean) | undefined> {
+  const isNewer = (pgno: number): boolean => (view.fileOf(pgno)?.maxTxid ?? view.txid) > txid;
+  const isImageNewer = view.files.some(({ minTxid, maxTxid }) => minTxid === 1n && maxTxid > txid);
+  if (!isImageNewer) return isNewer;
+  const advance = planAdvance(files, txid);
+  const isWhole = advance.at(-1)?.maxTxid === view.txid;
+  if (!isWhole || advance.length * requestCostBytes > budgetBytes) return undefined;
+  const pages = new PageSet();
+  const { pageSize } = view.map;
+  const read = await unlessFaulty(() =>
+    mapConcurrent(advance, indexReadLimit, async (file) => {
+      const { entries, head } = await readFileIndex(store, file, { pageSize, signal });
+      pages.add({ pgnos: Uint32Array.from(entries, ({ pgno }) => pgno), floor: head.commit });
+    }),
+  );
+  return read && ((pgno) => isNewer(pgno) && pages.has(pgno));
+}
+
+/** `undefined` where a file is damaged or gone. */
+async function unlessFaulty<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFileFault(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether an error is about what a replica holds, not about reaching it. */
+export function isFileFault(error: unknown): error is HeadwaterError {
+  return (
+    error instanceof HeadwaterError &&
+    /^(?:ltx|replica|view)[/]|^store[/](?:changed|length)$/u.test(error.code)
+  );
+}
