@@ -15,13 +15,16 @@ import type { ChangedPages, RecentState } from "./recent-states.ts";
 const indexReadLimit = 12;
 /** What a request costs, in bytes that a store sends in its time. */
 const requestCostBytes = 64 * 1024;
+/** Files after the last common TXID that are looked at for a state of the output. */
+const maxLooks = 8;
 
 export interface CommonState {
-  readonly txid: Txid;
-  /** The checksum of a page that neither side has changed since; `undefined` for any other. */
+  /** The newest TXID at which both were the same; 0n if none is known. */
+  readonly base: bigint;
+  /** The checksum of a page that neither side has changed since the common state; `undefined` for any other. */
   expected(pgno: number): bigint | undefined;
-  /** Whether the replica may have changed the page since. */
-  isChangedThere(pgno: number): boolean;
+  /** Whether the page may be another than at `base`. */
+  isChanged(pgno: number): boolean;
 }
 
 export interface CommonStateOptions extends Waiting {
@@ -37,6 +40,14 @@ export interface CommonStateOptions extends Waiting {
   readonly budgetBytes: number;
 }
 
+type ReplicaOptions = Omit<CommonStateOptions, "recent" | "checksums">;
+
+/** A state of the output, and the TXID at which the replica is the same. */
+interface Meeting {
+  readonly here: Txid;
+  readonly there: Txid;
+}
+
 /**
  * `undefined` if there is none, or none that says anything of single pages. Files that are damaged or gone say nothing. Throws what
  * the store throws.
@@ -46,24 +57,26 @@ export async function findCommonState(
   { checksums, recent, ...options }: CommonStateOptions,
 ): Promise<CommonState | undefined> {
   if (checksums.pageSize !== view.map.pageSize) return undefined;
-  const txid = await newestShared(view.txid, recent, options);
-  const here = txid === undefined ? undefined : changedHere(txid, recent);
-  if (txid === undefined || here === undefined) return undefined;
-  const isChangedThere = await changedThere(txid, view, options);
-  if (isChangedThere === undefined) return undefined;
+  const base = await newestShared(view.txid, recent, options);
+  const meeting =
+    (await newestAlike(base ?? 0n, view.txid, recent, options)) ??
+    (base && { here: base, there: base });
+  if (meeting === undefined) return undefined;
+  const here = changedHere(recent, { after: meeting.here });
+  const before = changedHere(recent, { after: base ?? 0n, upTo: meeting.here });
+  const there = await changedThere(meeting.there, view, options);
+  if (here === undefined || there === undefined) return undefined;
   return {
-    txid,
-    isChangedThere,
+    base: before === undefined ? 0n : (base ?? 0n),
+    isChanged: (pgno) => before?.has(pgno) !== false || there(pgno),
     expected: (pgno) => {
-      const isKnown = pgno <= checksums.commit && !here.has(pgno) && !isChangedThere(pgno);
+      const isKnown = pgno <= checksums.commit && !here.has(pgno) && !there(pgno);
       return isKnown ? checksums.get(pgno) : undefined;
     },
   };
 }
 
-type ReplicaOptions = Omit<CommonStateOptions, "recent" | "checksums">;
-
-/** The newest of the states that the replica was at, too. Where its files cannot tell, and nothing speaks against it, the newest. */
+/** The newest TXID at which both were the same. Where no file tells, and nothing speaks against it, that of the output. */
 async function newestShared(
   head: bigint,
   recent: readonly RecentState[],
@@ -78,22 +91,54 @@ async function newestShared(
   const [newest] = states;
   const isUntold = newest === recent[0] && newest?.txid !== candidates[0]?.state.txid;
   if (isUntold && !isAnotherHistory) return newest?.txid;
-  // Histories that have parted do not meet again, so halving finds the place; the newest is the most likely one.
+  // Histories that have parted do not meet again at a TXID, so halving finds the place; the newest is the most likely one.
   let [low, high] = [0, candidates.length];
   for (let at = 0; low < high; at = (low + high) >>> 1) {
     const candidate = candidates[at];
-    if (candidate !== undefined && (await isReached(candidate, options))) high = at;
+    if (candidate === undefined) break;
+    const after = await checksumAfter(candidate.file, options);
+    if (after === candidate.state.databaseChecksum) high = at;
     else low = at + 1;
   }
   return candidates[low]?.state.txid;
 }
 
-async function isReached(
-  { state, file }: { readonly state: RecentState; readonly file: ReplicaFile },
-  { store, signal }: Pick<ReplicaOptions, "store" | "signal">,
-): Promise<boolean> {
+/**
+ * Another history can lead to a state that the output knows, at another TXID: a primary that has lost what it knew of its replica
+ * writes its database anew, which the output has long had. Looks at the first files after `base`.
+ */
+async function newestAlike(
+  base: bigint,
+  head: bigint,
+  recent: readonly RecentState[],
+  { files, isAnotherHistory, ...options }: ReplicaOptions,
+): Promise<Meeting | undefined> {
+  if (!isAnotherHistory) return undefined;
+  const stateByChecksum = new Map(
+    recent.toReversed().map((state) => [state.databaseChecksum, state.txid]),
+  );
+  const fileByTxid = new Map(
+    files
+      .filter(({ maxTxid }) => maxTxid > base && maxTxid <= head)
+      .map((file) => [file.maxTxid, file]),
+  );
+  const looks = [...fileByTxid.values()]
+    .toSorted((a, b) => (a.maxTxid < b.maxTxid ? -1 : 1))
+    .slice(0, maxLooks);
+  const found = await mapConcurrent(looks, maxLooks, async (file) => ({
+    here: stateByChecksum.get((await checksumAfter(file, options)) ?? 0n),
+    there: file.maxTxid,
+  }));
+  return found.findLast((one): one is Meeting => one.here !== undefined);
+}
+
+/** The database checksum after a file, by its own account; `undefined` if it gives none. Throws what the store throws. */
+export async function checksumAfter(
+  file: ReplicaFile,
+  { store, signal }: Waiting & { readonly store: ObjectStore },
+): Promise<bigint | undefined> {
   const header = await unlessFaulty(() => readFileHeader({ store, signal }, file));
-  return header?.proof?.after === state.databaseChecksum;
+  return header?.proof?.after;
 }
 
 /** Pages that may have been changed. */
@@ -111,13 +156,16 @@ class PageSet {
   }
 }
 
-/** What the output has changed since; `undefined` if that is not known. */
-function changedHere(txid: Txid, recent: readonly RecentState[]): PageSet | undefined {
+/** What the output has changed after one TXID, up to another; `undefined` if that is not known. */
+function changedHere(
+  recent: readonly RecentState[],
+  { after, upTo }: { readonly after: bigint; readonly upTo?: bigint },
+): PageSet | undefined {
   const pages = new PageSet();
-  for (const state of recent) {
-    if (state.txid <= txid) break;
-    if (state.changed === undefined) return undefined;
-    pages.add(state.changed);
+  for (const { txid, changed } of recent) {
+    if (txid <= after || (upTo !== undefined && txid > upTo)) continue;
+    if (changed === undefined) return undefined;
+    pages.add(changed);
   }
   return pages;
 }

@@ -191,9 +191,9 @@ async function fetchPages(
 }
 
 function descentOf(view: View, common: CommonState | undefined): Descent {
-  if (common === undefined) return { base: 0n, changed: undefined };
-  const pgnos = Uint32Array.from(pagesWhere(view, (pgno) => common.isChangedThere(pgno)));
-  return { base: common.txid, changed: { pgnos, floor: view.map.commit } };
+  if (common === undefined || common.base === 0n) return { base: 0n, changed: undefined };
+  const pgnos = Uint32Array.from(pagesWhere(view, (pgno) => common.isChanged(pgno)));
+  return { base: common.base, changed: { pgnos, floor: view.map.commit } };
 }
 
 /** A page is not what it was taken for, or was damaged on its way. */

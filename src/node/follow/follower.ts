@@ -12,7 +12,7 @@ import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { Environment } from "../restore/environment.ts";
 import { CollectedChange, type ProvedChange, positionOf } from "./collected-change.ts";
-import { faultyFileOf, isAnotherHistory, stuckError, writtenToError } from "./follow-errors.ts";
+import { isAnotherHistory, stuckError, writtenToError } from "./follow-errors.ts";
 import type { ResolvedFollowOptions } from "./follow-options.ts";
 import { type HealOptions, Healing } from "./healing.ts";
 import type { Image } from "./image.ts";
@@ -131,7 +131,8 @@ export class Follower implements AsyncDisposable {
       await this.#heal(output, { ...waiting, reason, integrityCheck: "none" });
       return "more";
     }
-    const found = await this.#newFiles.look(output.position, waiting);
+    const { databaseChecksum } = output.checksums;
+    const found = await this.#newFiles.look({ ...output.position, databaseChecksum }, waiting);
     switch (found.kind) {
       case "nothing":
         return "idle";
@@ -176,18 +177,18 @@ export class Follower implements AsyncDisposable {
     files: readonly ReplicaFile[],
     waiting: Waiting,
   ): Promise<void> {
-    const { environment, options, ...parts } = this.#parts;
+    const { environment, options, path, store } = this.#parts;
     const { fileSystem } = environment;
-    const { parallelism } = options;
     // From here on the table in memory may be anything.
     this.#held = undefined;
     try {
-      const reading = { ...parts, fileSystem, codec: this.#codec, parallelism, ...waiting };
+      const { parallelism } = options;
+      const reading = { path, store, fileSystem, codec: this.#codec, parallelism, ...waiting };
       await using collected = await CollectedChange.of(files, { ...reading, position, checksums });
       await this.#apply(held, collected, waiting);
     } catch (error) {
       if (!isAnotherHistory(error, files, position.txid)) {
-        this.#avoidDamaged(error, files);
+        this.#healing.avoidDamaged(error, files);
         throw error;
       }
       this.#healReason = "history-changed";
@@ -279,11 +280,6 @@ export class Follower implements AsyncDisposable {
     this.#position = { txid, timestampMs, lagMs };
     if (news === undefined) return;
     this.#log("info", news.event, { txid: formatTxid(txid), ...news.fields, lag_ms: lagMs });
-  }
-
-  #avoidDamaged(error: unknown, files: readonly ReplicaFile[]): void {
-    const file = faultyFileOf(error, files);
-    if (file !== undefined) this.#newFiles.avoid(file);
   }
 
   async #forget(): Promise<void> {

@@ -6,6 +6,7 @@ import { endState } from "../../../test/support/followed.ts";
 import { HealingScene, flipBit, single, update } from "../../../test/support/healing-scene.ts";
 import { type FileRange, ltxPath } from "../../../test/support/replica-builder.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import { historyOf } from "../../../test/support/sqlite-history.ts";
 import { readFileIndex } from "../../core/view/file-index.ts";
 import { listReplica } from "../../core/replica/catalog.ts";
 import { litestreamLayout } from "../../core/replica/layout.ts";
@@ -192,6 +193,20 @@ describe("a replica that has gone another way", () => {
     expect(await follower.catchUp()).toBe(4n);
     expect(healing.counted.takeBytes()).toBeLessThan(imageBytes / 4);
     expect(await healing.rightState(follower)).toBe(4);
+  });
+
+  it("costs next to nothing if it was begun anew with the same database", async () => {
+    using healing = await sceneWithImage();
+    const { scene } = healing;
+    const follower = await healing.followToEnd();
+    rmSync(scene.replicaPath, { recursive: true });
+    await historyOf(scene.states.slice(-1), scene.pageSize).writeFiles(scene.replicaPath, [
+      single(1),
+    ]);
+    expect(await follower.catchUp()).toBe(1n);
+    expect(follower.log.at(-1)).toMatchObject({ event: "follow.applied", fields: { pages: 0 } });
+    expect(healing.counted.takeBytes()).toBeLessThan(imageBytes / 8);
+    expect(await endState(scene, follower)).toBe(3);
   });
 
   it("costs a full image where no common TXID is left, and only one", async () => {

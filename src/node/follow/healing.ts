@@ -3,6 +3,7 @@
 import type { Waiting } from "../../core/base/async.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import type { Codec } from "../../core/codec/codec.ts";
+import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { Environment } from "../restore/environment.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
@@ -57,10 +58,15 @@ export class Healing {
     try {
       return await Image.fetch(newest, { ...this.#parts, ...waiting });
     } catch (error) {
-      const file = faultyFileOf(error, newest.files);
-      if (file !== undefined) newFiles.avoid(file);
+      this.avoidDamaged(error, newest.files);
       throw error;
     }
+  }
+
+  /** If an error is about one of these files, others that hold the same are taken from now on. */
+  avoidDamaged(error: unknown, files: readonly ReplicaFile[]): void {
+    const file = faultyFileOf(error, files);
+    if (file !== undefined) this.#parts.newFiles.avoid(file);
   }
 
   /** What makes an output the newest state, in place whatever its page size: who has it open stays with it. Throws as `image`. */
@@ -102,8 +108,7 @@ export class Healing {
         code: error.code,
         error: messageOf(error),
       });
-      const file = faultyFileOf(error, newest.files);
-      if (file !== undefined) newFiles.avoid(file);
+      this.avoidDamaged(error, newest.files);
       return undefined;
     }
   }

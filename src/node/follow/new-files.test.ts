@@ -41,7 +41,8 @@ function open(): Stage {
     at: async (txid) => {
       const key = keyOf(txid);
       const etag = (await memory.head(key, {}))?.etag ?? "";
-      return { txid: toTxid(txid), file: { key, etag }, imageTxid: toTxid(1), isProved: true };
+      const position = { txid: toTxid(txid), file: { key, etag }, imageTxid: toTxid(1) };
+      return { ...position, isProved: true, databaseChecksum: 1n };
     },
   };
 }

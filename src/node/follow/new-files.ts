@@ -2,11 +2,13 @@
 // listings, which cost more than ten times as much, are for what the name cannot tell: files merged, gone or of another history.
 import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
+import { areContradictory } from "../../core/ltx/header.ts";
 import { type Txid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { planAdvance, planRestore, restorableRanges } from "../../core/replica/plan.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
+import { checksumAfter } from "./common-state.ts";
 import type { AppliedFile, Position } from "./state-file.ts";
 
 /** Waits in units of the interval. docs/guides/follow.md says what they cost. */
@@ -38,7 +40,9 @@ export type Found =
   /** There is more, up to `head`, but nothing that leads there. */
   | { readonly kind: "stuck"; readonly head: Txid };
 
-export type FollowedPoint = Pick<Position, "txid" | "file" | "imageTxid" | "isProved">;
+export type FollowedPoint = Pick<Position, "txid" | "file" | "imageTxid" | "isProved"> & {
+  readonly databaseChecksum: bigint;
+};
 
 /** The files that make a state, in order. */
 export interface NewestState {
@@ -131,7 +135,20 @@ export class NewFiles {
     this.#levelAtMs = this.#allAtMs;
     const found = this.#judge(files, at);
     this.#stuck = found.kind === "stuck" ? found : undefined;
-    return found;
+    const isOther = found.kind === "nothing" && (await this.#isOtherState(files, at, waiting));
+    return isOther ? { kind: "elsewhere", reason: "history-changed" } : found;
+  }
+
+  /** Whether the file that made the TXID is gone, and another one gives another database at that TXID. */
+  async #isOtherState(
+    files: readonly ReplicaFile[],
+    { txid, file, databaseChecksum }: FollowedPoint,
+    { signal }: Waiting,
+  ): Promise<boolean> {
+    const other = files.find(({ maxTxid }) => maxTxid === txid);
+    if (other === undefined || files.some(({ key }) => key === file.key)) return false;
+    const after = await checksumAfter(other, { store: this.#store, signal });
+    return areContradictory(after ?? 0n, databaseChecksum);
   }
 
   #judge(files: readonly ReplicaFile[], at: FollowedPoint): Found {
