@@ -1,5 +1,5 @@
 // Healing an output, and going back with its replica, by fetching the pages that differ and no others.
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { CountedGet } from "../../../test/support/counted-store.ts";
 import { endState } from "../../../test/support/followed.ts";
@@ -10,6 +10,8 @@ import { historyOf } from "../../../test/support/sqlite-history.ts";
 import { readFileIndex } from "../../core/view/file-index.ts";
 import { listReplica } from "../../core/replica/catalog.ts";
 import { litestreamLayout } from "../../core/replica/layout.ts";
+import { createFaultyFileSystem } from "../../core/testing/faulty-file-system.ts";
+import { nodeFileSystem } from "../file/node-file-system.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 
 const image: FileRange = { level: 9, min: 1, max: 3 };
@@ -186,10 +188,13 @@ describe("a replica that has gone another way", () => {
     expect(await healing.rightState(follower)).toBe(5);
   });
 
-  it("is noticed at the very TXID, and followed by its pages", async () => {
+  it.each<readonly [string, FileRange]>([
+    ["by the file of that name", single(4)],
+    ["by the one that it was merged into", { level: 1, min: 3, max: 4 }],
+  ])("is noticed at the very TXID, %s, and followed by its pages", async (_, file) => {
     using healing = await sceneWithImage({ left: [update(60)], right: [update(120)] });
     const follower = await healing.followToEnd();
-    await healing.goAnotherWay(4, [single(4)]);
+    await healing.goAnotherWay(4, [file]);
     expect(await follower.catchUp()).toBe(4n);
     expect(healing.counted.takeBytes()).toBeLessThan(imageBytes / 4);
     expect(await healing.rightState(follower)).toBe(4);
@@ -342,6 +347,36 @@ describe("files that go, or are damaged, while pages are fetched", () => {
     expect(counted.takeBytes()).toBeLessThan(imageBytes / 8);
     expect(await endState(scene, follower)).toBe(3);
   });
+});
+
+it("a disk that fails once, at any call of healing, costs nothing", async () => {
+  using healing = await sceneWithImage();
+  const { scene, counted } = healing;
+  const first = await healing.follow();
+  await first[Symbol.asyncDispose]();
+  healing.damagePage(200);
+  const damaged = readFileSync(scene.output);
+  const restart = scene.keepOutput();
+  for (let failing = 1; ; failing++) {
+    restart();
+    let [calls, from] = [0, Infinity];
+    const fileSystem = createFaultyFileSystem(nodeFileSystem, () =>
+      ++calls === from ? "EIO" : undefined,
+    );
+    const follower = await healing.open({ fileSystem });
+    from = calls + failing;
+    await follower.catchUp().catch(() => undefined);
+    const isOver = calls < from;
+    from = Infinity;
+    const isWhole = scene.stateOf() === 3 || readFileSync(scene.output).equals(damaged);
+    expect(isWhole || existsSync(`${scene.output}-journal`), `call ${failing}`).toBe(true);
+    counted.take();
+    expect(await follower.catchUp(), `call ${failing}`).toBe(3n);
+    expect(counted.takeBytes()).toBeLessThan(imageBytes / 8);
+    await follower[Symbol.asyncDispose]();
+    expect(scene.stateOf(), `call ${failing}`).toBe(3);
+    if (isOver) return expect(failing).toBeGreaterThan(20);
+  }
 });
 
 /** Rows at the end. */
