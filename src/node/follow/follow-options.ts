@@ -19,7 +19,7 @@ export interface FollowOptions {
   readonly intervalMs?: number | undefined;
   /** What opens the replica's store; without it the environment. Never logged. */
   readonly secrets?: StoreSecrets | undefined;
-  /** Replace a database that was not made by following, with its -wal, -shm and -journal. */
+  /** Make a database that was not made by following the output, in place; what is no database is replaced. */
   readonly force?: boolean | undefined;
   /** SQLite's own check of the first state before it is put in place. */
   readonly integrityCheck?: IntegrityCheck | undefined;

@@ -71,8 +71,10 @@ export class Healing {
 
   /** What makes an output the newest state, in place whatever its page size: who has it open stays with it. Throws as `image`. */
   async changeOf(output: HeldOutput | StrangeOutput, options: HealOptions): Promise<ProvedChange> {
-    const { integrityCheck, signal } = options;
-    const pages = integrityCheck === "none" ? await this.#differences(output, options) : undefined;
+    const { integrityCheck, reason, signal } = options;
+    // A new image matters where no file proves anything.
+    const isByPages = integrityCheck === "none" && reason !== "new-image";
+    const pages = isByPages ? await this.#differences(output, options) : undefined;
     if (pages !== undefined) return pages;
     await using stack = new AsyncDisposableStack();
     const image = stack.use(await this.image({ signal }));
