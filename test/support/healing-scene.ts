@@ -14,6 +14,11 @@ import { type Fork, forkedStates, largeStart } from "./forked-history.ts";
 import { type FileRange, type ReplicaHistory, ltxPath } from "./replica-builder.ts";
 import { historyOf } from "./sqlite-history.ts";
 
+/** The newest full image of `sceneWithImage`. */
+export const image: FileRange = { level: 9, min: 1, max: 3 };
+/** Of the whole database in a full image. */
+export const imageBytes = 1_400_000;
+
 /** The row of table t with that id gets another body, in one page. */
 export function update(id: number): string {
   return `UPDATE t SET body = randomblob(3500) WHERE id = ${id}`;
@@ -119,4 +124,15 @@ export function flipBit(path: string, offset: number): void {
   byte[0] = (byte[0] ?? 0) ^ 0x10;
   writeSync(file, byte, 0, 1, offset);
   closeSync(file);
+}
+
+/** A replica whose newest full image is of TXID 3. */
+export async function sceneWithImage(
+  options?: ConstructorParameters<typeof HealingScene>[0],
+): Promise<HealingScene> {
+  const healing = new HealingScene(options);
+  const { scene } = healing;
+  await scene.history.writeFiles(scene.replicaPath, [image]);
+  await scene.publish(1, 3);
+  return healing;
 }
