@@ -39,7 +39,8 @@ export class MemoryReads implements BlockingReads {
     if (etag !== undefined && etag !== object.info.etag) {
       throw new HeadwaterError("store/changed", `${key} is another version`);
     }
-    return { info: object.info, bytes: object.bytes.slice(offset, offset + length) };
+    const { etag: version, sizeBytes } = object.info;
+    return { etag: version, sizeBytes, bytes: object.bytes.slice(offset, offset + length) };
   }
 
   /** Flips bits of one byte. */

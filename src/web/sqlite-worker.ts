@@ -1,0 +1,23 @@
+// SQLite's thread in a browser: the same worker module once more, in another role.
+import type { Message } from "../core/vfs/protocol.ts";
+import type { SqliteThread } from "../core/vfs/sqlite-client.ts";
+import type { WorkerRole } from "./worker-messages.ts";
+
+/** Starts it from within a worker of ours. It takes its time, in which the replica can be opened. */
+export function startSqliteWorker(sqliteUrl: string | undefined): SqliteThread {
+  const worker = new Worker(globalThis.location.href, { type: "module", name: "headwater-sqlite" });
+  const role: WorkerRole = { role: "sqlite", sqliteUrl };
+  worker.postMessage(role);
+  const failed = Promise.withResolvers<Error>();
+  worker.addEventListener("error", ({ message }) => failed.resolve(new Error(message)));
+  return {
+    post: (message) => worker.postMessage(message),
+    listen: ({ onMessage, onEnd }) => {
+      worker.addEventListener("message", ({ data }: MessageEvent<Message>) => onMessage(data));
+      void failed.promise.then(onEnd);
+    },
+    // A page lives for as long as it is open.
+    keepAlive: () => undefined,
+    [Symbol.asyncDispose]: async () => worker.terminate(),
+  };
+}
