@@ -1,6 +1,6 @@
 // What an open replica does in a browser, in every mode that has SQLite in a worker. The replica lies on another origin.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { hasCode } from "../../src/core/base/errors.ts";
+import type { ErrorCode } from "../../src/core/base/errors.ts";
 import { toTxid } from "../../src/core/ltx/txid.ts";
 import type { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { SqlParameters, SqlRow } from "../../src/core/vfs/sql-values.ts";
@@ -275,6 +275,6 @@ export function all(
   return Array.fromAsync(db.query(sql, parameters, waiting));
 }
 
-function code(name: Parameters<typeof hasCode>[1]): unknown {
+function code(name: ErrorCode): unknown {
   return expect.objectContaining({ code: name });
 }
