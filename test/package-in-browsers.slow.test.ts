@@ -125,8 +125,15 @@ async function makeBundle({ source, packaged, outDir }: BundleOptions): Promise<
   });
 }
 
-async function resultOf(root: string, headers: Readonly<Record<string, string>>): Promise<unknown> {
+interface PageOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  /** A file that the server of the page does not have. */
+  readonly missing?: string;
+}
+
+async function resultOf(root: string, { headers, missing }: PageOptions): Promise<unknown> {
   await using server = await ReplicaServer.start({ root, headers });
+  if (missing !== undefined) server.behaviour = { refuse: { suffix: missing, status: 404 } };
   const page = await browser.newPage();
   try {
     await page.goto(`${server.origin}/index.html?replica=${encodeURIComponent(replica)}`);
@@ -143,7 +150,7 @@ describe.skipIf(executablePath === undefined)("the package in a browser", () => 
   it.each(
     Object.keys(kinds).flatMap((kind) => [true, false].map((isIsolated) => ({ kind, isIsolated }))),
   )("reads a replica: $kind, isolated $isIsolated", async ({ kind, isIsolated }) => {
-    const result = await resultOf(directory.file(kind), isIsolated ? isolating : {});
+    const result = await resultOf(directory.file(kind), { headers: isIsolated ? isolating : {} });
     expect(result).toEqual({ rows: [{ n: 401 }], isIsolated });
   });
 
@@ -154,11 +161,26 @@ describe.skipIf(executablePath === undefined)("the package in a browser", () => 
       "worker-src 'self'",
       `connect-src 'self' blob: ${replicas.origin}`,
     ];
-    const headers = { "Content-Security-Policy": policy.join("; ") };
-    const result = await resultOf(directory.file("modules"), {
-      ...headers,
+    const headers = {
+      "Content-Security-Policy": policy.join("; "),
       ...(isIsolated && isolating),
-    });
+    };
+    const result = await resultOf(directory.file("modules"), { headers });
     expect(result).toEqual({ rows: [{ n: 401 }], isIsolated });
   });
+
+  it.each(
+    ["linked-worker.js", "sqlite-wasm/index.mjs", "sqlite3.wasm"].flatMap((missing) =>
+      [true, false].map((isIsolated) => ({ missing, isIsolated })),
+    ),
+  )(
+    "says so if $missing cannot be loaded: isolated $isIsolated",
+    async ({ missing, isIsolated }) => {
+      const headers = isIsolated ? isolating : {};
+      const result = await resultOf(directory.file("modules"), { headers, missing });
+      expect(result).toEqual({
+        error: expect.stringMatching(/could not be loaded|has ended|fetch|404|Aborted/u),
+      });
+    },
+  );
 });

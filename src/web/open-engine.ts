@@ -4,7 +4,6 @@ import type { Waiting } from "../core/base/async.ts";
 import type { Logger } from "../core/base/log.ts";
 import { openDirectEngine, openSleepingEngine } from "../core/vfs/replica-engine.ts";
 import type { EngineOptions, ReplicaEngine } from "../core/vfs/replica-engine.ts";
-import { listManifestFiles } from "../core/view/manifest-files.ts";
 import { nameOfReplica, openTarget } from "../core/vfs/replica-moment.ts";
 import type { SqliteThread } from "../core/vfs/sqlite-client.ts";
 import { browserClock } from "./clock.ts";
@@ -30,7 +29,6 @@ export async function openEngine(call: OpenCall, parts: EngineParts): Promise<Re
   const { store, reads } = openHttpReplica(url, logger);
   const options: EngineOptions = {
     store,
-    list: listManifestFiles(store),
     clock: browserClock,
     logger,
     name: nameOfReplica(url),

@@ -9,7 +9,11 @@ export function startSqliteWorker(sqliteUrl: string | undefined): SqliteThread {
   const role: WorkerRole = { role: "sqlite", sqliteUrl };
   worker.postMessage(role);
   const failed = Promise.withResolvers<Error>();
-  worker.addEventListener("error", ({ message }) => failed.resolve(new Error(message)));
+  worker.addEventListener("error", (event) => {
+    // It would go on to the page, as an error of the worker that this one was started from.
+    event.preventDefault();
+    failed.resolve(new Error(event.message));
+  });
   return {
     post: (message) => worker.postMessage(message),
     listen: ({ onMessage, onEnd }) => {
