@@ -6,6 +6,7 @@ import type { Logger } from "../core/base/log.ts";
 import { toError } from "../core/base/sent-error.ts";
 import type { Request, RowsReply } from "../core/vfs/protocol.ts";
 import { CancelToken } from "./cancel-token.ts";
+import { problemOf } from "./sqlite-worker.ts";
 import type { Call, OpenCall, ToldState, WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
 type Done = Extract<WorkerReply, { kind: "done" }>;
@@ -23,7 +24,7 @@ export class ReplicaClient implements Disposable {
     this.#worker = worker;
     this.#logger = logger;
     worker.addEventListener("message", ({ data }: MessageEvent<WorkerReply>) => this.#hear(data));
-    worker.addEventListener("error", ({ message }) => this.#end(message));
+    worker.addEventListener("error", (event) => this.#end(problemOf(event)));
     worker.addEventListener("messageerror", () => this.#end("a message could not be read"));
   }
 
@@ -127,6 +128,6 @@ function closed(problem: string | undefined): HeadwaterError {
     "query/closed",
     problem === undefined
       ? "The replica was closed. Open it again."
-      : `The worker of the replica has ended: ${problem || "its module could not be loaded"}. Open the replica again.`,
+      : `The worker of the replica has ended: ${problem}. Open the replica again.`,
   );
 }

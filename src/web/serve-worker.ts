@@ -1,6 +1,7 @@
 // What a worker of ours does, told by its first message: it opens a replica and serves it to the page, or it is the thread in which
 // SQLite sleeps.
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
+import { HeadwaterError, messageOf } from "../core/base/errors.ts";
 import type { SentRequest, ThreadData } from "../core/vfs/protocol.ts";
 import { SleepingThread } from "../core/vfs/sleeping-thread.ts";
 import { ReplicaServer } from "./replica-server.ts";
@@ -11,7 +12,8 @@ import type { WorkerRequest, WorkerRole } from "./worker-messages.ts";
 export type LoadSqlite = (url: string | undefined) => Promise<Sqlite3Static>;
 
 /** Serves from now on, for as long as the worker lives. */
-export function serveWorker(loadSqlite: LoadSqlite): void {
+export function serveWorker(load: LoadSqlite): void {
+  const loadSqlite: LoadSqlite = (url) => load(url).catch(notLoaded);
   const start = ({ data: { role, sqliteUrl } }: MessageEvent<WorkerRole>): void => {
     if (role === "replica") serveReplica(loadSqlite, sqliteUrl);
     else serveSqlite(loadSqlite(sqliteUrl));
@@ -43,4 +45,13 @@ function serveSqlite(loading: Promise<Sqlite3Static>): void {
     });
   };
   globalThis.addEventListener("message", start, { once: true });
+}
+
+function notLoaded(cause: unknown): never {
+  throw new HeadwaterError(
+    "query/closed",
+    `SQLite could not be loaded (${messageOf(cause)}). Serve the files of @sqlite.org/sqlite-wasm as docs/guides/browser.md says, ` +
+      "and allow WebAssembly ('wasm-unsafe-eval') if there is a content security policy.",
+    { cause },
+  );
 }

@@ -12,7 +12,7 @@ export function startSqliteWorker(sqliteUrl: string | undefined): SqliteThread {
   worker.addEventListener("error", (event) => {
     // It would go on to the page, as an error of the worker that this one was started from.
     event.preventDefault();
-    failed.resolve(new Error(event.message));
+    failed.resolve(new Error(problemOf(event)));
   });
   return {
     post: (message) => worker.postMessage(message),
@@ -24,4 +24,9 @@ export function startSqliteWorker(sqliteUrl: string | undefined): SqliteThread {
     keepAlive: () => undefined,
     [Symbol.asyncDispose]: async () => worker.terminate(),
   };
+}
+
+/** What a worker ended with. An event without a message tells that its module could not be loaded. */
+export function problemOf({ message }: Partial<ErrorEvent>): string {
+  return message ?? "its module could not be loaded";
 }
