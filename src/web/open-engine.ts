@@ -39,5 +39,5 @@ export async function openEngine(call: OpenCall, parts: EngineParts): Promise<Re
     signal,
   };
   if (mode === "shared") return openSleepingEngine(startThread(), options);
-  return openDirectEngine(await loadSqlite(), { ...options, reads, isCancelled });
+  return openDirectEngine(loadSqlite(), { ...options, reads, isCancelled });
 }

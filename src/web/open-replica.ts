@@ -37,7 +37,9 @@ export async function openReplica(
   checkCacheBytes(cacheBytes);
   const address = new URL(url, globalThis.location.href).href;
   using opening = new DisposableStack();
-  const client = opening.use(new ReplicaClient(startReplicaWorker(), logger));
+  const client = opening.use(
+    new ReplicaClient(startReplicaWorker(), { logger, standsStill: mode === "worker" }),
+  );
   await client.open({ kind: "open", url: address, mode, at, txid, follow, cacheBytes }, options);
   opening.move();
   return new ReplicaDatabase({

@@ -11,18 +11,24 @@ import type { Call, OpenCall, ToldState, WorkerReply, WorkerRequest } from "./wo
 
 type Done = Extract<WorkerReply, { kind: "done" }>;
 
+export interface ReplicaClientOptions {
+  readonly logger: Logger;
+  /** Whether the worker stands still at times, and must be given something to look at. */
+  readonly standsStill: boolean;
+}
+
 export class ReplicaClient implements Disposable {
   readonly #worker: Worker;
-  readonly #logger: Logger;
+  readonly #options: ReplicaClientOptions;
   readonly #callById = new Map<number, PromiseWithResolvers<Done>>();
   #lastId = 0;
   #state: ToldState = { txid: 0n, timestampMs: 0 };
   #ended: HeadwaterError | undefined;
 
   /** Owns the worker from now on, which has been told its role. */
-  constructor(worker: Worker, logger: Logger) {
+  constructor(worker: Worker, options: ReplicaClientOptions) {
     this.#worker = worker;
-    this.#logger = logger;
+    this.#options = options;
     worker.addEventListener("message", ({ data }: MessageEvent<WorkerReply>) => this.#hear(data));
     worker.addEventListener("error", (event) => this.#end(problemOf(event)));
     worker.addEventListener("messageerror", () => this.#end("a message could not be read"));
@@ -59,7 +65,7 @@ export class ReplicaClient implements Disposable {
     if (this.#ended !== undefined) throw this.#ended;
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<Done>();
-    const token = signal === undefined && call.kind === "ask" ? undefined : new CancelToken();
+    const token = this.#tokenFor(call, signal);
     const cancel = (): void => {
       token?.[Symbol.dispose]();
       this.#post({ kind: "abort", id });
@@ -77,6 +83,12 @@ export class ReplicaClient implements Disposable {
       token?.[Symbol.dispose]();
       this.#callById.delete(id);
     }
+  }
+
+  /** Opening tries whether tokens are of use. */
+  #tokenFor({ kind }: Call, signal: AbortSignal | undefined): CancelToken | undefined {
+    if (!this.#options.standsStill) return undefined;
+    return kind === "open" || signal !== undefined ? new CancelToken() : undefined;
   }
 
   #send(message: WorkerRequest): void {
@@ -99,7 +111,7 @@ export class ReplicaClient implements Disposable {
   #hear(reply: WorkerReply): void {
     switch (reply.kind) {
       case "log":
-        this.#logger.log(reply.level, reply.event, reply.fields);
+        this.#options.logger.log(reply.level, reply.event, reply.fields);
         return;
       case "state":
         this.#state = reply.state;

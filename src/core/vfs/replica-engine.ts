@@ -1,7 +1,7 @@
 // An open replica from end to end: the views of its store, SQLite over them, and what keeps them new. Between a store and a
 // `ReplicaDatabase`; the thread that SQLite sleeps in is the platform's.
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
-import type { Waiting } from "../base/async.ts";
+import { type Waiting, orAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { openCodec } from "../codec/codec.ts";
@@ -72,16 +72,19 @@ export interface DirectEngineOptions extends EngineOptions {
   readonly isCancelled: () => boolean;
 }
 
-/** SQLite in this thread, which stands still for each page that is missing. */
+/** SQLite in this thread, which stands still for each page that is missing. It may still be loading. */
 export async function openDirectEngine(
-  sqlite3: Sqlite3Static,
+  loading: Promise<Sqlite3Static>,
   options: DirectEngineOptions,
 ): Promise<ReplicaEngine> {
   const { store, clock, logger, name, target, follow, onNews, reads, isCancelled } = options;
+  // Until it is awaited its failure is nobody's.
+  loading.catch(() => undefined);
   await using opened = new AsyncDisposableStack();
   const views = opened.use(await openViews(options, { reads }));
   const pages = target === undefined ? views : frozenPages(views);
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
+  const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
   if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   return engineOf(opened.move(), {
