@@ -9,6 +9,7 @@ import { openCodec } from "../codec/codec.ts";
 import { listReplica } from "../replica/catalog.ts";
 import { litestreamLayout } from "../replica/layout.ts";
 import { checksumFileKey, writeChecksumFile } from "./checksum-file.ts";
+import { fetchDefaults } from "./fetcher.ts";
 import type { ReplicaViews, ReplicaViewsOptions } from "./replica-views.ts";
 import type { View } from "./view.ts";
 
@@ -74,6 +75,23 @@ describe("pages that are read while the reader stands still", () => {
     const { commit } = scene.view.map;
     for (let pgno = 1; pgno <= commit; pgno++) pageNow(scene, pgno);
     expect(scene.reads.requests.length).toBeLessThan(commit / 8);
+  });
+
+  it("that lie anywhere are not all waited for at once", async () => {
+    await using scene = await openScene({
+      limits: { ...fetchDefaults, maxGapBytes: 0, maxRequestBytes: 1 },
+    });
+    const { reads, view } = scene;
+    let most = 0;
+    for (let pgno = 1; pgno <= view.map.commit; pgno++) {
+      const before = reads.requests.length;
+      pageNow(scene, pgno);
+      most = Math.max(most, reads.requests.length - before);
+    }
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(16);
+    // Some leave the cache before they are read.
+    expect(reads.requests.length).toBeLessThan(1.1 * view.map.commit);
   });
 
   it("are read once more where they are damaged, then refused by name", async () => {

@@ -14,6 +14,9 @@ export type BlockingLoaderOptions = Omit<FrameLoaderOptions, "store" | "logger" 
   readonly reads: BlockingReads;
 };
 
+/** Requests after the one that is wanted, which all that goes on has to wait for. */
+const maxRequestsAhead = 15;
+
 export class BlockingLoader implements Disposable {
   readonly #options: BlockingLoaderOptions;
   readonly #decoder: FrameDecoder;
@@ -41,8 +44,12 @@ export class BlockingLoader implements Disposable {
       "urgent request",
     );
     for (const one of this.#read(first)) if (isUrgent(one)) this.#readAgain(one);
+    const ahead = inOrderOf(
+      missing,
+      requests.filter((request) => request !== first),
+    );
     try {
-      for (const request of requests) if (request !== first) this.#read(request);
+      for (const request of ahead.slice(0, maxRequestsAhead)) this.#read(request);
     } catch (error) {
       if (!(error instanceof HeadwaterError)) throw error;
     }
@@ -85,4 +92,15 @@ export class BlockingLoader implements Disposable {
     };
     return this.#decoder.decode(frames, source, { proof, take });
   }
+}
+
+/** Requests by which of the frames they bring first. */
+function inOrderOf(
+  wanted: readonly WantedFrame[],
+  requests: readonly FrameRequest[],
+): readonly FrameRequest[] {
+  const indexOf = new Map(wanted.map((one, index) => [one, index]));
+  const placeOf = ({ frames }: FrameRequest): number =>
+    Math.min(...frames.map((one) => indexOf.get(one) ?? 0));
+  return requests.toSorted((a, b) => placeOf(a) - placeOf(b));
 }
