@@ -3,8 +3,9 @@
 import { must } from "../base/assert.ts";
 import { HeadwaterError } from "../base/errors.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
+import { corruptPage } from "./corrupt-page.ts";
 import { type DamagedFrame, type FileBytes, FrameDecoder } from "./frame-decoder.ts";
-import { type FrameLoaderOptions, corruptPage } from "./frame-loader.ts";
+import type { FrameLoaderOptions } from "./frame-loader.ts";
 import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { FileProof } from "./page-proofs.ts";
 import { readRangeNow } from "./read-range.ts";

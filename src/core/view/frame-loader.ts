@@ -8,6 +8,7 @@ import { Semaphore } from "../base/semaphore.ts";
 import type { Codec } from "../codec/codec.ts";
 import { openLtx } from "../ltx/decoder.ts";
 import type { ObjectStore } from "../store/object-store.ts";
+import { corruptPage } from "./corrupt-page.ts";
 import type { FileTable } from "./file-table.ts";
 import type { FrameCache } from "./frame-cache.ts";
 import { type DamagedFrame, type FileBytes, FrameDecoder } from "./frame-decoder.ts";
@@ -283,20 +284,6 @@ export class FrameLoader implements AsyncDisposable {
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-/** The error for a frame that was damaged twice. */
-export function corruptPage(
-  { pgno, frame: { offset } }: WantedFrame,
-  key: string,
-  cause: unknown,
-): HeadwaterError {
-  return new HeadwaterError(
-    "view/corrupt-page",
-    `Page ${pgno} in ${key}, byte ${offset}, is damaged, and was so twice. Read another TXID, or run ` +
-      "headwater verify to see what it can be repaired from.",
-    { data: { pgno, key, offset }, cause },
-  );
 }
 
 function endOf({ offset, sizeBytes }: FrameRef): number {
