@@ -31,7 +31,7 @@ const layerByFolder = new Map(
 );
 
 function folderOf(name: string): string {
-  return name.split("/").slice(0, 3).join("/");
+  return dirname(name).split("/").slice(0, 3).join("/");
 }
 
 interface Import {

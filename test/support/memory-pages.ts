@@ -7,7 +7,8 @@ import { type Txid, toTxid } from "../../src/core/ltx/txid.ts";
 import { HeadwaterError } from "../../src/core/base/errors.ts";
 import type { Waiting } from "../../src/core/base/async.ts";
 import type { ViewTarget } from "../../src/core/view/replica-views.ts";
-import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
+import type { BlockingView } from "../../src/core/vfs/direct-source.ts";
+import type { ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
 
 export interface MemoryPagesOptions {
   readonly pageSize: number;
@@ -15,7 +16,7 @@ export interface MemoryPagesOptions {
 }
 
 /** TXID n is `files[n - 1]`. */
-export class MemoryPages implements ReplicaPages {
+export class MemoryPages implements ReplicaPages<BlockingView> {
   readonly cache: FrameCache;
   txid: Txid;
   /** What `refresh` finds. */
@@ -31,6 +32,8 @@ export class MemoryPages implements ReplicaPages {
   place = 0;
   /** Called before each fetch. */
   beforeFetch: (pgno: number, waiting: Waiting) => Promise<void> | void = () => undefined;
+  /** Called before each fetch for a reader that stands still. */
+  beforeFetchNow: (pgno: number) => void = () => undefined;
   readonly #files: readonly Uint8Array[];
   readonly #pageSize: number;
 
@@ -45,11 +48,11 @@ export class MemoryPages implements ReplicaPages {
     this.txid = toTxid(this.head);
   }
 
-  newest(): PinnedView {
+  newest(): BlockingView {
     return this.#pin(Number(this.txid));
   }
 
-  async at(moment: ViewTarget): Promise<PinnedView> {
+  async at(moment: ViewTarget): Promise<BlockingView> {
     if (moment.kind === "txid") return this.#pin(Number(moment.txid));
     return this.#pin(Math.min(this.#files.length, Math.ceil(moment.beforeMs / 1000) - 1));
   }
@@ -60,7 +63,7 @@ export class MemoryPages implements ReplicaPages {
     return isNew;
   }
 
-  #pin(txid: number): PinnedView {
+  #pin(txid: number): BlockingView {
     let place = this.place;
     let map = this.#mapOf(txid, place);
     return {
@@ -75,6 +78,15 @@ export class MemoryPages implements ReplicaPages {
           map = this.#mapOf(txid, place);
         }
         this.#load(txid, map.locate(pgno), this.isMarked(pgno));
+        return map;
+      },
+      fetchNow: (pgno) => {
+        this.fetched++;
+        this.beforeFetchNow(pgno);
+        if (place !== this.place) {
+          throw new HeadwaterError("store/changed", "the files were merged");
+        }
+        this.#load(txid, map.locate(pgno), false);
         return map;
       },
       touch: (pgno) => void this.touched.push(pgno),

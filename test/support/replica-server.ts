@@ -45,6 +45,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   js: "text/javascript",
   json: "application/json",
+  mjs: "text/javascript",
   wasm: "application/wasm",
 };
 

@@ -5,6 +5,10 @@ import { mkdirSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
+import { pathToFileURL } from "node:url";
+import { readPageIndex } from "../../src/core/ltx/page-index.ts";
+import { systemEnvironment } from "../../src/node/restore/environment.ts";
+import { putManifest } from "./manifest.ts";
 import { type FileRange, type ReplicaHistory, ltxPath, writeLtx } from "./replica-builder.ts";
 import { ReplicaServer, type ServedRequest, type ServerBehaviour } from "./replica-server.ts";
 import { databaseStates, historyOf } from "./sqlite-history.ts";
@@ -25,6 +29,11 @@ export interface SceneCommands {
     readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
     readonly answer: Record<string, never>;
   };
+  /** Tells in its `manifest.json` what is there. */
+  readonly describe: {
+    readonly asked: { readonly id: string };
+    readonly answer: Record<string, never>;
+  };
   readonly remove: {
     readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
     readonly answer: Record<string, never>;
@@ -32,6 +41,15 @@ export interface SceneCommands {
   /** Flips bits of one byte of a file. */
   readonly damage: {
     readonly asked: { readonly id: string; readonly range: FileRange; readonly offset: number };
+    readonly answer: Record<string, never>;
+  };
+  /** Changes what the frames of pages say they are. */
+  readonly damagePages: {
+    readonly asked: {
+      readonly id: string;
+      readonly range: FileRange;
+      readonly pgnos: readonly number[];
+    };
     readonly answer: Record<string, never>;
   };
   /** From now on, of all replicas. */
@@ -97,6 +115,12 @@ function sceneCommands(
       await historyOfScene(id).writeFiles(join(root, id), ranges);
       return {};
     },
+    describe: async ({ id }) => {
+      const url = pathToFileURL(join(root, id)).href;
+      await using store = await systemEnvironment().openReplica(url, {});
+      await putManifest(store);
+      return {};
+    },
     remove: async ({ id, ranges }) => {
       for (const range of ranges) rmSync(ltxPath(join(root, id), range));
       return {};
@@ -105,6 +129,16 @@ function sceneCommands(
       const directory = join(root, id);
       const bytes = await readFile(ltxPath(directory, range));
       bytes[offset] = (bytes[offset] ?? 0) ^ 0x11;
+      writeLtx(directory, range, bytes);
+      return {};
+    },
+    damagePages: async ({ id, range, pgnos }) => {
+      const directory = join(root, id);
+      const bytes = await readFile(ltxPath(directory, range));
+      const found = readPageIndex(bytes, { name: id, fileSizeBytes: bytes.length });
+      for (const { pgno, offset } of found.kind === "entries" ? found.entries : []) {
+        if (pgnos.includes(pgno)) bytes[offset] = (bytes[offset] ?? 0) ^ 0x11;
+      }
       writeLtx(directory, range, bytes);
       return {};
     },

@@ -33,8 +33,17 @@ export class WebScene {
     await ask("put", { id: this.id, ranges });
   }
 
+  /** Writes the manifest anew. */
+  async describe(): Promise<void> {
+    await ask("describe", { id: this.id });
+  }
+
   async remove(...ranges: readonly FileRange[]): Promise<void> {
     await ask("remove", { id: this.id, ranges });
+  }
+
+  async damagePages(range: FileRange, pgnos: readonly number[]): Promise<void> {
+    await ask("damagePages", { id: this.id, range, pgnos });
   }
 
   async damage(range: FileRange, offset: number): Promise<void> {

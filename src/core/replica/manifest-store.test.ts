@@ -6,14 +6,17 @@ import {
   startHttpServer,
 } from "../../../test/support/http-server.ts";
 import { putManifest } from "../../../test/support/manifest.ts";
+import { MemoryReads } from "../../../test/support/memory-reads.ts";
 import { ViewReplica, keyOf, putSmall } from "../../../test/support/view-replica.ts";
 import { collectBytes } from "../base/bytes.ts";
+import { HeadwaterError } from "../base/errors.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import { createHttpStore } from "../store/http-store.ts";
 import { type ObjectStore, bodyOf } from "../store/object-store.ts";
 import { listLevel, listReplica } from "./catalog.ts";
 import { litestreamLayout, litestreamS3Layout } from "./layout.ts";
 import { manifestKey } from "./manifest.ts";
-import { createManifestStore } from "./manifest-store.ts";
+import { createBlockingManifestStore, createManifestStore } from "./manifest-store.ts";
 
 const first = { level: 9, min: 1, max: 1 };
 const second = { level: 0, min: 2, max: 2 };
@@ -179,4 +182,29 @@ test("a view that was pinned reads on in files that the manifest has left out", 
   await replica.inner.put(key, bodyOf(bytes ?? new Uint8Array(0)), {});
   const content = await store.get(key, { etag });
   expect(content && (await collectBytes(content.body))).toEqual(bytes);
+});
+
+test("a reader that stands still gets what was listed, of the version that it was", async () => {
+  await using scene = await openScene();
+  const { replica } = scene;
+  const reads = await MemoryReads.of(replica.inner);
+  let version = "a";
+  const served: BlockingReads = {
+    getNow: (key, options) => {
+      if (key === "lease.json") throw new HeadwaterError("store/denied", "no listing, no absence");
+      const content = reads.getNow(key, { ...options, etag: undefined });
+      return content && { ...content, etag: version };
+    },
+  };
+  const manifests = createBlockingManifestStore(scene.store, served);
+  const [file] = await listReplica(manifests.store, litestreamLayout, {});
+  const { key = "", etag = "", sizeBytes = 0 } = file ?? {};
+  const whole = await read(replica.inner, key);
+  const content = manifests.reads.getNow(key, { offset: 10, length: 20, etag });
+  expect(content).toEqual({ etag, sizeBytes, bytes: whole?.slice(10, 30) });
+  expect(() => manifests.reads.getNow(key, { etag: "other" })).toThrow("is not the object");
+  version = "b";
+  expect(() => manifests.reads.getNow(key, { etag })).toThrow("is not the object");
+  expect(manifests.reads.getNow("lease.json", {})).toBeUndefined();
+  expect(manifests.reads.getNow("nowhere", {})).toBeUndefined();
 });

@@ -6,6 +6,7 @@
 import type { Waiting } from "../base/async.ts";
 import { throwIfAborted } from "../base/async.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
+import type { BlockingContent, BlockingReads, GetNowOptions } from "../store/blocking-reads.ts";
 import type {
   GetOptions,
   ListOptions,
@@ -34,6 +35,18 @@ interface ToldObject {
  */
 export function createManifestStore(store: ObjectStore): ObjectStore {
   return new ManifestStore(store);
+}
+
+/** The same, and beside it what it tells of read by `reads`, which are of the same store. */
+export function createBlockingManifestStore(
+  store: ObjectStore,
+  reads: BlockingReads,
+): { readonly store: ObjectStore; readonly reads: BlockingReads } {
+  const manifests = new ManifestStore(store);
+  return {
+    store: manifests,
+    reads: { getNow: (key, options) => manifests.getNow(reads, key, options) },
+  };
 }
 
 class ManifestStore implements ObjectStore {
@@ -112,6 +125,26 @@ class ManifestStore implements ObjectStore {
       throw error;
     }
     return { info: infoOf(key, file), body: content.body };
+  }
+
+  /** `get`, at once. What is denied counts as gone: who waits then finds out which it is. */
+  getNow(reads: BlockingReads, key: string, options: GetNowOptions): BlockingContent | undefined {
+    const told = this.#told.get(key);
+    const etag = told === undefined ? options.etag : told.version;
+    if (told !== undefined && options.etag !== undefined && options.etag !== told.file.etag) {
+      throw changed(key);
+    }
+    const realKey = told?.file.key ?? this.#realKey(key);
+    let content: BlockingContent | undefined;
+    try {
+      content = reads.getNow(realKey, { ...options, etag });
+    } catch (error) {
+      if (!hasCode(error, "store/denied")) throw error;
+    }
+    if (content === undefined || told === undefined) return content;
+    const { sizeBytes } = told.file;
+    bind(told, { etag: content.etag, sizeBytes: content.sizeBytes ?? sizeBytes }, key);
+    return { ...content, etag: told.file.etag, sizeBytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -201,7 +234,11 @@ function infoOf(key: string, file: ManifestFile): ObjectInfo {
 }
 
 /** Throws `store/changed` if the server has another object than the one told of. */
-function bind(told: ToldObject, { etag, sizeBytes }: ObjectInfo, key: string): void {
+function bind(
+  told: ToldObject,
+  { etag, sizeBytes }: Pick<ObjectInfo, "etag" | "sizeBytes">,
+  key: string,
+): void {
   if (sizeBytes !== told.file.sizeBytes) throw changed(key);
   if (etag === "") return;
   told.version ??= etag;

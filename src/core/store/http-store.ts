@@ -16,7 +16,7 @@ import {
   noAnswer,
 } from "./http-answer.ts";
 import { collectHttpBody, parseContentRange, readHttpBody } from "./http-body.ts";
-import { checkKey } from "./object-key.ts";
+import { HttpRoot, changedObject, versionOf } from "./http-root.ts";
 import type {
   GetOptions,
   ListOptions,
@@ -51,18 +51,12 @@ export function createHttpStore(options: HttpStoreOptions): ObjectStore {
 class HttpStore implements ObjectStore {
   readonly url: string;
   readonly #options: HttpStoreOptions;
-  readonly #root: string;
-  readonly #query: string;
+  readonly #root: HttpRoot;
 
   constructor(options: HttpStoreOptions) {
-    const { protocol, origin, pathname, search, username } = parseUrl(options.url);
-    if ((protocol !== "http:" && protocol !== "https:") || username !== "") {
-      throw invalidUrl(`${origin}${pathname}`);
-    }
     this.#options = options;
-    this.#root = `${origin}${pathname.replace(/\/*$/u, "/")}`;
-    this.#query = search;
-    this.url = this.#root.slice(0, -1);
+    this.#root = new HttpRoot(options.url);
+    this.url = this.#root.url;
   }
 
   async features(): Promise<StoreFeatures> {
@@ -83,7 +77,7 @@ class HttpStore implements ObjectStore {
     if (!checkAnswer(answer, this.#about("get", key))) return undefined;
     try {
       const version = versionOf(answer);
-      if (etag !== undefined && version !== "" && etag !== version) throw changed(key);
+      if (etag !== undefined && version !== "" && etag !== version) throw changedObject(key);
       return await (answer.status === 206
         ? this.#partialContent(answer, key, options)
         : this.#wholeContent(answer, key, options));
@@ -132,23 +126,21 @@ class HttpStore implements ObjectStore {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #ask(method: "GET" | "HEAD", key: string, options: GetOptions): Promise<HttpAnswer> {
-    checkKey(key);
+    const address = this.#root.addressOf(key);
     const { fetch, headers, revalidation } = this.#options;
-    const { offset = 0, length, unlessEtag, signal } = options;
-    const isPart = offset > 0 || length !== undefined;
-    const end = length === undefined ? "" : String(offset + length - 1);
+    const { unlessEtag, signal } = options;
+    const part = this.#root.headersOf(options);
     const isConditional = unlessEtag !== undefined && revalidation === "header";
-    const path = key.split("/").map(encodeURIComponent).join("/");
     try {
-      return await fetch(`${this.#root}${path}${this.#query}`, {
+      return await fetch(address, {
         method,
         headers: {
           ...headers,
-          ...(isPart && { range: `bytes=${offset}-${end}` }),
+          ...part,
           ...(isConditional && { "if-none-match": `"${unlessEtag}"` }),
         },
         // What is read in whole may change under its name, as the manifest does.
-        cache: isPart ? "default" : "no-cache",
+        cache: part["range"] === undefined ? "no-cache" : "default",
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
@@ -171,7 +163,7 @@ class HttpStore implements ObjectStore {
       );
     }
     const sizeBytes = range?.sizeBytes ?? (await this.head(key, { signal }))?.sizeBytes;
-    if (sizeBytes === undefined) throw changed(key);
+    if (sizeBytes === undefined) throw changedObject(key);
     const wantedBytes = Math.min(length, Math.max(0, sizeBytes - offset));
     const about = this.#about("get", key);
     return {
@@ -208,7 +200,7 @@ class HttpStore implements ObjectStore {
     const info = await this.head(key, options);
     if (info === undefined) return undefined;
     const { etag } = options;
-    if (etag !== undefined && info.etag !== "" && etag !== info.etag) throw changed(key);
+    if (etag !== undefined && info.etag !== "" && etag !== info.etag) throw changedObject(key);
     return { info, body: nothing() };
   }
 
@@ -234,25 +226,6 @@ class HttpStore implements ObjectStore {
   }
 }
 
-function parseUrl(url: string): URL {
-  const parsed = URL.parse(url);
-  if (parsed === null) throw invalidUrl(url.replace(/[?].*$/u, "?***"));
-  return parsed;
-}
-
-function invalidUrl(shown: string): HeadwaterError {
-  return new HeadwaterError(
-    "store/url",
-    `${JSON.stringify(shown)} is not a URL of a store behind HTTP. Use https://host/path, without a user name.`,
-  );
-}
-
-/** The ETag without its quotes, else the time of change; `""` where both are hidden. */
-function versionOf({ headers }: HttpAnswer): string {
-  const etag = headers.get("etag")?.replace(/^W\//u, "").replaceAll('"', "");
-  return etag ?? headers.get("last-modified") ?? "";
-}
-
 /** `undefined` where the answer does not say, or says it of its compressed form. */
 function lengthOf({ headers }: HttpAnswer): number | undefined {
   if (headers.get("content-encoding") !== null) return undefined;
@@ -268,12 +241,6 @@ function infoOf(key: string, answer: HttpAnswer, sizeBytes: number): ObjectInfo 
 
 function unchanged(key: string, { unlessEtag = "" }: GetOptions): ObjectInfo {
   return { key, sizeBytes: 0, etag: unlessEtag, timestampMs: 0, isExactTime: false };
-}
-
-function changed(key: string): HeadwaterError {
-  return new HeadwaterError("store/changed", `get ${key}: it is not the version expected.`, {
-    data: { key },
-  });
 }
 
 async function* bytesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

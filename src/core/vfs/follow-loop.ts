@@ -11,6 +11,8 @@ export interface FollowLoopOptions {
   readonly pages: ReplicaPages;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A newer state was found. */
+  readonly onNews?: (() => void) | undefined;
 }
 
 /** Runs until it is disposed. A store that does not answer is asked again; the state that is known stays. */
@@ -30,7 +32,7 @@ export class FollowLoop implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { pages, clock, logger } = this.#options;
+    const { pages, clock, logger, onNews } = this.#options;
     const { signal } = this.#stop;
     let waitMs: number = pauseMs.least;
     while (!signal.aborted) {
@@ -38,6 +40,7 @@ export class FollowLoop implements AsyncDisposable {
       try {
         await clock.sleep(waitMs, { signal });
         isNew = await pages.refresh({ signal });
+        if (isNew) onNews?.();
       } catch (error) {
         if (signal.aborted) return;
         logger.log("warn", "replica.follow-failed", { error: messageOf(error) });

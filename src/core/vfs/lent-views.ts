@@ -5,20 +5,20 @@ import type { PageMap } from "../view/page-map.ts";
 import type { NumberedView, ViewNews, ViewsInUse } from "./protocol.ts";
 import type { PinnedView, ReplicaPages } from "./replica-pages.ts";
 
-interface LentView {
-  readonly view: PinnedView;
+interface LentView<Pinned> {
+  readonly view: Pinned;
   /** The map that SQLite has; `undefined`: none, so that it does not know the view, or only its number. */
   told: PageMap | undefined;
 }
 
-export class LentViews implements Disposable {
-  readonly #pages: ReplicaPages;
-  readonly #lentById = new Map<number, LentView>();
+export class LentViews<Pinned extends PinnedView = PinnedView> implements Disposable {
+  readonly #pages: ReplicaPages<Pinned>;
+  readonly #lentById = new Map<number, LentView<Pinned>>();
   #lastId = 0;
   #snapshotId: number | undefined;
   #newestId: number;
 
-  constructor(pages: ReplicaPages) {
+  constructor(pages: ReplicaPages<Pinned>) {
     this.#pages = pages;
     this.#newestId = this.lend(pages.newest());
   }
@@ -30,17 +30,17 @@ export class LentViews implements Disposable {
   }
 
   /** A view that is lent. */
-  get(id: number): PinnedView {
+  get(id: number): Pinned {
     return this.#lent(id).view;
   }
 
   /** A view, if it is still lent. */
-  find(id: number): PinnedView | undefined {
+  find(id: number): Pinned | undefined {
     return this.#lentById.get(id)?.view;
   }
 
   /** Keeps a view until SQLite does not use it any more. */
-  lend(view: PinnedView): number {
+  lend(view: Pinned): number {
     const id = ++this.#lastId;
     this.#lentById.set(id, { view, told: undefined });
     return id;
@@ -86,7 +86,7 @@ export class LentViews implements Disposable {
     view[Symbol.dispose]();
   }
 
-  #lent(id: number): LentView {
+  #lent(id: number): LentView<Pinned> {
     return must(this.#lentById.get(id), `view ${id}`);
   }
 }

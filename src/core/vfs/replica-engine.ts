@@ -1,15 +1,18 @@
 // An open replica from end to end: the views of its store, SQLite over them, and what keeps them new. Between a store and a
 // `ReplicaDatabase`; the thread that SQLite sleeps in is the platform's.
-import type { Waiting } from "../base/async.ts";
+import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
+import { type Waiting, orAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { openCodec } from "../codec/codec.ts";
 import { layoutForUrl } from "../replica/layout.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { PageMap } from "../view/page-map.ts";
 import { ReplicaViews, type ReplicaViewsOptions, type ViewTarget } from "../view/replica-views.ts";
+import { DirectClient } from "./direct-client.ts";
 import { FollowLoop } from "./follow-loop.ts";
-import { PageDesk } from "./page-desk.ts";
+import { PageDesk, type ParseMoment } from "./page-desk.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
 import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
@@ -28,6 +31,8 @@ export interface EngineOptions extends Waiting {
   readonly target: ViewTarget | undefined;
   /** Refreshes by itself. */
   readonly follow: boolean;
+  /** Following has found a newer state. */
+  readonly onNews?: (() => void) | undefined;
 }
 
 /** Disposing it ends everything that it stands on, and may happen twice. */
@@ -44,29 +49,72 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, target, follow } = options;
+  const { store, clock, logger, name, target, follow, onNews } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
   const views = opened.use(await openViews(options, { isShared: true }));
   const pages = target === undefined ? views : frozenPages(views);
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger }));
-  const kept = opened.move();
-  return {
+  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  return engineOf(opened.move(), {
     current: () => desk.current,
-    ask: refusingWrites(
-      (request, waiting) => client.ask(request, waiting),
-      (waiting) => refuseWrite(store, waiting),
-    ),
+    ask: (request, waiting) => client.ask(request, waiting),
     refresh: (waiting) => pages.refresh(waiting),
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+    store,
+  });
+}
+
+export interface DirectEngineOptions extends EngineOptions {
+  /** The same store, read while everything stands still. */
+  readonly reads: BlockingReads;
+  /** Whether what SQLite is doing shall end. */
+  readonly isCancelled: () => boolean;
+}
+
+/** SQLite in this thread, which stands still for each page that is missing. It may still be loading. */
+export async function openDirectEngine(
+  loading: Promise<Sqlite3Static>,
+  options: DirectEngineOptions,
+): Promise<ReplicaEngine> {
+  const { store, clock, logger, name, target, follow, onNews, reads, isCancelled } = options;
+  // Until it is awaited its failure is nobody's.
+  loading.catch(() => undefined);
+  await using opened = new AsyncDisposableStack();
+  const views = opened.use(await openViews(options, { reads }));
+  const pages = target === undefined ? views : frozenPages(views);
+  const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
+  const sqlite3 = await orAborted(loading, options);
+  const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
+  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  return engineOf(opened.move(), {
+    current: () => client.current,
+    ask: (request, waiting) => client.ask(request, waiting),
+    refresh: (waiting) => pages.refresh(waiting),
+    store,
+  });
+}
+
+function engineOf(
+  opened: AsyncDisposableStack,
+  {
+    current,
+    ask,
+    refresh,
+    store,
+  }: Pick<ReplicaEngine, "current" | "ask" | "refresh"> & Pick<EngineOptions, "store">,
+): ReplicaEngine {
+  return {
+    current,
+    ask: refusingWrites(ask, (waiting) => refuseWrite(store, waiting)),
+    refresh,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
 function openViews(
   { store, logger, cacheBytes, target, signal }: EngineOptions,
-  memory: Pick<ReplicaViewsOptions, "isShared">,
+  memory: Pick<ReplicaViewsOptions, "isShared" | "reads">,
 ): Promise<ReplicaViews> {
   const layout = layoutForUrl(store.url);
   return ReplicaViews.open(

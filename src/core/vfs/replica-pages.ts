@@ -17,12 +17,12 @@ export interface PinnedView extends Disposable {
 }
 
 /** Views of one replica, in memory that threads share. */
-export interface ReplicaPages {
+export interface ReplicaPages<Pinned extends PinnedView = PinnedView> {
   readonly cache: FrameCache;
   /** Of the newest state that is known. */
   readonly txid: Txid;
-  newest(): PinnedView;
-  at(moment: ViewTarget, waiting: Waiting): Promise<PinnedView>;
+  newest(): Pinned;
+  at(moment: ViewTarget, waiting: Waiting): Promise<Pinned>;
   /** Looks for a newer state. */
   refresh(waiting: Waiting): Promise<boolean>;
 }
@@ -43,7 +43,9 @@ export function checkCacheBytes(cacheBytes: number): void {
 }
 
 /** `pages`, of which the newest stays the one that it is now. */
-export function frozenPages(pages: ReplicaPages): ReplicaPages {
+export function frozenPages<Pinned extends PinnedView>(
+  pages: ReplicaPages<Pinned>,
+): ReplicaPages<Pinned> {
   return {
     cache: pages.cache,
     txid: pages.txid,

@@ -25,6 +25,7 @@ export class SqliteHost {
   readonly #sqlite3: Sqlite3Static;
   readonly #options: SqliteHostOptions;
   readonly #vfs: SqliteWasmVfs;
+  #connection: WasmConnection | undefined;
   #statements: Statements | undefined;
 
   constructor(sqlite3: Sqlite3Static, options: SqliteHostOptions) {
@@ -41,8 +42,14 @@ export class SqliteHost {
   /** Throws what SQLite says, and what the source of a page has thrown. */
   answer(request: Request): RowsReply {
     // Not before the first request, so that a replica whose first page cannot be had says so to who asks.
-    this.#statements ??= new Statements(this.#connect());
+    this.#connection ??= this.#connect();
+    this.#statements ??= new Statements(this.#connection);
     return this.#statements.answer(request);
+  }
+
+  /** Whether statements stand between `BEGIN` and `COMMIT`. */
+  get isInTransaction(): boolean {
+    return this.#connection?.isInTransaction ?? false;
   }
 
   inUse(): ViewsInUse {

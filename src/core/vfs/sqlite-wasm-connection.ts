@@ -79,6 +79,11 @@ export class WasmConnection implements Disposable {
     }
   }
 
+  /** Whether statements stand between `BEGIN` and `COMMIT`. */
+  get isInTransaction(): boolean {
+    return this.#sqlite3.capi.sqlite3_get_autocommit(this.#db) === 0;
+  }
+
   /** What a result code means to the caller. */
   failure(code: number): unknown {
     const { capi } = this.#sqlite3;

@@ -1,8 +1,11 @@
 // Brings pages of a view into the cache, and with them those that the reader is about to want. For the thread that has the
 // store; the reader has the map and the cache, and asks here on a miss.
+import { must } from "../base/assert.ts";
 import type { Waiting } from "../base/async.ts";
 import { decodeBtreePage, isInteriorKind } from "../sqlite/btree.ts";
 import { schemaRootPgnos } from "../sqlite/schema-roots.ts";
+import { BlockingLoader } from "./blocking-loader.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
 import type { FrameRef } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
@@ -34,6 +37,8 @@ const maxChildren = 4 * 1024 * 1024;
 
 export type FetcherOptions = Omit<FrameLoaderOptions, "limits" | "onPage"> & {
   readonly limits?: FetchLimits | undefined;
+  /** For `fetchNow`. */
+  readonly reads?: BlockingReads | undefined;
 };
 
 export class Fetcher implements AsyncDisposable {
@@ -42,6 +47,7 @@ export class Fetcher implements AsyncDisposable {
   readonly #limits: FetchLimits;
   readonly #order: TreeOrder;
   readonly #ahead: ReadAhead;
+  readonly #blocking: BlockingLoader | undefined;
 
   constructor(options: FetcherOptions) {
     const { cache, limits = fetchDefaults } = options;
@@ -49,14 +55,18 @@ export class Fetcher implements AsyncDisposable {
     this.#limits = limits;
     this.#order = new TreeOrder({ cache, maxChildren });
     this.#ahead = new ReadAhead(this.#order, windowLimits(cache, limits));
+    const onPage = (wanted: WantedFrame, page: Uint8Array): void => this.#order.note(wanted, page);
     this.loader = new FrameLoader({
       ...options,
       limits,
-      onPage: (wanted, page) => this.#order.note(wanted, page),
+      onPage,
     });
+    if (options.reads === undefined) return;
+    this.#blocking = new BlockingLoader({ ...options, reads: options.reads, limits, onPage });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#blocking?.[Symbol.dispose]();
     await this.loader[Symbol.asyncDispose]();
   }
 
@@ -88,6 +98,15 @@ export class Fetcher implements AsyncDisposable {
       this.loader.load(wanted, {});
       await Promise.all(wanted.map(({ frame }) => this.loader.wait(frame, { signal })));
     }
+  }
+
+  /** `fetch` for a caller that stands still meanwhile. */
+  fetchNow(map: PageMap, pgno: number): void {
+    const frame = map.locate(pgno);
+    if (frame === undefined || this.#options.cache.has(frame)) return;
+    this.#order.reach(map.commit);
+    const { pgnos } = this.#ahead.onMiss(map, pgno);
+    must(this.#blocking, "reads that block").load(wantedOf(map, pgnos), frame);
   }
 
   /** The reader has come to a marked page: starts what it will want next. Never throws. */

@@ -5,12 +5,13 @@ import { type Waiting, orAborted } from "../base/async.ts";
 import { HeadwaterError, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { Semaphore } from "../base/semaphore.ts";
-import type { Codec, PageKernel } from "../codec/codec.ts";
+import type { Codec } from "../codec/codec.ts";
 import { openLtx } from "../ltx/decoder.ts";
-import { decodeFrameInto } from "../ltx/page-block.ts";
 import type { ObjectStore } from "../store/object-store.ts";
+import { corruptPage } from "./corrupt-page.ts";
 import type { FileTable } from "./file-table.ts";
 import type { FrameCache } from "./frame-cache.ts";
+import { type DamagedFrame, type FileBytes, FrameDecoder } from "./frame-decoder.ts";
 import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { FileProof, PageProofs } from "./page-proofs.ts";
 import { FrameKeeper } from "./frame-keeper.ts";
@@ -60,7 +61,7 @@ export interface LoadOptions {
 
 export class FrameLoader implements AsyncDisposable {
   readonly #options: FrameLoaderOptions;
-  readonly #kernel: PageKernel;
+  readonly #decoder: FrameDecoder;
   readonly #keeper: FrameKeeper | undefined;
   readonly #slots: Semaphore;
   readonly #aheadSlots: Semaphore;
@@ -70,7 +71,7 @@ export class FrameLoader implements AsyncDisposable {
 
   constructor(options: FrameLoaderOptions) {
     this.#options = options;
-    this.#kernel = options.codec.openKernel(options.cache.pageSize);
+    this.#decoder = new FrameDecoder(options.codec, options.cache.pageSize);
     const { persistent, files, logger } = options;
     if (persistent !== undefined) this.#keeper = new FrameKeeper({ persistent, files, logger });
     this.#slots = new Semaphore(options.limits.maxRequests);
@@ -82,7 +83,7 @@ export class FrameLoader implements AsyncDisposable {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(new HeadwaterError("view/closed", "The replica was closed. Open it again."));
     await Promise.allSettled(this.#running);
-    this.#kernel[Symbol.dispose]();
+    this.#decoder[Symbol.dispose]();
   }
 
   get isClosed(): boolean {
@@ -195,10 +196,12 @@ export class FrameLoader implements AsyncDisposable {
   }
 
   async #acceptKept(one: PendingFrame, bytes: Uint8Array): Promise<boolean> {
-    const { proofs, logger } = this.#options;
+    const { files, proofs, logger } = this.#options;
     try {
       const proof = await proofs.of(one.frame.file, { signal: this.#ended.signal });
-      return this.#accept(one, bytes, proof) === undefined;
+      const { key: name } = files.get(one.frame.file);
+      const { offset } = one.frame;
+      return this.#accept([one], { name, offset, bytes }, proof).length === 0;
     } catch (error) {
       // The request that follows meets it again, and tells who waits.
       logger.log("warn", "view.checksums-failed", { error: messageOf(error) });
@@ -233,13 +236,10 @@ export class FrameLoader implements AsyncDisposable {
       const proof = await proving;
       bytes.set(chunk.subarray(0, length - filled), filled);
       filled = Math.min(length, filled + chunk.length);
-      for (let one = frames[next]; one !== undefined; one = frames[next]) {
-        const at = one.frame.offset - offset;
-        const end = at + one.frame.sizeBytes;
-        if (end > filled) break;
-        next++;
-        if (this.#accept(one, bytes.subarray(at, end), proof) !== undefined) damaged.push(one);
-      }
+      const whole = frames.slice(next).filter(({ frame }) => endOf(frame) <= offset + filled);
+      next += whole.length;
+      const bad = this.#accept(whole, { name: source.key, offset, bytes }, proof);
+      damaged.push(...bad.map(({ one }) => one));
     }
     const again = new Set([...damaged, ...frames.slice(next)]);
     for (const one of again) await this.#readAgain(one, await proving);
@@ -254,33 +254,24 @@ export class FrameLoader implements AsyncDisposable {
     const file = files.get(one.frame.file);
     const { offset, sizeBytes: length } = one.frame;
     const bytes = await readRange(store, file, { offset, length, signal });
-    const cause = this.#accept(one, bytes, proof);
-    if (cause === undefined) return;
-    const error = new HeadwaterError(
-      "view/corrupt-page",
-      `Page ${one.pgno} in ${file.key}, byte ${offset}, is damaged, and was so twice. Read another TXID, or run ` +
-        "headwater verify to see what it can be repaired from.",
-      { data: { pgno: one.pgno, key: file.key, offset }, cause },
-    );
-    this.#settle(one, { error });
+    const [bad] = this.#accept([one], { name: file.key, offset, bytes }, proof);
+    if (bad === undefined) return;
+    this.#settle(one, { error: corruptPage(one, file.key, bad.cause) });
   }
 
-  /** Decodes and checks one page, takes it in and tells those who wait. Returns what is wrong with it. */
-  #accept(one: PendingFrame, bytes: Uint8Array, proof: FileProof | undefined): unknown {
-    const { files, cache, onPage } = this.#options;
-    const place = { name: files.get(one.frame.file).key, offset: one.frame.offset };
-    try {
-      const { pgno, checksum } = decodeFrameInto(this.#kernel, bytes, place);
-      if (pgno !== one.pgno) return new Error(`The frame holds page ${pgno}.`);
-      if (proof?.accepts(pgno, checksum) === false) return new Error("The checksum is another.");
-    } catch (error) {
-      return error;
-    }
-    const page = this.#kernel.pages.subarray(0, cache.pageSize);
-    cache.put(one.frame, page, { isMarked: one.isMarked });
-    onPage(one, page);
-    this.#settle(one);
-    return undefined;
+  /** Decodes and checks pages, takes them in and tells those who wait. Returns those that are damaged. */
+  #accept(
+    frames: readonly PendingFrame[],
+    source: FileBytes,
+    proof: FileProof | undefined,
+  ): readonly DamagedFrame<PendingFrame>[] {
+    const { cache, onPage } = this.#options;
+    const take = (one: PendingFrame, page: Uint8Array): void => {
+      cache.put(one.frame, page, { isMarked: one.isMarked });
+      onPage(one, page);
+      this.#settle(one);
+    };
+    return this.#decoder.decode(frames, source, { proof, take });
   }
 
   #settle(one: PendingFrame, failed?: { readonly error: unknown }): void {
@@ -293,6 +284,10 @@ export class FrameLoader implements AsyncDisposable {
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
+}
+
+function endOf({ offset, sizeBytes }: FrameRef): number {
+  return offset + sizeBytes;
 }
 
 function nameOf({ file, offset }: FrameRef): string {

@@ -4,6 +4,7 @@ import { collectBytes } from "../base/bytes.ts";
 import { hasCode } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Codec } from "../codec/codec.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { decodeChecksumFile } from "./checksum-file.ts";
 
@@ -54,6 +55,8 @@ export class PageProofs {
   readonly #options: PageProofsOptions;
   readonly #expected = new Map<number, ExpectedProof>();
   readonly #proofs = new Map<number, Promise<FileProof | undefined>>();
+  /** Those that have been loaded. */
+  readonly #known = new Map<number, FileProof | undefined>();
 
   constructor(options: PageProofsOptions) {
     this.#options = options;
@@ -71,11 +74,18 @@ export class PageProofs {
     let proof = this.#proofs.get(file);
     if (proof === undefined) {
       // Shared by all who ask, so not ended with one of them.
-      proof = this.#load(expected);
+      proof = this.#load(file, expected);
       this.#proofs.set(file, proof);
       proof.catch(() => this.#proofs.delete(file));
     }
     return orAborted(proof, { signal });
+  }
+
+  /** `of`, for a reader that stands still meanwhile. */
+  now(file: number, reads: BlockingReads): FileProof | undefined {
+    const expected = this.#expected.get(file);
+    if (expected === undefined || this.#known.has(file)) return this.#known.get(file);
+    return this.#learn(file, expected, getWholeNow(reads, expected.checksumKey));
   }
 
   /** Forgets all other files. */
@@ -84,13 +94,30 @@ export class PageProofs {
       if (files.has(file)) continue;
       this.#expected.delete(file);
       this.#proofs.delete(file);
+      this.#known.delete(file);
     }
   }
 
-  async #load(expected: ExpectedProof): Promise<FileProof | undefined> {
-    const { store, codec, logger } = this.#options;
+  async #load(file: number, expected: ExpectedProof): Promise<FileProof | undefined> {
+    const bytes = await readWhole(this.#options.store, expected.checksumKey);
+    return this.#learn(file, expected, bytes);
+  }
+
+  /** `bytes`: the checksum file, `undefined` if it is gone. */
+  #learn(
+    file: number,
+    expected: ExpectedProof,
+    bytes: Uint8Array | undefined,
+  ): FileProof | undefined {
+    const proof = this.#proofOf(expected, bytes);
+    // Unless it was forgotten meanwhile.
+    if (this.#expected.has(file)) this.#known.set(file, proof);
+    return proof;
+  }
+
+  #proofOf(expected: ExpectedProof, bytes: Uint8Array | undefined): FileProof | undefined {
+    const { codec, logger } = this.#options;
     const { checksumKey: key, pgnos } = expected;
-    const bytes = await readWhole(store, key);
     const found = bytes === undefined ? undefined : decodeChecksumFile(codec, bytes);
     const isItsOwn =
       found?.fileChecksum === expected.fileChecksum &&
@@ -109,6 +136,15 @@ async function readWhole(store: ObjectStore, key: string): Promise<Uint8Array | 
     const content = await store.get(key, {});
     if (content === undefined) return undefined;
     return await collectBytes(content.body);
+  } catch (error) {
+    if (hasCode(error, "store/changed")) return undefined;
+    throw error;
+  }
+}
+
+function getWholeNow(reads: BlockingReads, key: string): Uint8Array | undefined {
+  try {
+    return reads.getNow(key, {})?.bytes;
   } catch (error) {
     if (hasCode(error, "store/changed")) return undefined;
     throw error;

@@ -1,6 +1,7 @@
 // Ranged reads of a file whose size and version a listing has told.
 import type { Waiting } from "../base/async.ts";
 import { HeadwaterError } from "../base/errors.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import type { GetOptions, ObjectContent, ObjectStore } from "../store/object-store.ts";
 import type { ViewFile } from "./file-table.ts";
 
@@ -20,8 +21,8 @@ export async function openRange(
 ): Promise<ObjectContent> {
   const options: GetOptions = { ...range, etag };
   const content = await store.get(key, options);
-  if (content !== undefined) return content;
-  throw new HeadwaterError("store/changed", `${key} is gone.`, { data: { key } });
+  if (content === undefined) throw deleted(key);
+  return content;
 }
 
 /** The bytes of part of a file. Copied. Throws as `openRange`, and `store/length` if there are fewer. */
@@ -39,9 +40,29 @@ export async function readRange(
     filled += chunk.length;
   }
   if (filled === bytes.length) return bytes;
-  throw new HeadwaterError(
+  throw otherLength(file.key, range);
+}
+
+/** `readRange` for a caller that stands still until it has the bytes. */
+export function readRangeNow(
+  reads: BlockingReads,
+  { key, etag }: Pick<ViewFile, "key" | "etag">,
+  range: ByteRange,
+): Uint8Array<ArrayBuffer> {
+  const content = reads.getNow(key, { ...range, etag });
+  if (content === undefined) throw deleted(key);
+  if (content.bytes.length !== range.length) throw otherLength(key, range);
+  return content.bytes;
+}
+
+function deleted(key: string): HeadwaterError {
+  return new HeadwaterError("store/changed", `${key} is gone.`, { data: { key } });
+}
+
+function otherLength(key: string, { offset, length }: ByteRange): HeadwaterError {
+  return new HeadwaterError(
     "store/length",
-    `${file.key}: ${range.length} bytes at ${range.offset} were asked for, the store sent another number. Try again.`,
-    { data: { key: file.key, offset: range.offset, length: range.length } },
+    `${key}: ${length} bytes at ${offset} were asked for, the store sent another number. Try again.`,
+    { data: { key, offset, length } },
   );
 }

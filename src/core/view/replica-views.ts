@@ -5,6 +5,7 @@ import { HeadwaterError, hasCode } from "../base/errors.ts";
 import { silentLogger } from "../base/log.ts";
 import { type Txid, toTxid } from "../ltx/txid.ts";
 import type { RestoreTarget } from "../replica/plan.ts";
+import type { BlockingReads } from "../store/blocking-reads.ts";
 import { type FetchLimits, Fetcher } from "./fetcher.ts";
 import { FrameCache } from "./frame-cache.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
@@ -20,6 +21,8 @@ export interface ReplicaViewsOptions extends ViewPlannerOptions {
   readonly cacheBytes: number;
   readonly persistent?: PersistentFrames | undefined;
   readonly limits?: FetchLimits | undefined;
+  /** The same store, for `View.fetchNow`. */
+  readonly reads?: BlockingReads | undefined;
 }
 
 /** A moment: a TXID, or the newest one that was reached before a time. */
@@ -55,6 +58,7 @@ export class ReplicaViews implements AsyncDisposable {
       logger: options.logger ?? silentLogger,
       persistent: options.persistent,
       limits,
+      reads: options.reads,
     });
   }
 

@@ -93,6 +93,16 @@ export class View implements Disposable {
     return this.#survive((map) => this.#tools.fetcher.fetchAll(map, pgnos, { signal }), { signal });
   }
 
+  /**
+   * Brings a page into the cache while the caller stands still: `Fetcher.fetchNow`. Throws as `fetch`, but `store/changed` where
+   * that would plan the view anew.
+   */
+  fetchNow(pgno: number): PageMap {
+    const { map } = this;
+    this.#tools.fetcher.fetchNow(map, pgno);
+    return map;
+  }
+
   /** Fetches interior pages: `Fetcher.prefetch`. */
   async prefetch({ signal }: Waiting): Promise<PageMap> {
     return this.#survive((map) => this.#tools.fetcher.prefetch(map, { signal }), { signal });

@@ -1,0 +1,64 @@
+// Opens a replica for queries in a browser: a worker reads it over HTTP and has SQLite, or has it sleep in another one.
+import type { Waiting } from "../core/base/async.ts";
+import { HeadwaterError } from "../core/base/errors.ts";
+import { type Logger, silentLogger } from "../core/base/log.ts";
+import { ReplicaDatabase } from "../core/vfs/replica-database.ts";
+import { type OpenMoment, nameOfReplica } from "../core/vfs/replica-moment.ts";
+import { checkCacheBytes, defaultCacheBytes } from "../core/vfs/replica-pages.ts";
+import { ReplicaClient } from "./replica-client.ts";
+import { startReplicaWorker } from "./start-worker.ts";
+import type { WorkerMode } from "./worker-messages.ts";
+
+/**
+ * How SQLite waits for pages. `shared`: asleep in a thread of its own while another reads ahead; needs a page that is
+ * cross-origin isolated. `worker`: in one worker, which stands still for each request. `auto`: `shared` where it can be.
+ */
+export type ReplicaMode = "auto" | WorkerMode;
+
+export interface OpenReplicaOptions extends Waiting, OpenMoment {
+  readonly mode?: ReplicaMode | undefined;
+  /** Memory for pages that were read, at least 1 MiB. */
+  readonly cacheBytes?: number | undefined;
+  /** Gets `store.retry` whenever the server has to be asked again, and what `follow` meets. */
+  readonly logger?: Logger | undefined;
+}
+
+/**
+ * Opens a replica that a web server or a bucket offers with its `manifest.json`, by the URL of its folder, for reading. Nothing
+ * is downloaded but the indexes of its files; a query fetches the pages that it reads. Dispose what it resolves to. Throws
+ * `replica/*` and `ltx/*` if that state cannot be had, `usage/invalid`, and what the store throws.
+ */
+export async function openReplica(
+  url: string | URL,
+  options: OpenReplicaOptions = {},
+): Promise<ReplicaDatabase> {
+  const { at, txid, follow, cacheBytes = defaultCacheBytes, logger = silentLogger } = options;
+  const mode = modeOf(options.mode ?? "auto");
+  checkCacheBytes(cacheBytes);
+  const address = new URL(url, globalThis.location.href).href;
+  using opening = new DisposableStack();
+  const client = opening.use(
+    new ReplicaClient(startReplicaWorker(), { logger, standsStill: mode === "worker" }),
+  );
+  await client.open({ kind: "open", url: address, mode, at, txid, follow, cacheBytes }, options);
+  opening.move();
+  return new ReplicaDatabase({
+    name: nameOfReplica(address),
+    current: () => client.state,
+    ask: (request, waiting) => client.ask(request, waiting),
+    refresh: (waiting) => client.refresh(waiting),
+    close: async () => client[Symbol.dispose](),
+  });
+}
+
+function modeOf(mode: ReplicaMode): WorkerMode {
+  if (mode === "auto") return globalThis.crossOriginIsolated ? "shared" : "worker";
+  if (mode === "shared" && !globalThis.crossOriginIsolated) {
+    throw new HeadwaterError(
+      "usage/invalid",
+      "The mode shared needs a page that is cross-origin isolated: have the server send Cross-Origin-Opener-Policy: " +
+        "same-origin and Cross-Origin-Embedder-Policy: require-corp, or leave the mode out.",
+    );
+  }
+  return mode;
+}
