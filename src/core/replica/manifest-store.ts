@@ -133,6 +133,7 @@ class ManifestStore implements ObjectStore {
     const manifest = await this.#reader.read(waiting);
     if (manifest === undefined) {
       throw manifestFault(this.url, "is missing", {
+        reason: "missing",
         next:
           "HTTP servers cannot list, so a replica there needs one: replicate with manifest: true (--manifest), or read the " +
           "replica by s3:// or file://.",

@@ -14,7 +14,7 @@ export function listManifestFiles(store: ObjectStore): ListViewFiles {
   const reader = new ManifestReader(store);
   return async (waiting: Waiting) => {
     const manifest = await reader.read(waiting);
-    if (manifest === undefined) throw manifestFault(store.url, "is missing");
+    if (manifest === undefined) throw manifestFault(store.url, "is missing", { reason: "missing" });
     return toViewFiles(manifest);
   };
 }

@@ -2,6 +2,7 @@
 // in its way. What fails here is logged and tried again later. A database that does not change makes no request and
 // has no timer: only an acknowledged level-0 file starts anything.
 import { must } from "../../core/base/assert.ts";
+import { Mutex } from "../../core/base/async.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
@@ -30,6 +31,7 @@ export class Levels {
   readonly #schedule: LevelSchedule;
   readonly #hooks: LevelHooks;
   readonly #bell = new Bell();
+  readonly #listing = new Mutex();
   /** Lower levels first, so that a level finds what the one below has just made. */
   readonly #levelJobs: readonly LevelJob[];
   readonly #snapshotJob: LevelJob;
@@ -202,14 +204,20 @@ export class Levels {
     }
   }
 
-  /** What may be built upon. */
+  /** What may be built upon; `undefined` if the listing came into doubt while it was made. */
+  async knownFiles(waiting: Waiting): Promise<readonly ReplicaFile[] | undefined> {
+    const files = await this.#files(waiting);
+    return this.#parts.link.known.isLoaded ? files : undefined;
+  }
+
   async #files(waiting: Waiting): Promise<readonly ReplicaFile[]> {
     const { link } = this.#parts;
-    if (!link.known.isLoaded) {
+    await this.#listing.run(async () => {
+      if (link.known.isLoaded) return;
       await this.#list(waiting);
       for (const job of this.#levelJobs) job.isPending = true;
       this.#retentionJob.isPending = this.#schedule.retentionEnabled;
-    }
+    }, waiting);
     return this.#known;
   }
 
