@@ -3,11 +3,15 @@
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { collectBytes } from "../src/core/base/bytes.ts";
+import { openCodec } from "../src/core/codec/codec.ts";
 import type { ReplicaFile } from "../src/core/replica/catalog.ts";
 import { readFileFacts } from "../src/core/replica/file-facts.ts";
 import { type Manifest, manifestKey } from "../src/core/replica/manifest.ts";
 import { ManifestReader } from "../src/core/replica/manifest-reader.ts";
 import type { ObjectStore } from "../src/core/store/object-store.ts";
+import { decodeHotPages } from "../src/core/view/hot-pages.ts";
+import { openReplica } from "../src/index.ts";
 import { openReplicaStore } from "../src/node/restore/environment.ts";
 import { restore } from "../src/node/restore/restore.ts";
 import type { EngineChildOptions } from "./support/engine.ts";
@@ -88,7 +92,8 @@ test("whatever is merged and deleted, it names only what is there", async () => 
     last = await syncEngine(engine);
     const manifest = await manifestIn(store);
     for (const { key, sizeBytes, checksumKey } of manifest?.files ?? []) {
-      expect((await store.head(key, {}))?.sizeBytes, key).toBe(sizeBytes);
+      const { sizeBytes: found } = (await store.head(key, {})) ?? {};
+      expect({ key, sizeBytes: found }).toEqual({ key, sizeBytes });
       if (checksumKey !== undefined) seen.checksums++;
     }
     seen.manifests++;
@@ -206,4 +211,36 @@ test("a single pass writes it", async () => {
   await using store = await openReplicaStore(scene.replica);
   const manifest = await manifestIn(store);
   expect(keysOf(manifest?.files ?? [])).toEqual(keysOf(await replicaFiles(scene.replica)));
+});
+
+test("hot pages are made, named, and are the frames of the files that are there", async () => {
+  await using scene = await Scene.open();
+  await scene.app.exec(
+    "CREATE TABLE wide (id INTEGER PRIMARY KEY, x BLOB); WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n " +
+      "WHERE i < 4000) INSERT INTO wide (x) SELECT randomblob(400) FROM n",
+  );
+  const engine = scene.engine({ ...writing, levels: [200, 400], snapshotIntervalMs: 400 });
+  await engineReady(engine);
+  await scene.app.ledger(1);
+  await syncEngine(engine);
+  await using store = await openReplicaStore(scene.replica);
+  let manifest: Manifest | undefined;
+  await until(async () => {
+    manifest = await manifestIn(store);
+    return manifest?.hot !== undefined;
+  });
+  expect(await stopEngine(engine)).toBe(0);
+  manifest = await manifestIn(store);
+  const content = await store.get(manifest?.hot?.key ?? "", {});
+  const bytes = content && (await collectBytes(content.body));
+  expect(bytes).toHaveLength(manifest?.hot?.sizeBytes ?? 0);
+  const hot = bytes && decodeHotPages(openCodec(), bytes);
+  expect(hot?.frames.length).toBeGreaterThan(1);
+  for (const { key, etag, offset, bytes: frame } of hot?.frames ?? []) {
+    const file = await store.get(key, { offset, length: frame.length, etag });
+    expect(file && (await collectBytes(file.body))).toEqual(Uint8Array.from(frame));
+  }
+  await using server = await startHttpServer(store, { etagOf: (etag) => `x-${etag}` });
+  await using db = await openReplica(server.url);
+  expect(await Array.fromAsync(db.query("SELECT count(*) AS n FROM wide"))).toEqual([{ n: 4000 }]);
 });

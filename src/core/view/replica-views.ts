@@ -1,13 +1,15 @@
 // Views of one replica: the newest, which follows the replica when told to, and any TXID or time beside it. They share the
 // cache, the indexes and the requests.
 import { type Waiting, Mutex } from "../base/async.ts";
-import { HeadwaterError, hasCode } from "../base/errors.ts";
+import { HeadwaterError, hasCode, messageOf } from "../base/errors.ts";
 import { silentLogger } from "../base/log.ts";
 import { type Txid, toTxid } from "../ltx/txid.ts";
 import type { RestoreTarget } from "../replica/plan.ts";
 import { type FetchLimits, Fetcher } from "./fetcher.ts";
 import { FrameCache } from "./frame-cache.ts";
+import { decodeHotPages } from "./hot-pages.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
+import type { PageMap } from "./page-map.ts";
 import type { PersistentFrames } from "./persistent-frames.ts";
 import { View, tooOld } from "./view.ts";
 import { ViewPlanner, type ViewPlannerOptions } from "./view-planner.ts";
@@ -69,10 +71,14 @@ export class ReplicaViews implements AsyncDisposable {
     { signal, target = { kind: "latest" } }: Waiting & { readonly target?: RestoreTarget },
   ): Promise<ReplicaViews> {
     const planner = new ViewPlanner(options);
+    const hot = planner.hotBytes({ signal });
+    // It is waited for below; until then its failure is nobody's.
+    hot.catch(() => undefined);
     const built = await planner.build(target, { signal });
     const views = new ReplicaViews(options, { planner, newest: built });
     try {
       await views.#seed(built);
+      await views.#warm(built.map, hot, options);
       return views;
     } catch (error) {
       await views[Symbol.asyncDispose]();
@@ -178,6 +184,23 @@ export class ReplicaViews implements AsyncDisposable {
   async #seed({ seeds }: BuiltMap): Promise<void> {
     for (const { wanted, name, bytes } of seeds) {
       await this.#fetcher.loader.seed(wanted, { name, bytes });
+    }
+  }
+
+  /** Failing here costs requests later, nothing else. */
+  async #warm(
+    map: PageMap,
+    hot: Promise<Uint8Array | undefined>,
+    { codec, logger = silentLogger }: ReplicaViewsOptions,
+  ): Promise<void> {
+    try {
+      const bytes = await hot;
+      if (bytes === undefined) return;
+      const pages = decodeHotPages(codec, bytes);
+      const taken = pages?.pageSize === map.pageSize ? this.#fetcher.warm(map, pages) : undefined;
+      logger.log(taken === undefined ? "warn" : "debug", "view.hot-pages", { taken });
+    } catch (error) {
+      logger.log("warn", "view.hot-pages-failed", { error: messageOf(error) });
     }
   }
 

@@ -5,15 +5,29 @@ import { type ReplicaLayout, isListedByManifest } from "../replica/layout.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { checksumFileKey, listChecksumFiles } from "./checksum-file.ts";
 import type { ViewFile } from "./file-table.ts";
-import { listManifestFiles } from "./manifest-files.ts";
+import { ManifestFiles } from "./manifest-files.ts";
 
 /** The files of a replica: its own listing, or what a manifest says. */
 export type ListViewFiles = (options: Waiting) => Promise<readonly ViewFile[]>;
 
-/** How the files in a store are found. */
-export function listingOf(store: ObjectStore, layout: ReplicaLayout): ListViewFiles {
-  if (isListedByManifest(store.url)) return listManifestFiles(store);
-  return (waiting) => listStoredFiles(store, layout, waiting);
+/** Where views learn of files, and get the pages that each of them needs first. */
+export interface ViewSource {
+  readonly list: ListViewFiles;
+  /** Called once, before the first listing. What it throws costs requests, nothing else. */
+  hotBytes(waiting: Waiting): Promise<Uint8Array | undefined>;
+}
+
+/** How the files in a store are found; `list` in place of its own listing. */
+export function sourceOf(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  list: ListViewFiles | undefined,
+): ViewSource {
+  if (list === undefined && isListedByManifest(store.url)) return new ManifestFiles(store);
+  return {
+    list: list ?? ((waiting) => listStoredFiles(store, layout, waiting)),
+    hotBytes: () => Promise.resolve(undefined),
+  };
 }
 
 /** Lists the store: its levels, and which files have checksum files. */

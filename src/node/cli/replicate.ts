@@ -52,10 +52,7 @@ export function replicateCommand(context: CliContext): Command {
         "most that requests may cost, such as '$1/month': writing without a pause is uploaded less often",
       )
       .option("--max-puts-per-month <count>", "the same as a number of PUT and LIST requests")
-      .option(
-        "--manifest",
-        "keep a manifest.json in the replica, for browsers and other readers behind HTTP",
-      )
+      .option("--manifest", "keep a manifest.json in the replica, for readers behind HTTP")
       .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
       .option(
         "--take-over",

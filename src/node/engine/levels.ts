@@ -12,6 +12,7 @@ import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelChecksums } from "./level-checksums.ts";
 import { LevelCompaction, newestTxid } from "./level-compaction.ts";
+import { LevelHotPages } from "./level-hot-pages.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
@@ -39,6 +40,7 @@ export class Levels {
   readonly #repairJob: LevelJob;
   readonly #validationJob: LevelJob | undefined;
   readonly #checksumJob: LevelJob | undefined;
+  readonly #hotPagesJob: LevelJob | undefined;
   readonly #validation: LevelValidation;
   readonly #checksums: LevelChecksums;
   readonly #compaction: LevelCompaction;
@@ -92,6 +94,17 @@ export class Levels {
       });
       this.#checksumJob.isPending = true;
     }
+    const { manifest } = parts.link;
+    if (manifest !== undefined) {
+      const hotPages = new LevelHotPages(parts, manifest);
+      const intervalMs = schedule.levels.at(-1) ?? schedule.snapshotIntervalMs;
+      const job = new LevelJob("hot-pages", intervalMs, async (waiting) => {
+        await hotPages.run(await this.#soundFiles(waiting), waiting);
+        job.isPending = false;
+        return undefined;
+      });
+      this.#hotPagesJob = job;
+    }
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
   }
 
@@ -138,6 +151,12 @@ export class Levels {
     this.#bell.ring();
   }
 
+  /** The manifest names no hot pages. */
+  noteNoHotPages(): void {
+    this.#notePagesMoved();
+    this.#bell.ring();
+  }
+
   /** Works until aborted. Never throws. */
   async run({ signal }: Waiting): Promise<void> {
     const { clock, logger } = this.#parts;
@@ -167,7 +186,9 @@ export class Levels {
   }
 
   get #jobs(): readonly LevelJob[] {
-    const optional = [this.#checksumJob, this.#validationJob].filter((job) => job !== undefined);
+    const optional = [this.#checksumJob, this.#hotPagesJob, this.#validationJob].filter(
+      (job) => job !== undefined,
+    );
     return [
       this.#repairJob,
       ...this.#levelJobs,
@@ -273,6 +294,7 @@ export class Levels {
     this.#checksums.noteReplaced(file);
     const above = this.#levelJobs[file.level];
     if (above !== undefined) above.isPending = true;
+    if (file.level >= this.#levelJobs.length) this.#notePagesMoved();
     if (file.level === 1) this.#retentionJob.isPending = this.#schedule.retentionEnabled;
   }
 
@@ -308,7 +330,13 @@ export class Levels {
   async #putSnapshot(waiting: Waiting): Promise<void> {
     await this.#hooks.putSnapshot(waiting);
     this.#snapshots++;
+    this.#notePagesMoved();
     this.#retentionJob.isPending = this.#schedule.retentionEnabled;
+  }
+
+  /** The pages that readers need first lie in the largest files. */
+  #notePagesMoved(): void {
+    if (this.#hotPagesJob !== undefined) this.#hotPagesJob.isPending = true;
   }
 
   // --- retention -------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ const web = { contentType: "application/json", cacheControl: "no-cache" };
 export interface ManifestHooks {
   /** All files of the replica, as far as they are known; listed if they are not. `undefined`: it is in doubt just now. */
   readonly files: (waiting: Waiting) => Promise<readonly ReplicaFile[] | undefined>;
+  /** What an earlier engine has left is known, and there are no hot pages in it. */
+  readonly onNoHotPages: () => void;
 }
 
 export class ManifestWriter {
@@ -138,7 +140,11 @@ export class ManifestWriter {
       this.#nextAtMs = clock.monotonicMs() + backoff.firstMs;
       return;
     }
-    const stored = (this.#stored ??= await this.#readStored({ signal }));
+    if (this.#stored === undefined) {
+      this.#stored = await this.#readStored({ signal });
+      if (this.#book.hot === undefined) this.#hooks.onNoHotPages();
+    }
+    const stored = this.#stored;
     await this.#lookInto(files, { signal });
     const manifest = this.#book.make(files);
     if (manifest === undefined) return;

@@ -93,7 +93,11 @@ export class ReplicaWorker {
       });
     const { manifest } = parts.link;
     this.#manifest =
-      manifest && new ManifestWriter(parts, manifest, { files: (waiting) => this.#files(waiting) });
+      manifest &&
+      new ManifestWriter(parts, manifest, {
+        files: (waiting) => this.#files(waiting),
+        onNoHotPages: () => this.#levels?.noteNoHotPages(),
+      });
     this.#uploader = new Uploader(parts, {
       onAcked: () => {
         hooks.onAcked();
