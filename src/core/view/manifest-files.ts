@@ -32,6 +32,10 @@ export class ManifestFiles implements ViewSource {
     return readHotBytes(this.#store, await this.#first, waiting);
   }
 
+  nextFiles(): undefined {
+    return undefined;
+  }
+
   async #read(waiting: Waiting): Promise<Manifest> {
     const manifest = await this.#reader.read(waiting);
     if (manifest !== undefined) return manifest;

@@ -1,5 +1,6 @@
 // The files that views are made of: as the store lists them, or as its manifest does where the store cannot list.
 import type { Waiting } from "../base/async.ts";
+import { type Txid, nextTxid } from "../ltx/txid.ts";
 import { type ReplicaFile, listReplica } from "../replica/catalog.ts";
 import { type ReplicaLayout, isListedByManifest } from "../replica/layout.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -15,7 +16,15 @@ export interface ViewSource {
   readonly list: ListViewFiles;
   /** Called once, before the first listing. What it throws costs requests, nothing else. */
   hotBytes(waiting: Waiting): Promise<Uint8Array | undefined>;
+  /**
+   * The level-0 files after a TXID, by their names alone, which costs less than a listing and does not tell all. `undefined`:
+   * listing costs no more.
+   */
+  nextFiles(txid: Txid, waiting: Waiting): Promise<readonly ViewFile[]> | undefined;
 }
+
+/** Files that are asked for by name in one go. */
+const maxNextFiles = 8;
 
 /** How the files in a store are found; `list` in place of its own listing. */
 export function sourceOf(
@@ -24,10 +33,30 @@ export function sourceOf(
   list: ListViewFiles | undefined,
 ): ViewSource {
   if (list === undefined && isListedByManifest(store.url)) return new ManifestFiles(store);
+  const hotBytes = (): Promise<undefined> => Promise.resolve(undefined);
+  if (list !== undefined) return { list, hotBytes, nextFiles: () => undefined };
   return {
-    list: list ?? ((waiting) => listStoredFiles(store, layout, waiting)),
-    hotBytes: () => Promise.resolve(undefined),
+    list: (waiting) => listStoredFiles(store, layout, waiting),
+    hotBytes,
+    nextFiles: (txid, waiting) => findNextFiles(store, layout, txid, waiting),
   };
+}
+
+async function findNextFiles(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  after: Txid,
+  waiting: Waiting,
+): Promise<readonly ViewFile[]> {
+  const files: ViewFile[] = [];
+  for (let txid = after; files.length < maxNextFiles;) {
+    txid = nextTxid(txid);
+    const name = { level: 0, minTxid: txid, maxTxid: txid };
+    const info = await store.head(layout.key(name), waiting);
+    if (info === undefined) break;
+    files.push({ ...name, ...info });
+  }
+  return files;
 }
 
 /** Lists the store: its levels, and which files have checksum files. */

@@ -92,6 +92,23 @@ export class ViewPlanner {
     return this.files.isReplaced(old.map.files(), built.map.files());
   }
 
+  /**
+   * As `extend`, but of a store that lists the next files of level 0 are asked for by their names alone: what was merged
+   * meanwhile, and a replica that was begun anew, is found by `extend`.
+   */
+  async extendByName(base: ProvedMap, waiting: Waiting): Promise<BuiltMap | undefined> {
+    const next = this.#source.nextFiles(toTxid(base.map.txid), waiting);
+    if (next === undefined) return this.extend(base, waiting);
+    const files = await next;
+    if (files.length === 0) return undefined;
+    try {
+      return await this.#builder.build(files, { base, ...waiting });
+    } catch (error) {
+      if (!hasCode(error, "store/changed")) throw error;
+      return this.extend(base, waiting);
+    }
+  }
+
   /** Forgets all files but these. */
   retain(numbers: ReadonlySet<number>): void {
     this.files.retain(numbers);
