@@ -44,7 +44,7 @@ export class ManifestFiles implements ViewSource {
 }
 
 /** The object with the hot pages; `undefined` if there is none, or another than the manifest names. */
-export async function readHotBytes(
+async function readHotBytes(
   store: ObjectStore,
   { hot }: Manifest,
   { signal }: Waiting,

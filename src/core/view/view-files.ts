@@ -33,13 +33,16 @@ export function sourceOf(
   list: ListViewFiles | undefined,
 ): ViewSource {
   if (list === undefined && isListedByManifest(store.url)) return new ManifestFiles(store);
-  const hotBytes = (): Promise<undefined> => Promise.resolve(undefined);
-  if (list !== undefined) return { list, hotBytes, nextFiles: () => undefined };
+  if (list !== undefined) return { list, hotBytes: noHotBytes, nextFiles: () => undefined };
   return {
     list: (waiting) => listStoredFiles(store, layout, waiting),
-    hotBytes,
+    hotBytes: noHotBytes,
     nextFiles: (txid, waiting) => findNextFiles(store, layout, txid, waiting),
   };
+}
+
+function noHotBytes(): Promise<undefined> {
+  return Promise.resolve(undefined);
 }
 
 async function findNextFiles(
