@@ -97,6 +97,16 @@ export function manifestFault(
   });
 }
 
+/** The error for a replica in a store that cannot list, without a manifest. */
+export function missingManifest(url: string): HeadwaterError {
+  return manifestFault(url, "is missing", {
+    reason: "missing",
+    next:
+      "HTTP servers cannot list, so a replica there needs one: replicate with manifest: true (--manifest), or read the replica by " +
+      "s3:// or file://.",
+  });
+}
+
 const nextStep =
   "It is written anew with the next upload of a Headwater that replicates there with manifest: true; until then read the " +
   "replica by s3:// or file://.";

@@ -1,7 +1,7 @@
 // The files of a replica as its manifest tells of them: no header has to be read, and each index with one read of its size.
 import type { Waiting } from "../base/async.ts";
 import { collectBytes } from "../base/bytes.ts";
-import { type Manifest, type ManifestFile, manifestFault } from "../replica/manifest.ts";
+import { type Manifest, type ManifestFile, missingManifest } from "../replica/manifest.ts";
 import { ManifestReader } from "../replica/manifest-reader.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { ViewFile } from "./file-table.ts";
@@ -39,7 +39,7 @@ export class ManifestFiles implements ViewSource {
   async #read(waiting: Waiting): Promise<Manifest> {
     const manifest = await this.#reader.read(waiting);
     if (manifest !== undefined) return manifest;
-    throw manifestFault(this.#store.url, "is missing", { reason: "missing" });
+    throw missingManifest(this.#store.url);
   }
 }
 
