@@ -7,6 +7,8 @@
 import { copyFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type ChildOptions, startModule } from "../test/support/children.ts";
+import { openReplicaStore } from "../src/node/restore/environment.ts";
+import { putHotPages, putManifest } from "../test/support/manifest.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
 import type { CachedReadFigures, CachedReadOptions } from "./support/cached-read-child.ts";
 import { median } from "./support/compare.ts";
@@ -66,6 +68,10 @@ function remoteRow(what: string, { ms, requests, waits }: RemoteFigure, target: 
 async function benchRemote(): Promise<void> {
   const options: RemoteOptions = { replica, requestMs };
   const figures = (await answerOf("remote-query-child", options)) as RemoteFigures;
+  await using store = await openReplicaStore(replica);
+  await putManifest(store, { hot: await putHotPages(store) });
+  const described: RemoteOptions = { ...options, hasManifest: true };
+  const told = (await answerOf("remote-query-child", described)) as RemoteFigures;
   const { first, lookups, count, scan } = figures;
   const middle: RemoteFigure = {
     ms: median(lookups.map(({ ms }) => ms)),
@@ -74,7 +80,8 @@ async function benchRemote(): Promise<void> {
   };
   printTable([
     [`${requestMs} ms for each request`, "time", "requests", "waits", "target"],
-    remoteRow("open and first lookup", first, "100 ms, 4 requests"),
+    remoteRow("open and first lookup, with a manifest", told.first, "100 ms, 4 requests"),
+    remoteRow("the same without", first, ""),
     remoteRow("lookup in a new part of the table", middle, "30 ms"),
     remoteRow("count(*) over the scattered index", count, "2.5 s, 25 waits"),
     remoteRow("scan of the table", scan, "4 s, 20 waits"),

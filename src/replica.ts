@@ -25,6 +25,9 @@ export {
 export { Lease, type LeaseMemory, type LeaseOptions } from "./core/replica/lease.ts";
 export { type FoundLease, type LeaseRecord, readLease } from "./core/replica/lease-object.ts";
 export { type LeaseWatchOptions } from "./core/replica/lease-watch.ts";
+export type { Manifest, ManifestFile, ManifestHot } from "./core/replica/manifest.ts";
+export { ManifestReader } from "./core/replica/manifest-reader.ts";
+export { createManifestStore } from "./core/replica/manifest-store.ts";
 export {
   type RestoreTarget,
   type TxidRange,

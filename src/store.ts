@@ -12,6 +12,8 @@ export type {
   PutOptions,
   StoreFeatures,
 } from "./core/store/object-store.ts";
+export { type HttpStoreOptions, createHttpStore } from "./core/store/http-store.ts";
+export type { HttpAnswer, HttpFetch, HttpRequest } from "./core/store/http-answer.ts";
 export { createLimitedStore } from "./core/store/limited-store.ts";
 export { createLoggedStore } from "./core/store/logged-store.ts";
 export { createMemoryStore } from "./core/store/memory-store.ts";

@@ -2,6 +2,7 @@
 // clock starts. Prints for each query how long it took, the requests it made and how often it had to wait for a page.
 import { openCodec } from "../../src/core/codec/codec.ts";
 import { litestreamLayout as layout } from "../../src/core/replica/layout.ts";
+import { createManifestStore } from "../../src/core/replica/manifest-store.ts";
 import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
 import { ReplicaViews } from "../../src/core/view/replica-views.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
@@ -15,6 +16,8 @@ import { countSql, hotIds, lookupSql, scanSql, timed } from "./query-workload.ts
 export interface RemoteOptions {
   readonly replica: string;
   readonly requestMs: number;
+  /** It is read by its manifest, as from a web server. */
+  readonly hasManifest?: boolean;
 }
 
 /** What one query cost. */
@@ -37,7 +40,11 @@ export interface RemoteFigures {
 const engineStartMs = 3000;
 const cacheBytes = 64 * 1024 * 1024;
 
-const { replica, requestMs } = JSON.parse(process.argv[2] ?? "{}") as RemoteOptions;
+const {
+  replica,
+  requestMs,
+  hasManifest = false,
+} = JSON.parse(process.argv[2] ?? "{}") as RemoteOptions;
 const environment = systemEnvironment();
 const { clock } = environment;
 let requests = 0;
@@ -74,12 +81,13 @@ const slow = createFaultyStore(store, {
     return { kind: "delay", ms: requestMs };
   },
 });
+const remote = hasManifest ? createManifestStore({ ...slow, url: "https://slow" }) : slow;
 const thread = startSqliteThread();
 await clock.sleep(engineStartMs, {});
 const openedMs = performance.now();
 const codec = openCodec();
 await using views = await ReplicaViews.open(
-  { store: slow, layout, codec, cacheBytes, isShared: true },
+  { store: remote, layout, codec, cacheBytes, isShared: true },
   {},
 );
 const pages: ReplicaPages = {

@@ -63,6 +63,13 @@ describe("a replica behind a web server", () => {
     );
   });
 
+  it("is examined without an attempt to write", async () => {
+    const { code, out } = await run("doctor", server.url);
+    expect(out).toContain("newest-file");
+    expect(out).not.toContain("left-over");
+    expect(code).toBe(0);
+  });
+
   it("is verified", async () => {
     expect(await run("verify", server.url)).toMatchObject({ code: 0 });
   });

@@ -7,6 +7,7 @@ import { mergeLtx } from "../ltx/merge.ts";
 import type { ObjectBody } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import type { InputSource } from "./compaction-input.ts";
+import { type FileFacts, WatchedBody } from "./file-facts.ts";
 import { mergeInputs, openInput, readFileHeader } from "./compaction-input.ts";
 import type { CompactionPlan } from "./plan-compaction.ts";
 import { type PutCompactedOptions, copyOnce, putOnce } from "./put-compacted.ts";
@@ -24,6 +25,8 @@ export interface CompactResult {
   /** `copied`: inside the store, without its bytes passing here. */
   readonly how: "merged" | "copied";
   readonly inputBytes: number;
+  /** What stands inside a merged file; `undefined` for a copy, in which the same stands as in its input. */
+  readonly facts: FileFacts | undefined;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function compact(
   const { copy } = await options.store.features(options);
   const isCopy = first === last && copy && options.replaces === undefined;
   const { timestampMs } = lastHeader;
-  const body = bodyFor(plan.inputs, options);
+  const body = new WatchedBody(bodyFor(plan.inputs, options));
   const info = isCopy
     ? await copyOnce(first, { key, body }, options)
     : await putOnce({ key, body, timestampMs }, options);
@@ -62,6 +65,7 @@ export async function compact(
     file: made,
     how: isCopy ? "copied" : "merged",
     inputBytes: plan.inputs.reduce((sum, input) => sum + input.sizeBytes, 0),
+    facts: body.facts,
   };
 }
 

@@ -33,7 +33,9 @@ export function makeManifest(
     timestampMs,
     pageSize,
     commit,
-    files: files.map((file) => toManifestFile(file, pageSize, known)),
+    files: files
+      .map((file) => toManifestFile(file, pageSize, known))
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     hot,
   };
 }

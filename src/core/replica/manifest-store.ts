@@ -15,7 +15,7 @@ import type {
   ObjectStore,
 } from "../store/object-store.ts";
 import { type ReplicaLayout, litestreamLayout, litestreamS3Layout } from "./layout.ts";
-import { type Manifest, type ManifestFile, manifestFault, manifestKey } from "./manifest.ts";
+import { type Manifest, type ManifestFile, manifestKey, missingManifest } from "./manifest.ts";
 import { ManifestReader, readManifestBytes } from "./manifest-reader.ts";
 import { parseManifest } from "./parse-manifest.ts";
 
@@ -164,13 +164,7 @@ class ManifestStore implements ObjectStore {
 
   async #newest(waiting: Waiting): Promise<Manifest> {
     const manifest = await this.#reader.read(waiting);
-    if (manifest === undefined) {
-      throw manifestFault(this.url, "is missing", {
-        next:
-          "HTTP servers cannot list, so a replica there needs one: replicate with manifest: true (--manifest), or read the " +
-          "replica by s3:// or file://.",
-      });
-    }
+    if (manifest === undefined) throw missingManifest(this.url);
     this.#note(manifest);
     return manifest;
   }

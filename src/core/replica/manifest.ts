@@ -3,7 +3,7 @@
 // readers that want to open a replica with few requests. Format: docs/formats/manifest.md.
 //
 // The replica never depends on it: it is written last, may be older than the replica, and can be deleted at any time.
-import { HeadwaterError, type ErrorDetails } from "../base/errors.ts";
+import { HeadwaterError } from "../base/errors.ts";
 import { toHex64 } from "../base/bytes.ts";
 import { Crc64 } from "../codec/crc64.ts";
 import type { LtxProof } from "../ltx/header.ts";
@@ -74,15 +74,36 @@ export function encodeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${body}"checksum":"${manifestChecksum(encoder.encode(body))}"}\n`);
 }
 
-/** The error for a manifest that cannot be used. */
+/** Why a manifest cannot be used. `foreign`: another program's, under the same name. */
+export type ManifestProblem = "missing" | "damaged" | "foreign" | "newer";
+
+/** The error for a manifest that cannot be used; `reason` is in its data. */
 export function manifestFault(
   url: string,
   problem: string,
-  { next = nextStep, cause }: ErrorDetails & { readonly next?: string } = {},
+  {
+    reason = "damaged",
+    next = nextStep,
+    cause,
+  }: {
+    readonly reason?: ManifestProblem;
+    readonly next?: string;
+    readonly cause?: unknown;
+  } = {},
 ): HeadwaterError {
   return new HeadwaterError("replica/manifest", `${manifestKey} in ${url} ${problem}. ${next}`, {
-    data: { key: manifestKey, url },
+    data: { key: manifestKey, url, reason },
     cause,
+  });
+}
+
+/** The error for a replica in a store that cannot list, without a manifest. */
+export function missingManifest(url: string): HeadwaterError {
+  return manifestFault(url, "is missing", {
+    reason: "missing",
+    next:
+      "HTTP servers cannot list, so a replica there needs one: replicate with manifest: true (--manifest), or read the replica by " +
+      "s3:// or file://.",
   });
 }
 

@@ -33,12 +33,14 @@ export function parseManifest(bytes: Uint8Array, url: string): Manifest {
   const value = readJson(text, url);
   if (!isRecord(value) || value["format"] !== manifestFormat) {
     throw manifestFault(url, "is not a manifest of Headwater", {
+      reason: "foreign",
       next: "Move it away if it is in the place of one.",
     });
   }
   const { version } = value;
   if (typeof version === "number" && version > manifestVersion) {
     throw manifestFault(url, `has version ${version}, which a newer Headwater has written`, {
+      reason: "newer",
       next: `This one reads version ${manifestVersion}. Update Headwater.`,
     });
   }

@@ -17,13 +17,15 @@ export interface ReplicaCadence {
   readonly retentionCheckMs: number | undefined;
   /** Requests that put one full image. */
   readonly putsPerImage: number;
+  /** A manifest is put after each upload. */
+  readonly hasManifest?: boolean | undefined;
 }
 
 /** Requests in a month, by who causes them. */
 export interface RequestForecast {
   /** Level-0 files, and looking whether the last one is still there. */
   readonly sync: RequestCounts;
-  /** Levels 1 to 8, full images and retention. */
+  /** Levels 1 to 8, full images, retention and the manifest. */
   readonly upkeep: RequestCounts;
 }
 
@@ -56,6 +58,7 @@ export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
     belowMs = intervalMs;
   }
   jobs.push(counts({ put: (monthMs / cadence.snapshotIntervalMs) * cadence.putsPerImage }));
+  if (cadence.hasManifest === true) jobs.push(counts({ put: monthMs / syncMs }));
   if (cadence.retentionCheckMs !== undefined) {
     // Something becomes old as often as something is merged; all levels are listed before it goes.
     const afterMs = cadence.levels[0] ?? cadence.snapshotIntervalMs;

@@ -45,6 +45,14 @@ export interface PutOptions extends Waiting {
   readonly condition?: PutCondition | undefined;
   /** The time `list` and `head` give back where the backend can keep it. */
   readonly timestampMs?: number | undefined;
+  /** What a web server in front of the store tells of the object, where the backend can keep it. */
+  readonly web?: WebHeaders | undefined;
+}
+
+export interface WebHeaders {
+  readonly contentType: string;
+  /** `Cache-Control`: how long an answer may be used again. */
+  readonly cacheControl: string;
 }
 
 export type PutCondition = "absent" | { readonly etag: string };

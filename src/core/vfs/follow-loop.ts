@@ -7,6 +7,9 @@ import type { ReplicaPages } from "./replica-pages.ts";
 /** The pause grows by half for each time that nothing was new. */
 const pauseMs = { least: 1000, most: 10_000, growth: 1.5 } as const;
 
+/** What the name of the next file does not tell is looked for this often: files merged before they were seen. */
+const listIntervalMs = 60_000;
+
 export interface FollowLoopOptions {
   readonly pages: ReplicaPages;
   readonly clock: Clock;
@@ -35,11 +38,14 @@ export class FollowLoop implements AsyncDisposable {
     const { pages, clock, logger, onNews } = this.#options;
     const { signal } = this.#stop;
     let waitMs: number = pauseMs.least;
+    let listAtMs = clock.monotonicMs() + listIntervalMs;
     while (!signal.aborted) {
       let isNew = false;
       try {
         await clock.sleep(waitMs, { signal });
-        isNew = await pages.refresh({ signal });
+        const byName = clock.monotonicMs() < listAtMs;
+        if (!byName) listAtMs = clock.monotonicMs() + listIntervalMs;
+        isNew = await pages.refresh({ signal, byName });
         if (isNew) onNews?.();
       } catch (error) {
         if (signal.aborted) return;

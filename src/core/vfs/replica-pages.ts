@@ -4,7 +4,7 @@ import { HeadwaterError } from "../base/errors.ts";
 import type { Txid } from "../ltx/txid.ts";
 import type { FrameCache } from "../view/frame-cache.ts";
 import type { PageMap } from "../view/page-map.ts";
-import type { ViewTarget } from "../view/replica-views.ts";
+import type { RefreshOptions, ViewTarget } from "../view/replica-views.ts";
 
 /** A state that stays readable until it is disposed. */
 export interface PinnedView extends Disposable {
@@ -23,8 +23,8 @@ export interface ReplicaPages<Pinned extends PinnedView = PinnedView> {
   readonly txid: Txid;
   newest(): Pinned;
   at(moment: ViewTarget, waiting: Waiting): Promise<Pinned>;
-  /** Looks for a newer state. */
-  refresh(waiting: Waiting): Promise<boolean>;
+  /** Looks for a newer state; `byName`: for the next one alone. */
+  refresh(options: RefreshOptions): Promise<boolean>;
 }
 
 /** Memory for pages where nobody says how much. */

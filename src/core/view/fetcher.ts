@@ -2,12 +2,15 @@
 // store; the reader has the map and the cache, and asks here on a miss.
 import { must } from "../base/assert.ts";
 import type { Waiting } from "../base/async.ts";
+import { viewOf } from "../base/bytes.ts";
+import { ltxFrameLayout } from "../ltx/page-block.ts";
 import { decodeBtreePage, isInteriorKind } from "../sqlite/btree.ts";
 import { schemaRootPgnos } from "../sqlite/schema-roots.ts";
 import { BlockingLoader } from "./blocking-loader.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
 import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
 import type { FrameRef } from "./frame-table.ts";
+import type { HotPages } from "./hot-pages.ts";
 import type { PageMap } from "./page-map.ts";
 import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
 import { type WantedFrame, requestDefaults } from "./request-plan.ts";
@@ -107,6 +110,23 @@ export class Fetcher implements AsyncDisposable {
     this.#order.reach(map.commit);
     const { pgnos } = this.#ahead.onMiss(map, pgno);
     must(this.#blocking, "reads that block").load(wantedOf(map, pgnos), frame);
+  }
+
+  /** Takes in those of the hot pages that this map leads to. Returns how many. */
+  warm(map: PageMap, { frames }: HotPages): number {
+    this.#order.reach(map.commit);
+    const { files } = this.#options;
+    let taken = 0;
+    for (const { key, etag, offset, bytes } of frames) {
+      if (bytes.length < 4) continue;
+      const pgno = viewOf(bytes).getUint32(ltxFrameLayout.pgno[0]);
+      const frame = map.locate(pgno);
+      if (frame?.offset !== offset || frame.sizeBytes !== bytes.length) continue;
+      const file = files.get(frame.file);
+      if (file.key !== key || file.etag !== etag) continue;
+      if (this.loader.takeIn({ pgno, frame }, bytes)) taken++;
+    }
+    return taken;
   }
 
   /** The reader has come to a marked page: starts what it will want next. Never throws. */

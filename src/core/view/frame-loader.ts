@@ -142,6 +142,20 @@ export class FrameLoader implements AsyncDisposable {
     }
   }
 
+  /** Takes in one frame that came another way than by its file, and is known to be unaltered. False if it is of no use. */
+  takeIn(one: WantedFrame, bytes: Uint8Array): boolean {
+    if (this.isClosed || this.#options.cache.has(one.frame)) return false;
+    const pending = { ...one, isMarked: false, done: Promise.withResolvers<void>() };
+    const { file, offset } = one.frame;
+    const name = this.#options.files.get(file).key;
+    return this.#accept([pending], { name, offset, bytes }, undefined).length === 0;
+  }
+
+  /** Resolves when every request that has begun is over. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
   #announce(
     one: WantedFrame,
     { isMarked, isUrgent }: { readonly isMarked: boolean; readonly isUrgent: boolean },

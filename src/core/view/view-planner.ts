@@ -12,7 +12,7 @@ import type { ObjectStore } from "../store/object-store.ts";
 import { FileTable, type ViewFile } from "./file-table.ts";
 import { type BuiltMap, MapBuilder, type ProvedMap } from "./map-builder.ts";
 import { PageProofs } from "./page-proofs.ts";
-import { type ListViewFiles, listingOf } from "./view-files.ts";
+import { type ListViewFiles, type ViewSource, sourceOf } from "./view-files.ts";
 
 /** Times in a row that files may vanish between a listing and the reading of their indexes. */
 const maxAttempts = 4;
@@ -33,7 +33,7 @@ export class ViewPlanner {
   readonly proofs: PageProofs;
   readonly #store: ObjectStore;
   readonly #builder: MapBuilder;
-  readonly #list: ListViewFiles;
+  readonly #source: ViewSource;
 
   constructor(options: ViewPlannerOptions) {
     const { store, codec, layout, isShared = false, logger = silentLogger } = options;
@@ -41,13 +41,18 @@ export class ViewPlanner {
     this.proofs = new PageProofs({ store, codec, logger });
     this.#store = store;
     this.#builder = new MapBuilder({ store, files, proofs: this.proofs, isShared });
-    this.#list = options.list ?? listingOf(store, layout);
+    this.#source = sourceOf(store, layout, options.list);
+  }
+
+  /** Hot pages for the first map, which is yet to be built; see `ViewSource`. */
+  hotBytes(waiting: Waiting): Promise<Uint8Array | undefined> {
+    return this.#source.hotBytes(waiting);
   }
 
   /** The map of a target. Throws as `planRestore` and `MapBuilder.build`. */
   async build(target: RestoreTarget, { signal }: Waiting): Promise<BuiltMap> {
     return surviving(async () => {
-      const files = await this.#list({ signal });
+      const files = await this.#source.list({ signal });
       const fileByKey = new Map(files.map((file) => [file.key, file]));
       const timed =
         target.kind === "time"
@@ -68,9 +73,9 @@ export class ViewPlanner {
    */
   async extend(base: ProvedMap, waiting: Waiting): Promise<BuiltMap | undefined> {
     return surviving(async () => {
-      let files = await this.#list(waiting);
+      let files = await this.#source.list(waiting);
       // A file that moves up a level meanwhile can be missed, but not twice.
-      if (endsBefore(base, files)) files = await this.#list(waiting);
+      if (endsBefore(base, files)) files = await this.#source.list(waiting);
       if (endsBefore(base, files)) throw historyChanged(base);
       // The map stands for a full image that costs nothing. Without files there is nothing it could be the image of.
       const held = imageOf(base);
@@ -85,6 +90,23 @@ export class ViewPlanner {
   isAnotherHistory(old: ProvedMap, built: ProvedMap): boolean {
     if (old.after !== 0n && built.after !== 0n) return old.after !== built.after;
     return this.files.isReplaced(old.map.files(), built.map.files());
+  }
+
+  /**
+   * As `extend`, but of a store that lists the next files of level 0 are asked for by their names alone: what was merged
+   * meanwhile, and a replica that was begun anew, is found by `extend`.
+   */
+  async extendByName(base: ProvedMap, waiting: Waiting): Promise<BuiltMap | undefined> {
+    const next = this.#source.nextFiles(toTxid(base.map.txid), waiting);
+    if (next === undefined) return this.extend(base, waiting);
+    const files = await next;
+    if (files.length === 0) return undefined;
+    try {
+      return await this.#builder.build(files, { base, ...waiting });
+    } catch (error) {
+      if (!hasCode(error, "store/changed")) throw error;
+      return this.extend(base, waiting);
+    }
   }
 
   /** Forgets all files but these. */

@@ -40,6 +40,7 @@ const flagsOfOne = [
   "maxStaging",
   "verifyInterval",
   "verifyRestoreInterval",
+  "manifest",
 ] as const;
 
 /** Replicates until SIGINT or SIGTERM, until the command ends, or once. Returns the exit code. */

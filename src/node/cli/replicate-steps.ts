@@ -25,6 +25,7 @@ export interface ReplicateFlags extends ConfigFlags {
   readonly maxPutsPerMonth?: string;
   readonly stateDir?: string;
   readonly takeOver?: boolean;
+  readonly manifest?: boolean;
   /** False with `-no-lease`. */
   readonly lease?: boolean;
   readonly maxWalSize?: string;

@@ -52,6 +52,7 @@ export function replicateCommand(context: CliContext): Command {
         "most that requests may cost, such as '$1/month': writing without a pause is uploaded less often",
       )
       .option("--max-puts-per-month <count>", "the same as a number of PUT and LIST requests")
+      .option("--manifest", "keep a manifest.json in the replica, for readers behind HTTP")
       .option("--state-dir <path>", "local state; default: .<name>-headwater beside the database")
       .option(
         "--take-over",
@@ -119,6 +120,7 @@ function optionsOf(
     replicas: replicas.map((url) => ({ url })),
     stateDir: flags.stateDir === undefined ? undefined : localPath(flags.stateDir),
     takeOver: flags.takeOver,
+    manifest: flags.manifest,
     leaseTtlMs: flags.lease === false ? 0 : undefined,
     syncIntervalMs: parseDurationFlag("sync-interval", flags.syncInterval ?? "1s"),
     maxCostPerMonth:

@@ -1,7 +1,7 @@
 // Examines databases and their replicas, one after the other.
 import type { Waiting } from "../../core/base/async.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
-import { openStore, urlWithoutSecrets } from "../store/open-store.ts";
+import { isHttpUrl, openStore, urlWithoutSecrets } from "../store/open-store.ts";
 import type { OpenStoreOptions } from "../store/open-store.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
 import { checkDatabase } from "./database-checks.ts";
@@ -71,11 +71,14 @@ async function examineReplica(
 ): Promise<boolean> {
   await using store = await openStore(url, { ...options, secrets });
   const reportStore = reportOn({ kind: "store", name: store.url });
-  const isReadable = await withoutNewDirectories(
-    url,
-    () => checkStore(store, options, reportStore),
-    (error) => reportStore(failedCheck("left-over", error)),
-  );
+  // Behind HTTP there is nothing to try: it is only read.
+  const isReadable =
+    isHttpUrl(url) ||
+    (await withoutNewDirectories(
+      url,
+      () => checkStore(store, options, reportStore),
+      (error) => reportStore(failedCheck("left-over", error)),
+    ));
   if (!isReadable) return false;
   const report = reportOn({ kind: "replica", name: store.url });
   const newest = await checkReplica(store, { ...options, layout: layoutForUrl(url) }, report);

@@ -10,6 +10,8 @@ export interface ReplicaOptions {
   readonly url: string;
   /** What opens the replica's store; without it the environment. Never logged. */
   readonly secrets?: StoreSecrets | undefined;
+  /** Of this replica alone; see `ReplicateOptions`. */
+  readonly manifest?: boolean | undefined;
 }
 
 /** What to replicate and how. Only `path`, and `replica` or `replicas`, are needed. */
@@ -72,6 +74,11 @@ export interface ReplicateOptions {
    * these files once. Default false.
    */
   readonly pageChecksums?: boolean | undefined;
+  /**
+   * Keep a `manifest.json` beside the files, by which browsers and other readers behind HTTP find them: one small put more for
+   * each upload. Default false.
+   */
+  readonly manifest?: boolean | undefined;
 }
 
 const replicateDefaults = Object.freeze({
@@ -117,6 +124,8 @@ export interface ResolvedOptions {
   readonly verifyRestoreIntervalMs: number;
   readonly validationIntervalMs: number;
   readonly pageChecksums: boolean;
+  /** For replicas that do not say themselves. */
+  readonly manifest: boolean;
 }
 
 /** Fills in defaults. Throws `usage/invalid` naming the option. */
@@ -151,6 +160,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     verifyRestoreIntervalMs: number("verifyRestoreIntervalMs", 0),
     validationIntervalMs: number("validationIntervalMs", 0),
     pageChecksums: options.pageChecksums ?? false,
+    manifest: options.manifest ?? false,
   };
 }
 

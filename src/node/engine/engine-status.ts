@@ -94,6 +94,18 @@ export interface ReplicaStatus {
   readonly lastError: string | undefined;
   readonly levels: LevelsStatus;
   readonly verification: VerificationStatus;
+  /** `undefined`: none is written. */
+  readonly manifest: ManifestStatus | undefined;
+}
+
+/** The manifest of a replica. */
+export interface ManifestStatus {
+  /** Newest TXID in it, and when it was written by this process (wall clock, ms). */
+  readonly txid: Txid | undefined;
+  readonly writtenAtMs: number | undefined;
+  /** It could not be written since then; replication goes on meanwhile. */
+  readonly failingSinceMs: number | undefined;
+  readonly lastError: string | undefined;
 }
 
 export interface LevelsStatus {

@@ -49,6 +49,7 @@ export function expectedCost(
       ? retentionIntervalMs(levels, l0RetentionMs)
       : undefined,
     putsPerImage: putsFor(options.path, partSizeBytes),
+    hasManifest: options.manifest,
   });
   const limit = limitOf(options, prices?.usd);
   const { sync, upkeep } = limit === undefined ? fullSpeed : limitedForecast(fullSpeed, limit);

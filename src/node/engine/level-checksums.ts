@@ -38,6 +38,7 @@ export class LevelChecksums {
     const { upkeepStore: store } = link;
     const keys = new Set(this.#keys ?? (await listChecksumFiles(store, { signal })));
     this.#keys = keys;
+    if (link.manifest !== undefined) link.manifest.checksumKeys = keys;
     const wanted = checked(files);
     for (const file of wanted.filter((one) => !this.#has(one))) {
       await link.lease.hold({ signal });
@@ -49,6 +50,7 @@ export class LevelChecksums {
         throw error;
       }
       keys.add(checksumFileKey(file));
+      if (link.manifest !== undefined) link.manifest.checksumKeys = keys;
       logger.log("debug", "page-checksums.written", { key: file.key });
     }
     const left = leftOverChecksumFiles(keys, wanted);

@@ -109,7 +109,7 @@ export class LevelCompaction {
     const startedMs = clock.monotonicMs();
     await link.lease.hold({ signal });
     warnOfGap(this.#parts, plan);
-    const { file, how, inputBytes } = await compact(plan, {
+    const { file, how, inputBytes, facts } = await compact(plan, {
       store: link.upkeepStore,
       layout: link.layout,
       codec,
@@ -121,6 +121,8 @@ export class LevelCompaction {
     this.#compactions++;
     this.#noteThrough(plan.level, [file]);
     this.#hooks.onMade(file);
+    const [first] = plan.inputs;
+    link.manifest?.notePut(file, facts ?? (first && link.manifest.factsOf(first)));
     const { level, minTxid, maxTxid, sizeBytes } = file;
     logger.log("debug", "ltx.compacted", {
       level,

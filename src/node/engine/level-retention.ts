@@ -52,13 +52,28 @@ export class LevelRetention {
   /** Deletes what goes. `relist` brings what is known of the replica up to date; deleting is decided on that alone. */
   async run(relist: () => Promise<unknown>, waiting: Waiting): Promise<RetentionOutcome> {
     let plan = this.#plan();
-    if (plan.gone.length > 0) {
+    if (this.#forgotten(plan).gone.length > 0) {
       await relist();
       plan = this.#plan();
-      if (!(await this.#delete(plan, waiting))) return { waitMs: undefined, isHeldUp: true };
+      const isDone = await this.#delete(this.#forgotten(plan), waiting);
+      if (!isDone) return { waitMs: undefined, isHeldUp: true };
     }
     logLevelZero(this.#parts, plan);
     return { waitMs: this.#msUntilMoreGoes(plan), isHeldUp: false };
+  }
+
+  /** The part of the plan that no manifest has named for so long that nobody reads by it; the rest is left out from now on. */
+  #forgotten(plan: RetentionPlan): RetentionPlan {
+    const { manifest } = this.#parts.link;
+    if (manifest === undefined) return plan;
+    manifest.withdraw(plan.gone);
+    return { ...plan, gone: plan.gone.filter((file) => this.#msUntilForgotten(file) === 0) };
+  }
+
+  #msUntilForgotten(file: ReplicaFile): number {
+    const { link, clock } = this.#parts;
+    const { graceMs } = this.#policy;
+    return link.manifest?.msUntilForgotten(file, graceMs, clock.monotonicMs()) ?? 0;
   }
 
   #plan(): RetentionPlan {
@@ -92,7 +107,8 @@ export class LevelRetention {
   #msUntilMoreGoes({ verdicts }: RetentionPlan): number | undefined {
     const { snapshotRetentionMs, graceMs } = this.#policy;
     const nowMs = this.#parts.clock.nowMs();
-    const waits = verdicts.flatMap(({ file, reason }) => {
+    const waits = verdicts.flatMap(({ file, goes, reason }) => {
+      if (goes) return this.#msUntilForgotten(file) === 0 ? [] : [graceMs];
       if (reason === "in-recent-plan") return [graceMs];
       if (reason !== "young") return [];
       const ageMs = nowMs - file.timestampMs;

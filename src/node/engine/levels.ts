@@ -2,6 +2,7 @@
 // in its way. What fails here is logged and tried again later. A database that does not change makes no request and
 // has no timer: only an acknowledged level-0 file starts anything.
 import { must } from "../../core/base/assert.ts";
+import { Mutex } from "../../core/base/async.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
@@ -11,6 +12,7 @@ import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelChecksums } from "./level-checksums.ts";
 import { LevelCompaction, newestTxid } from "./level-compaction.ts";
+import { LevelHotPages } from "./level-hot-pages.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
@@ -30,6 +32,7 @@ export class Levels {
   readonly #schedule: LevelSchedule;
   readonly #hooks: LevelHooks;
   readonly #bell = new Bell();
+  readonly #listing = new Mutex();
   /** Lower levels first, so that a level finds what the one below has just made. */
   readonly #levelJobs: readonly LevelJob[];
   readonly #snapshotJob: LevelJob;
@@ -37,6 +40,7 @@ export class Levels {
   readonly #repairJob: LevelJob;
   readonly #validationJob: LevelJob | undefined;
   readonly #checksumJob: LevelJob | undefined;
+  readonly #hotPagesJob: LevelJob | undefined;
   readonly #validation: LevelValidation;
   readonly #checksums: LevelChecksums;
   readonly #compaction: LevelCompaction;
@@ -90,6 +94,17 @@ export class Levels {
       });
       this.#checksumJob.isPending = true;
     }
+    const { manifest } = parts.link;
+    if (manifest !== undefined) {
+      const hotPages = new LevelHotPages(parts, manifest);
+      const intervalMs = schedule.levels.at(-1) ?? schedule.snapshotIntervalMs;
+      const job = new LevelJob("hot-pages", intervalMs, async (waiting) => {
+        await hotPages.run(await this.#soundFiles(waiting), waiting);
+        job.isPending = false;
+        return undefined;
+      });
+      this.#hotPagesJob = job;
+    }
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
   }
 
@@ -136,6 +151,12 @@ export class Levels {
     this.#bell.ring();
   }
 
+  /** The manifest names no hot pages. */
+  noteNoHotPages(): void {
+    this.#notePagesMoved();
+    this.#bell.ring();
+  }
+
   /** Works until aborted. Never throws. */
   async run({ signal }: Waiting): Promise<void> {
     const { clock, logger } = this.#parts;
@@ -165,7 +186,9 @@ export class Levels {
   }
 
   get #jobs(): readonly LevelJob[] {
-    const optional = [this.#checksumJob, this.#validationJob].filter((job) => job !== undefined);
+    const optional = [this.#checksumJob, this.#hotPagesJob, this.#validationJob].filter(
+      (job) => job !== undefined,
+    );
     return [
       this.#repairJob,
       ...this.#levelJobs,
@@ -202,14 +225,20 @@ export class Levels {
     }
   }
 
-  /** What may be built upon. */
+  /** What may be built upon; `undefined` if the listing came into doubt while it was made. */
+  async knownFiles(waiting: Waiting): Promise<readonly ReplicaFile[] | undefined> {
+    const files = await this.#files(waiting);
+    return this.#parts.link.known.isLoaded ? files : undefined;
+  }
+
   async #files(waiting: Waiting): Promise<readonly ReplicaFile[]> {
     const { link } = this.#parts;
-    if (!link.known.isLoaded) {
+    await this.#listing.run(async () => {
+      if (link.known.isLoaded) return;
       await this.#list(waiting);
       for (const job of this.#levelJobs) job.isPending = true;
       this.#retentionJob.isPending = this.#schedule.retentionEnabled;
-    }
+    }, waiting);
     return this.#known;
   }
 
@@ -265,6 +294,7 @@ export class Levels {
     this.#checksums.noteReplaced(file);
     const above = this.#levelJobs[file.level];
     if (above !== undefined) above.isPending = true;
+    if (file.level >= this.#levelJobs.length) this.#notePagesMoved();
     if (file.level === 1) this.#retentionJob.isPending = this.#schedule.retentionEnabled;
   }
 
@@ -300,7 +330,13 @@ export class Levels {
   async #putSnapshot(waiting: Waiting): Promise<void> {
     await this.#hooks.putSnapshot(waiting);
     this.#snapshots++;
+    this.#notePagesMoved();
     this.#retentionJob.isPending = this.#schedule.retentionEnabled;
+  }
+
+  /** The pages that readers need first lie in the largest files. */
+  #notePagesMoved(): void {
+    if (this.#hotPagesJob !== undefined) this.#hotPagesJob.isPending = true;
   }
 
   // --- retention -------------------------------------------------------------------------------------

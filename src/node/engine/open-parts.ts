@@ -21,6 +21,7 @@ import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
 import type { LeaseKeeperOptions } from "./lease-keeper.ts";
 import { litestreamStateOf } from "./litestream-beside.ts";
+import { ManifestBook } from "./manifest-book.ts";
 import type { EndedRest, EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import type { ReplicaLinkOptions } from "./replica-link.ts";
@@ -56,6 +57,7 @@ let sharedCodec: Codec | undefined;
 
 interface OpenedReplica {
   readonly url: string;
+  readonly hasManifest: boolean;
   readonly store: ObjectStore;
   readonly logger: Logger;
 }
@@ -67,7 +69,7 @@ function namingReplica(logger: Logger, url: string): Logger {
 }
 
 async function openReplicas(
-  { replicas }: ResolvedOptions,
+  { replicas, manifest: manifestOfAll }: ResolvedOptions,
   {
     wrapStore = (store) => store,
     storeMemory: memory,
@@ -77,11 +79,12 @@ async function openReplicas(
 ): Promise<readonly OpenedReplica[]> {
   const { clock } = place;
   const all: OpenedReplica[] = [];
-  for (const { url, secrets } of replicas) {
+  for (const { url, secrets, manifest: hasManifest = manifestOfAll } of replicas) {
     const logger = replicas.length > 1 ? namingReplica(place.logger, url) : place.logger;
     const options = { ...place, logger, memory, environment: process.env, secrets };
     const opened = wrapStore(await openStore(url, options));
-    all.push({ url, store: stack.use(createLoggedStore(opened, { clock, logger })), logger });
+    const store = stack.use(createLoggedStore(opened, { clock, logger }));
+    all.push({ url, hasManifest, store, logger });
   }
   return all;
 }
@@ -116,7 +119,7 @@ export async function openParts(
   const tools = { codec, fileSystem, clock, random, logger };
   const history = new History({ codec, staging, nodeId: state.nodeId, clock, logger });
   const links: ReplicaLink[] = [];
-  for (const [index, { url: address, store, logger: named }] of stores.entries()) {
+  for (const [index, { url: address, hasManifest, store, logger: named }] of stores.entries()) {
     const url = urlWithoutSecrets(address);
     const layout = layoutForUrl(address);
     const { nodeId } = state;
@@ -125,7 +128,8 @@ export async function openParts(
     const about = { ...tools, ...where, once, endedRest, brief, latePuts, logger: named };
     const records = await ReplicaRecordFile.open(about);
     if (records.record === undefined) await records.clear();
-    const link = await openLink({ options, address }, store, { ...about, records });
+    const manifest = hasManifest ? new ManifestBook() : undefined;
+    const link = await openLink({ options, address }, store, { ...about, records, manifest });
     stack.use(link.lease);
     links.push(link);
   }
@@ -164,7 +168,8 @@ async function openLink(
   store: ObjectStore,
   tools: LinkTools,
 ): Promise<ReplicaLink> {
-  const cost = expectedCost(options, address, process.env);
+  const hasManifest = tools.manifest !== undefined;
+  const cost = expectedCost({ ...options, manifest: hasManifest }, address, process.env);
   tools.logger.log(tools.endedRest === undefined ? "info" : "debug", "budget.expected", {
     replica: store.url,
     intervalMs: Math.round(cost.intervalMs),

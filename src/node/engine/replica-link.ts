@@ -12,12 +12,14 @@ import { formatTxid } from "../../core/ltx/txid.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import { listLevel, listReplica } from "../../core/replica/catalog.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import { WatchedBody } from "../../core/replica/file-facts.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
 import { findEqualObject } from "../../core/store/settle-put.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { ManifestBook } from "./manifest-book.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
 import type { ReplicaSurvey } from "./replica-survey.ts";
 import type { Waiting } from "./waiting.ts";
@@ -48,6 +50,8 @@ export interface ReplicaLinkOptions {
   readonly layout: ReplicaLayout;
   readonly records: ReplicaRecordFile;
   readonly lease: LeaseKeeper;
+  /** `undefined`: no manifest is written. */
+  readonly manifest?: ManifestBook | undefined;
   /** See `PutTimes`. */
   readonly latePuts?: ReadonlyMap<string, number> | undefined;
   readonly clock: Clock;
@@ -66,6 +70,8 @@ export class ReplicaLink {
   readonly layout: ReplicaLayout;
   /** Whether it is ours to write. */
   readonly lease: LeaseKeeper;
+  /** `undefined`: no manifest is written. */
+  readonly manifest: ManifestBook | undefined;
   /** Names the replica if there are several. */
   readonly logger: Logger;
   /** The files of the replica, once they have been listed for the levels. */
@@ -85,6 +91,7 @@ export class ReplicaLink {
     this.budget = options.budget;
     this.layout = options.layout;
     this.lease = options.lease;
+    this.manifest = options.manifest;
     this.logger = options.logger;
   }
 
@@ -181,8 +188,10 @@ export class ReplicaLink {
     const key = this.keyOf(request);
     await this.#mayPut(request, { signal });
     const startedMs = clock.monotonicMs();
-    const info = await this.#putOnce(key, request, { signal });
+    const body = new WatchedBody(request.body);
+    const info = await this.#putOnce(key, { ...request, body }, { signal });
     await this.#acknowledge(request, info);
+    this.manifest?.notePut(info, body.facts);
     const elapsedMs = Math.round(clock.monotonicMs() - startedMs);
     const { level, maxTxid } = request;
     logger.log("debug", "ltx.uploaded", {
@@ -261,6 +270,7 @@ export class ReplicaLink {
   async noteRenewed(file: ReplicaFile): Promise<void> {
     const { key, sizeBytes, etag } = file;
     this.known.add(file, this.#options.clock.nowMs());
+    this.manifest?.notePut(file, undefined);
     const renewed = (one: ReplicaRecord): ReplicaRecord =>
       this.keyOf(one) === key ? { ...one, sizeBytes, etag } : one;
     this.#earlier = this.#earlier && renewed(this.#earlier);

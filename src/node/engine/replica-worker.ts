@@ -7,8 +7,10 @@ import { putImages, snapshotOf } from "./replica-image.ts";
 import type { Stager } from "./stager.ts";
 import type { StagingMerger } from "./staging-merger.ts";
 import { messageOf } from "../../core/base/errors.ts";
+import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import type { LevelsStatus, ReplicaStatus } from "./engine-status.ts";
 import { Levels } from "./levels.ts";
+import { ManifestWriter } from "./manifest-writer.ts";
 import type { ReplicaParts } from "./parts.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import { Uploader } from "./uploader.ts";
@@ -59,6 +61,8 @@ export class ReplicaWorker {
   readonly #levels: Levels | undefined;
   /** `undefined`: nothing is verified. */
   readonly #verification: Verification | undefined;
+  /** `undefined`: no manifest is written. */
+  readonly #manifest: ManifestWriter | undefined;
   readonly #bell = new Bell();
   /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
   readonly #putting = new Mutex();
@@ -86,6 +90,13 @@ export class ReplicaWorker {
         ackedThrough: () => this.ackedThrough,
         whileNotUploading: (work) => this.whilePaused(work),
         putSnapshot: (waiting) => this.putSnapshot(waiting),
+      });
+    const { manifest } = parts.link;
+    this.#manifest =
+      manifest &&
+      new ManifestWriter(parts, manifest, {
+        files: (waiting) => this.#files(waiting),
+        onNoHotPages: () => this.#levels?.noteNoHotPages(),
       });
     this.#uploader = new Uploader(parts, {
       onAcked: () => {
@@ -149,6 +160,7 @@ export class ReplicaWorker {
       lastError: stopped === undefined ? this.#uploader.lastError : messageOf(stopped.error),
       levels: this.#levels?.status ?? noLevels,
       verification: this.#verification?.status ?? noVerification,
+      manifest: this.#manifest?.status,
     };
   }
 
@@ -157,6 +169,7 @@ export class ReplicaWorker {
     if (this.#stoppedBy !== undefined || this.#uploader.mustFollow || this.#images > 0)
       return false;
     if (this.ackedThrough < txid || this.#levels?.isBusyWithin(ms) === true) return false;
+    if (this.#manifest?.isBusy === true) return false;
     return this.#verification?.isBusyWithin(ms) !== true;
   }
 
@@ -236,7 +249,7 @@ export class ReplicaWorker {
     if (this.#stoppedBy !== undefined) throw this.#stoppedBy.error;
     for (;;) {
       const outcome = await this.#uploader.drain({ signal });
-      if (outcome === "done") return;
+      if (outcome === "done") return this.#manifest?.finish({ signal });
       if (outcome !== "more") await this.#hooks.rejoin(outcome, { signal });
     }
   }
@@ -248,7 +261,18 @@ export class ReplicaWorker {
     } catch {
       return;
     }
-    await Promise.all([this.#levels?.run(waiting), this.#verification?.run(waiting)]);
+    await Promise.all([
+      this.#levels?.run(waiting),
+      this.#verification?.run(waiting),
+      this.#manifest?.run(waiting),
+    ]);
+  }
+
+  async #files(waiting: Waiting): Promise<readonly ReplicaFile[] | undefined> {
+    if (this.#levels !== undefined) return this.#levels.knownFiles(waiting);
+    const { known, upkeepStore, layout } = this.link;
+    if (!known.isLoaded) await known.load(() => listReplica(upkeepStore, layout, waiting));
+    return known.isLoaded ? known.files : undefined;
   }
 
   async #follow(waiting: Waiting): Promise<void> {

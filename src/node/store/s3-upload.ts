@@ -69,12 +69,13 @@ function partSizeFor(sizeBytes: number | undefined, partSizeBytes: number): numb
 
 function toInput(requests: S3Requests, key: string, options: UploadOptions): PutObjectCommandInput {
   const { storageClass, sse } = requests.settings;
-  const { condition, timestampMs, formatEtag } = options;
+  const { condition, timestampMs, formatEtag, web } = options;
   return {
     ...requests.target(key),
     ...(timestampMs === undefined
       ? {}
       : { Metadata: { [timestampName]: formatTimestamp(timestampMs) } }),
+    ...(web === undefined ? {} : { ContentType: web.contentType, CacheControl: web.cacheControl }),
     ...(condition === "absent" ? { IfNoneMatch: "*" } : {}),
     ...(typeof condition === "object" ? { IfMatch: formatEtag(condition.etag) } : {}),
     // The class is passed on as given: the server knows which ones it has.

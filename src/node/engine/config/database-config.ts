@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { must } from "../../../core/base/assert.ts";
 import { localPath } from "../../base/local-path.ts";
 import { replicasOf } from "../engine-options.ts";
-import type { ReplicateOptions } from "../engine-options.ts";
+import type { ReplicaOptions, ReplicateOptions } from "../engine-options.ts";
 import { matchesDirectory, patternOf } from "./directory.ts";
 import type { ConfigFile, DatabaseEntry } from "./keys.ts";
 import type { KeyPath } from "./mistakes.ts";
@@ -68,7 +68,9 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
     return {
       options: Object.freeze({
         path,
-        ...placeOptions(places),
+        ...placeOptions(
+          places.map((place, index) => ({ ...place, manifest: replicas[index]?.replica.manifest })),
+        ),
         syncIntervalMs,
         ...budget,
         stateDir: placeOf(entry["state-dir"], subpath, "headwater"),
@@ -187,14 +189,18 @@ function toDirectory(
 }
 
 function placeOptions(
-  places: readonly ReplicaPlace[],
-): Pick<ReplicateOptions, "replica" | "secrets" | "replicas"> {
-  const frozen = places.map(({ url, secrets }) =>
-    Object.freeze({ url, secrets: secrets === undefined ? undefined : Object.freeze(secrets) }),
+  places: readonly (ReplicaPlace & Pick<ReplicaOptions, "manifest">)[],
+): Pick<ReplicateOptions, "replica" | "secrets" | "replicas" | "manifest"> {
+  const frozen = places.map(({ url, secrets, manifest }) =>
+    Object.freeze({
+      url,
+      secrets: secrets === undefined ? undefined : Object.freeze(secrets),
+      manifest,
+    }),
   );
   const [first, ...others] = frozen;
   return first !== undefined && others.length === 0
-    ? { replica: first.url, secrets: first.secrets }
+    ? { replica: first.url, secrets: first.secrets, manifest: first.manifest }
     : { replicas: Object.freeze(frozen) };
 }
 

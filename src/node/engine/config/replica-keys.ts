@@ -49,6 +49,11 @@ const replicaSettings = {
     "The same as a number of PUT and LIST requests, for stores whose prices are not known.",
     "no limit",
   ),
+  manifest: used(
+    flag,
+    "Keep a `manifest.json` beside the files, for browsers and other readers behind HTTP; one small put more for each upload (docs/formats/manifest.md).",
+    "false",
+  ),
   "max-sync-ltx-files": none(integer({ atLeast: 0 }), "Uploads are not limited by number."),
   "auto-recover": none(flag, "Always on: a gap is compared and sent."),
   "validation-interval": none(duration({ atLeastMs: 0 }), "Litestream does not use it either."),
