@@ -5,18 +5,23 @@ import { type Logger, silentLogger } from "../core/base/log.ts";
 import { ReplicaDatabase } from "../core/vfs/replica-database.ts";
 import { type OpenMoment, nameOfReplica } from "../core/vfs/replica-moment.ts";
 import { checkCacheBytes, defaultCacheBytes } from "../core/vfs/replica-pages.ts";
+import type { LoadWaSqlite } from "../core/vfs/wa-sqlite-module.ts";
 import { ReplicaClient } from "./replica-client.ts";
 import { startReplicaWorker } from "./start-worker.ts";
+import { openSuspendedReplica } from "./suspended-replica.ts";
 import type { WorkerMode } from "./worker-messages.ts";
 
 /**
  * How SQLite waits for pages. `shared`: asleep in a thread of its own while another reads ahead; needs a page that is
  * cross-origin isolated. `worker`: in one worker, which stands still for each request. `auto`: `shared` where it can be.
+ * `jspi`: suspended, in the page's own thread, without a worker; needs `waSqlite` and a browser with JSPI.
  */
-export type ReplicaMode = "auto" | WorkerMode;
+export type ReplicaMode = "auto" | "jspi" | WorkerMode;
 
 export interface OpenReplicaOptions extends Waiting, OpenMoment {
   readonly mode?: ReplicaMode | undefined;
+  /** For the mode `jspi`: the default export of `@journeyapps/wa-sqlite/dist/wa-sqlite-jspi.mjs`, which the page has to bring. */
+  readonly waSqlite?: LoadWaSqlite | undefined;
   /** Memory for pages that were read, at least 1 MiB. */
   readonly cacheBytes?: number | undefined;
   /** Gets `store.retry` whenever the server has to be asked again, and what `follow` meets. */
@@ -33,9 +38,21 @@ export async function openReplica(
   options: OpenReplicaOptions = {},
 ): Promise<ReplicaDatabase> {
   const { at, txid, follow, cacheBytes = defaultCacheBytes, logger = silentLogger } = options;
-  const mode = modeOf(options.mode ?? "auto");
   checkCacheBytes(cacheBytes);
   const address = new URL(url, globalThis.location.href).href;
+  if (options.mode === "jspi") {
+    const waSqlite = waSqliteOf(options);
+    const more = { at, txid, follow, cacheBytes, logger, waSqlite, signal: options.signal };
+    const engine = await openSuspendedReplica(address, more);
+    return new ReplicaDatabase({
+      name: nameOfReplica(address),
+      current: engine.current,
+      ask: engine.ask,
+      refresh: engine.refresh,
+      close: async () => engine[Symbol.asyncDispose](),
+    });
+  }
+  const mode = modeOf(options.mode ?? "auto");
   using opening = new DisposableStack();
   const client = opening.use(
     new ReplicaClient(startReplicaWorker(), { logger, standsStill: mode === "worker" }),
@@ -51,7 +68,16 @@ export async function openReplica(
   });
 }
 
-function modeOf(mode: ReplicaMode): WorkerMode {
+function waSqliteOf({ waSqlite }: OpenReplicaOptions): LoadWaSqlite {
+  if (waSqlite !== undefined) return waSqlite;
+  throw new HeadwaterError(
+    "usage/invalid",
+    "The mode jspi needs wa-sqlite: npm install @journeyapps/wa-sqlite@2.0.6, and give the default export of " +
+      "@journeyapps/wa-sqlite/dist/wa-sqlite-jspi.mjs as waSqlite.",
+  );
+}
+
+function modeOf(mode: "auto" | WorkerMode): WorkerMode {
   if (mode === "auto") return globalThis.crossOriginIsolated ? "shared" : "worker";
   if (mode === "shared" && !globalThis.crossOriginIsolated) {
     throw new HeadwaterError(

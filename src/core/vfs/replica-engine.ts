@@ -18,6 +18,8 @@ import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
 import { frozenPages } from "./replica-pages.ts";
 import { SqliteClient, type SqliteThread } from "./sqlite-client.ts";
+import { SuspendingClient } from "./suspending-client.ts";
+import type { WaSqliteModule } from "./wa-sqlite-module.ts";
 
 export interface EngineOptions extends Waiting {
   /** Stays the caller's. */
@@ -86,6 +88,33 @@ export async function openDirectEngine(
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
+  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  return engineOf(opened.move(), {
+    current: () => client.current,
+    ask: (request, waiting) => client.ask(request, waiting),
+    refresh: (waiting) => pages.refresh(waiting),
+    store,
+  });
+}
+
+export interface SuspendingEngineOptions extends EngineOptions {
+  /** Resolves once this thread has done what else it has to do. */
+  readonly giveTurn: () => Promise<void>;
+}
+
+/** SQLite in this thread, which goes on while SQLite is suspended. The module is the engine's from now on. */
+export async function openSuspendingEngine(
+  module: WaSqliteModule,
+  options: SuspendingEngineOptions,
+): Promise<ReplicaEngine> {
+  const { store, clock, logger, name, target, follow, onNews, giveTurn } = options;
+  await using opened = new AsyncDisposableStack();
+  const views = opened.use(await openViews(options, {}));
+  const pages = target === undefined ? views : frozenPages(views);
+  const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
+  const client = opened.use(
+    new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
+  );
   if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   return engineOf(opened.move(), {
     current: () => client.current,

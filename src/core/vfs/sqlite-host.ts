@@ -5,6 +5,7 @@ import { WasmConnection } from "./sqlite-wasm-connection.ts";
 import { installSqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { Request, RowsReply, ViewsInUse } from "./protocol.ts";
+import { runNow } from "./soon.ts";
 import { Statements } from "./statements.ts";
 import type { ThreadViews } from "./thread-views.ts";
 
@@ -44,7 +45,7 @@ export class SqliteHost {
     // Not before the first request, so that a replica whose first page cannot be had says so to who asks.
     this.#connection ??= this.#connect();
     this.#statements ??= new Statements(this.#connection);
-    return this.#statements.answer(request);
+    return runNow(this.#statements.answer(request));
   }
 
   /** Whether statements stand between `BEGIN` and `COMMIT`. */

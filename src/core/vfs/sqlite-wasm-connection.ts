@@ -3,8 +3,10 @@
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError } from "../base/errors.ts";
 import { bindParameters } from "./sqlite-wasm-bind.ts";
+import { toQueryError } from "./sqlite-failure.ts";
 import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { SqlParameters, SqlValue } from "./sql-values.ts";
+import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
 
 export interface WasmConnectionOptions {
   /** A URI that the VFS knows. */
@@ -30,7 +32,7 @@ export interface Prepared {
 }
 
 /** A connection. Dispose its statements first, then it. */
-export class WasmConnection implements Disposable {
+export class WasmConnection implements SqlConnection, Disposable {
   readonly #sqlite3: Sqlite3Static;
   readonly #vfs: SqliteWasmVfs;
   readonly #db: WasmPointer;
@@ -87,27 +89,8 @@ export class WasmConnection implements Disposable {
   /** What a result code means to the caller. */
   failure(code: number): unknown {
     const { capi } = this.#sqlite3;
-    const primary = code & 0xff;
-    const cause = this.#vfs.takeError();
-    const vfsCodes: readonly number[] = [
-      capi.SQLITE_IOERR,
-      capi.SQLITE_CANTOPEN,
-      capi.SQLITE_INTERRUPT,
-    ];
-    if (vfsCodes.includes(primary) && cause !== undefined) return cause;
     const text = this.#db === 0 ? capi.sqlite3_errstr(code) : capi.sqlite3_errmsg(this.#db);
-    const data = { resultCode: code, sqlite: text };
-    if (primary === capi.SQLITE_READONLY) {
-      return new HeadwaterError("query/read-only", "A replica cannot be written.", { data });
-    }
-    if (primary === capi.SQLITE_CORRUPT || primary === capi.SQLITE_NOTADB) {
-      return new HeadwaterError(
-        "query/corrupt",
-        `SQLite finds the database damaged: ${text}. It was so at the source, or the replica is: run headwater verify.`,
-        { data },
-      );
-    }
-    return new HeadwaterError("query/sql", `SQLite refuses the statement: ${text}.`, { data });
+    return toQueryError({ code, text, cause: this.#vfs.takeError() });
   }
 
   [Symbol.dispose](): void {
@@ -131,7 +114,7 @@ interface RowExports {
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A prepared statement. While it is between its first row and its end it holds the snapshot. */
-export class WasmStatement implements Disposable {
+export class WasmStatement implements SqlStatement, Disposable {
   readonly #sqlite3: Sqlite3Static;
   readonly #connection: WasmConnection;
   readonly #pointer: WasmPointer;
@@ -191,8 +174,12 @@ export class WasmStatement implements Disposable {
     capi.sqlite3_clear_bindings(this.#pointer);
   }
 
-  [Symbol.dispose](): void {
+  finalize(): void {
     this.#sqlite3.capi.sqlite3_finalize(this.#pointer);
+  }
+
+  [Symbol.dispose](): void {
+    this.finalize();
   }
 
   #value(column: number): SqlValue {

@@ -1,9 +1,10 @@
 // The statements that are open on a connection, each read in batches that its reader asks for.
 import { unreachable } from "../base/assert.ts";
 import { HeadwaterError } from "../base/errors.ts";
-import type { WasmConnection, WasmStatement } from "./sqlite-wasm-connection.ts";
+import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
 import type { SqlValue } from "./sql-values.ts";
 import type { Request, RowsReply } from "./protocol.ts";
+import { type Steps, settled } from "./soon.ts";
 import { StatementCache } from "./statement-cache.ts";
 
 /** A batch ends at the first of these. The last is for statements whose rows are long in coming. */
@@ -23,45 +24,48 @@ const nothing: RowsReply = {
 
 /** A statement that is running. */
 interface Run {
-  readonly statement: WasmStatement;
+  readonly statement: SqlStatement;
   /** Its text, if there is nothing else in it: it can be kept for the next time. */
   readonly sql: string | undefined;
 }
 
 export class Statements {
-  readonly #connection: WasmConnection;
+  readonly #connection: SqlConnection;
   readonly #runById = new Map<number, Run>();
   readonly #cache = new StatementCache();
   #lastId = 0;
 
-  constructor(connection: WasmConnection) {
+  constructor(connection: SqlConnection) {
     this.#connection = connection;
   }
 
-  answer(request: Request): RowsReply {
+  /** One at a time. */
+  *answer(request: Request): Steps<RowsReply> {
     switch (request.kind) {
       case "start":
-        return this.#start(request);
+        return yield* this.#start(request);
       case "next":
-        return this.#next(request.statement);
+        return yield* this.#next(request.statement);
       case "close":
-        this.#end(request.statement);
+        yield* this.#end(request.statement);
         return nothing;
       default:
         return unreachable(request);
     }
   }
 
-  #start({ sql, parameters, isSingle }: Extract<Request, { kind: "start" }>): RowsReply {
+  *#start({ sql, parameters, isSingle }: Extract<Request, { kind: "start" }>): Steps<RowsReply> {
     const kept = this.#cache.take(sql);
     const { statement, rest } =
-      kept === undefined ? this.#connection.prepare(sql) : { statement: kept, rest: "" };
+      kept === undefined
+        ? yield* settled(this.#connection.prepare(sql))
+        : { statement: kept, rest: "" };
     if (statement === undefined) return nothing;
     const id = ++this.#lastId;
     const run: Run = { statement, sql: rest === "" ? sql : undefined };
     this.#runById.set(id, run);
     try {
-      if (isSingle && rest !== "" && this.#isStatement(rest)) {
+      if (isSingle && rest !== "" && (yield* this.#isStatement(rest))) {
         throw new HeadwaterError(
           "usage/invalid",
           `There is a second statement: ${JSON.stringify(rest.trim())}. Give one at a time.`,
@@ -69,65 +73,68 @@ export class Statements {
       }
       statement.bind(parameters);
     } catch (error) {
-      this.#drop(id);
+      yield* this.#drop(id);
       throw error;
     }
-    return { ...this.#read(id, run), isEmpty: false, rest };
+    return { ...(yield* this.#read(id, run)), isEmpty: false, rest };
   }
 
   /** Whether a text is more than space and comments. */
-  #isStatement(sql: string): boolean {
+  *#isStatement(sql: string): Steps<boolean> {
     try {
-      const { statement } = this.#connection.prepare(sql);
-      statement?.[Symbol.dispose]();
+      const { statement } = yield* settled(this.#connection.prepare(sql));
+      yield* settled(statement?.finalize());
       return statement !== undefined;
     } catch {
       return true;
     }
   }
 
-  #next(id: number): RowsReply {
+  *#next(id: number): Steps<RowsReply> {
     const run = this.#runById.get(id);
-    return run === undefined ? nothing : { ...this.#read(id, run), columns: [] };
+    return run === undefined ? nothing : { ...(yield* this.#read(id, run)), columns: [] };
   }
 
-  #read(id: number, { statement }: Run): RowsReply {
+  *#read(id: number, { statement }: Run): Steps<RowsReply> {
     try {
-      const { rows, isLast } = readBatch(statement);
+      const { rows, isLast } = yield* readBatch(statement);
       // Not before the first step, and not after the end.
       const { columns } = statement;
-      if (isLast) this.#end(id);
+      if (isLast) yield* this.#end(id);
       return { ...nothing, statement: isLast ? undefined : id, columns, rows };
     } catch (error) {
-      this.#drop(id);
+      yield* this.#drop(id);
       throw error;
     }
   }
 
   /** It has run as far as it was wanted to. */
-  #end(id: number): void {
+  *#end(id: number): Steps<void> {
     const run = this.#runById.get(id);
     this.#runById.delete(id);
-    if (run?.sql === undefined) run?.statement[Symbol.dispose]();
-    else this.#cache.keep(run.sql, run.statement);
+    if (run?.sql === undefined) yield* settled(run?.statement.finalize());
+    else yield* this.#cache.keep(run.sql, run.statement);
   }
 
   /** It has failed. */
-  #drop(id: number): void {
-    this.#runById.get(id)?.statement[Symbol.dispose]();
+  *#drop(id: number): Steps<void> {
+    const run = this.#runById.get(id);
     this.#runById.delete(id);
+    yield* settled(run?.statement.finalize());
   }
 }
 
-function readBatch(statement: WasmStatement): {
+function* readBatch(statement: SqlStatement): Steps<{
   readonly rows: readonly SqlValue[][];
   readonly isLast: boolean;
-} {
+}> {
   const rows: SqlValue[][] = [];
   const startedMs = performance.now();
   let sizeBytes = 0;
   while (rows.length < batchLimits.rows && sizeBytes < batchLimits.sizeBytes) {
-    if (!statement.step()) return { rows, isLast: true };
+    const stepped = statement.step();
+    const isRow = typeof stepped === "boolean" ? stepped : yield* settled(stepped);
+    if (!isRow) return { rows, isLast: true };
     const row = statement.row();
     rows.push(row);
     for (const value of row) sizeBytes += sizeOf(value);

@@ -1,0 +1,41 @@
+// A replica that is read in the page's own thread: no worker, no isolation. SQLite is suspended while it waits for pages, and
+// gives the page its turn while it calculates.
+import type { Waiting } from "../core/base/async.ts";
+import type { Logger } from "../core/base/log.ts";
+import { type ReplicaEngine, openSuspendingEngine } from "../core/vfs/replica-engine.ts";
+import { type OpenMoment, nameOfReplica, openTarget } from "../core/vfs/replica-moment.ts";
+import { type LoadWaSqlite, loadWaSqlite } from "../core/vfs/wa-sqlite-module.ts";
+import { listManifestFiles } from "../core/view/manifest-files.ts";
+import { browserClock } from "./clock.ts";
+import { giveTurn } from "./give-turn.ts";
+import { openHttpReplica } from "./http-replica.ts";
+
+export interface SuspendedReplicaOptions extends Waiting, OpenMoment {
+  readonly cacheBytes: number;
+  readonly logger: Logger;
+  readonly waSqlite: LoadWaSqlite;
+}
+
+/** Throws as `openReplica`. */
+export async function openSuspendedReplica(
+  url: string,
+  { cacheBytes, logger, waSqlite, signal, ...moment }: SuspendedReplicaOptions,
+): Promise<ReplicaEngine> {
+  const target = openTarget(moment, browserClock.nowMs());
+  const loading = loadWaSqlite(waSqlite);
+  // Awaited below; until then its failure is nobody's.
+  loading.catch(() => undefined);
+  const { store } = openHttpReplica(url, logger);
+  return openSuspendingEngine(await loading, {
+    store,
+    list: listManifestFiles(store),
+    clock: browserClock,
+    logger,
+    name: nameOfReplica(url),
+    cacheBytes,
+    target,
+    follow: moment.follow ?? false,
+    signal,
+    giveTurn,
+  });
+}
