@@ -53,7 +53,10 @@ export class SleepingSource implements PageSource {
     if (this.isCancelled) throw new PageFailure("cancelled");
     Atomics.store(this.#control, controlWords.answer, answers.none);
     this.#post(question);
-    Atomics.wait(this.#control, controlWords.answer, answers.none);
+    // Woken is not answered: what wakes it may have been meant for the question before, whose answer was seen without.
+    while (this.#word(controlWords.answer) === answers.none) {
+      Atomics.wait(this.#control, controlWords.answer, answers.none);
+    }
     if (this.#word(controlWords.answer) === answers.failed) {
       throw new PageFailure("the caller's thread has the reason");
     }
