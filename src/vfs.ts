@@ -5,3 +5,4 @@ export { type Txid, formatTxid, parseTxid, toTxid } from "./core/ltx/txid.ts";
 export type { ReplicaDatabase, RowBatch } from "./core/vfs/replica-database.ts";
 export type { SqlParameter, SqlParameters, SqlRow, SqlValue } from "./core/vfs/sql-values.ts";
 export { type OpenReplicaOptions, type ReplicaMode, openReplica } from "./web/open-replica.ts";
+export type { LoadWaSqlite } from "./core/vfs/wa-sqlite-module.ts";

@@ -8,6 +8,7 @@ import { nameOfReplica, openTarget } from "../core/vfs/replica-moment.ts";
 import type { SqliteThread } from "../core/vfs/sqlite-client.ts";
 import { browserClock } from "./clock.ts";
 import { openHttpReplica } from "./http-replica.ts";
+import { openShelf } from "./opfs-shelf.ts";
 import type { OpenCall } from "./worker-messages.ts";
 
 export interface EngineParts extends Waiting {
@@ -23,7 +24,7 @@ export interface EngineParts extends Waiting {
 
 /** Throws as `openReplica`. */
 export async function openEngine(call: OpenCall, parts: EngineParts): Promise<ReplicaEngine> {
-  const { url, mode, cacheBytes, follow = false } = call;
+  const { url, mode, cacheBytes, hydrate, follow = false } = call;
   const { loadSqlite, startThread, logger, isCancelled, onNews, signal } = parts;
   const target = openTarget(call, browserClock.nowMs());
   const { store, reads } = openHttpReplica(url, logger);
@@ -35,6 +36,7 @@ export async function openEngine(call: OpenCall, parts: EngineParts): Promise<Re
     cacheBytes,
     target,
     follow,
+    shelf: await openShelf(hydrate, { url, logger }),
     onNews,
     signal,
   };

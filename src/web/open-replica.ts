@@ -22,9 +22,15 @@ export interface OpenReplicaOptions extends Waiting, OpenMoment {
   readonly mode?: ReplicaMode | undefined;
   /** For the mode `jspi`: the default export of `@journeyapps/wa-sqlite/dist/wa-sqlite-jspi.mjs`, which the page has to bring. */
   readonly waSqlite?: LoadWaSqlite | undefined;
+  /**
+   * Downloads the whole state into the browser's private files (OPFS) while queries go on, and reads from there what has not
+   * changed since: also after a reload, and in other tabs. `"opfs"`: a copy for each URL; any other text is the copy's name,
+   * for a replica whose URL changes. The logger hears `replica.hydrating` and `replica.hydrated`.
+   */
+  readonly hydrate?: string | undefined;
   /** Memory for pages that were read, at least 1 MiB. */
   readonly cacheBytes?: number | undefined;
-  /** Gets `store.retry` whenever the server has to be asked again, and what `follow` meets. */
+  /** Gets `store.retry` whenever the server has to be asked again, and what `follow` and `hydrate` meet. */
   readonly logger?: Logger | undefined;
 }
 
@@ -37,12 +43,13 @@ export async function openReplica(
   url: string | URL,
   options: OpenReplicaOptions = {},
 ): Promise<ReplicaDatabase> {
-  const { at, txid, follow, cacheBytes = defaultCacheBytes, logger = silentLogger } = options;
+  const { at, txid, follow, hydrate, cacheBytes = defaultCacheBytes } = options;
+  const { logger = silentLogger, signal } = options;
   checkCacheBytes(cacheBytes);
   const address = new URL(url, globalThis.location.href).href;
   if (options.mode === "jspi") {
     const waSqlite = waSqliteOf(options);
-    const more = { at, txid, follow, cacheBytes, logger, waSqlite, signal: options.signal };
+    const more = { at, txid, follow, hydrate, cacheBytes, logger, waSqlite, signal };
     const engine = await openSuspendedReplica(address, more);
     return new ReplicaDatabase({
       name: nameOfReplica(address),
@@ -57,7 +64,8 @@ export async function openReplica(
   const client = opening.use(
     new ReplicaClient(startReplicaWorker(), { logger, standsStill: mode === "worker" }),
   );
-  await client.open({ kind: "open", url: address, mode, at, txid, follow, cacheBytes }, options);
+  const call = { kind: "open", url: address, mode, at, txid, follow, cacheBytes, hydrate } as const;
+  await client.open(call, { signal });
   opening.move();
   return new ReplicaDatabase({
     name: nameOfReplica(address),

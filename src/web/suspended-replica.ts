@@ -5,21 +5,22 @@ import type { Logger } from "../core/base/log.ts";
 import { type ReplicaEngine, openSuspendingEngine } from "../core/vfs/replica-engine.ts";
 import { type OpenMoment, nameOfReplica, openTarget } from "../core/vfs/replica-moment.ts";
 import { type LoadWaSqlite, loadWaSqlite } from "../core/vfs/wa-sqlite-module.ts";
-import { listManifestFiles } from "../core/view/manifest-files.ts";
 import { browserClock } from "./clock.ts";
 import { giveTurn } from "./give-turn.ts";
 import { openHttpReplica } from "./http-replica.ts";
+import { openShelf } from "./opfs-shelf.ts";
 
 export interface SuspendedReplicaOptions extends Waiting, OpenMoment {
   readonly cacheBytes: number;
   readonly logger: Logger;
   readonly waSqlite: LoadWaSqlite;
+  readonly hydrate: string | undefined;
 }
 
 /** Throws as `openReplica`. */
 export async function openSuspendedReplica(
   url: string,
-  { cacheBytes, logger, waSqlite, signal, ...moment }: SuspendedReplicaOptions,
+  { cacheBytes, logger, waSqlite, hydrate, signal, ...moment }: SuspendedReplicaOptions,
 ): Promise<ReplicaEngine> {
   const target = openTarget(moment, browserClock.nowMs());
   const loading = loadWaSqlite(waSqlite);
@@ -28,13 +29,13 @@ export async function openSuspendedReplica(
   const { store } = openHttpReplica(url, logger);
   return openSuspendingEngine(await loading, {
     store,
-    list: listManifestFiles(store),
     clock: browserClock,
     logger,
     name: nameOfReplica(url),
     cacheBytes,
     target,
     follow: moment.follow ?? false,
+    shelf: await openShelf(hydrate, { url, logger }),
     signal,
     giveTurn,
   });

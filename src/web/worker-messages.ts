@@ -20,6 +20,8 @@ export interface OpenCall extends OpenMoment {
   readonly url: string;
   readonly mode: WorkerMode;
   readonly cacheBytes: number;
+  /** Where to keep a local copy (`opfs-shelf.ts`). */
+  readonly hydrate: string | undefined;
 }
 
 export type Call =

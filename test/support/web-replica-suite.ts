@@ -21,7 +21,7 @@ const largeSteps = [
    INSERT INTO t SELECT i, 'row ' || (i * 7919 % 4000), randomblob(400) FROM n`,
 ];
 
-export function describeWebReplica(options: Pick<OpenReplicaOptions, "mode">): void {
+export function describeWebReplica(options: Pick<OpenReplicaOptions, "mode" | "waSqlite">): void {
   const open = (scene: WebScene, more: OpenReplicaOptions = {}): Promise<ReplicaDatabase> =>
     openReplica(scene.url, { ...options, ...more });
 

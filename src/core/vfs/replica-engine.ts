@@ -11,12 +11,14 @@ import type { ObjectStore } from "../store/object-store.ts";
 import type { PageMap } from "../view/page-map.ts";
 import { ReplicaViews, type ReplicaViewsOptions, type ViewTarget } from "../view/replica-views.ts";
 import { DirectClient } from "./direct-client.ts";
+import type { BlockingView } from "./direct-source.ts";
 import { FollowLoop } from "./follow-loop.ts";
+import { type CopyShelf, Hydration } from "./hydration.ts";
 import { PageDesk, type ParseMoment } from "./page-desk.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
 import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
-import { frozenPages } from "./replica-pages.ts";
+import { type ReplicaPages, frozenPages } from "./replica-pages.ts";
 import { SqliteClient, type SqliteThread } from "./sqlite-client.ts";
 import { SuspendingClient } from "./suspending-client.ts";
 import type { WaSqliteModule } from "./wa-sqlite-module.ts";
@@ -33,6 +35,8 @@ export interface EngineOptions extends Waiting {
   readonly target: ViewTarget | undefined;
   /** Refreshes by itself. */
   readonly follow: boolean;
+  /** Keeps a local copy there, and reads from it. */
+  readonly shelf?: CopyShelf | undefined;
   /** Following has found a newer state. */
   readonly onNews?: (() => void) | undefined;
 }
@@ -51,11 +55,10 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, target, follow, onNews } = options;
+  const { store, clock, logger, name, follow, onNews } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
-  const views = opened.use(await openViews(options, { isShared: true }));
-  const pages = target === undefined ? views : frozenPages(views);
+  const pages = await openPages(opened, options, { isShared: true });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
@@ -79,12 +82,11 @@ export async function openDirectEngine(
   loading: Promise<Sqlite3Static>,
   options: DirectEngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, target, follow, onNews, reads, isCancelled } = options;
+  const { store, clock, logger, name, follow, onNews, reads, isCancelled } = options;
   // Until it is awaited its failure is nobody's.
   loading.catch(() => undefined);
   await using opened = new AsyncDisposableStack();
-  const views = opened.use(await openViews(options, { reads }));
-  const pages = target === undefined ? views : frozenPages(views);
+  const pages = await openPages(opened, options, { reads });
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
@@ -107,10 +109,9 @@ export async function openSuspendingEngine(
   module: WaSqliteModule,
   options: SuspendingEngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, target, follow, onNews, giveTurn } = options;
+  const { store, clock, logger, name, follow, onNews, giveTurn } = options;
   await using opened = new AsyncDisposableStack();
-  const views = opened.use(await openViews(options, {}));
-  const pages = target === undefined ? views : frozenPages(views);
+  const pages = await openPages(opened, options, {});
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const client = opened.use(
     new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
@@ -141,13 +142,24 @@ function engineOf(
   };
 }
 
-function openViews(
-  { store, logger, cacheBytes, target, signal }: EngineOptions,
+/** What is opened for them is disposed with `opened`. */
+async function openPages(
+  opened: AsyncDisposableStack,
+  options: EngineOptions,
   memory: Pick<ReplicaViewsOptions, "isShared" | "reads">,
-): Promise<ReplicaViews> {
+): Promise<ReplicaPages<BlockingView>> {
+  const { store, clock, logger, cacheBytes, target, shelf, signal } = options;
+  const codec = openCodec();
   const layout = layoutForUrl(store.url);
-  return ReplicaViews.open(
-    { store, layout, codec: openCodec(), cacheBytes, logger, ...memory },
-    { signal, ...(target !== undefined && { target }) },
+  const views = opened.use(
+    await ReplicaViews.open(
+      { store, layout, codec, cacheBytes, logger, ...memory },
+      { signal, ...(target !== undefined && { target }) },
+    ),
   );
+  const pages =
+    shelf === undefined
+      ? views
+      : opened.use(new Hydration({ views, shelf, store, codec, clock, logger })).pages;
+  return target === undefined ? pages : frozenPages(pages);
 }

@@ -7,6 +7,7 @@ import { type Txid, toTxid } from "../ltx/txid.ts";
 import type { RestoreTarget } from "../replica/plan.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
 import { type FetchLimits, Fetcher } from "./fetcher.ts";
+import type { ViewFile } from "./file-table.ts";
 import { FrameCache } from "./frame-cache.ts";
 import { decodeHotPages } from "./hot-pages.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
@@ -108,6 +109,11 @@ export class ReplicaViews implements AsyncDisposable {
   /** TXID of the newest state that is known. */
   get txid(): Txid {
     return toTxid(this.#newest.map.txid);
+  }
+
+  /** A file that frames of a pinned view lie in, by its number. */
+  fileOf(number: number): ViewFile {
+    return this.#planner.files.get(number);
   }
 
   /** Files that are remembered. */

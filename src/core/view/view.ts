@@ -46,6 +46,11 @@ export class View implements Disposable {
     return this.#state.map;
   }
 
+  /** The map, and what its files prove of the database. */
+  get state(): ProvedMap {
+    return this.#state;
+  }
+
   get txid(): bigint {
     return this.map.txid;
   }
