@@ -1,7 +1,9 @@
-// Runs every program of examples/ against the build, as a user's program would: `import "headwater"` is the package.
+// Runs every program of examples/ against the build, as a user's program would: `import "headwater"` is the package. The one
+// for browsers runs in Chromium, where there is one.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { runBrowserExample } from "./run-browser-example.ts";
 
 const folder = fileURLToPath(new URL("../examples/", import.meta.url));
 for (const name of readdirSync(folder).filter((file) => file.endsWith(".ts"))) {
@@ -15,3 +17,5 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith(".ts"))) {
     process.exitCode = 1;
   }
 }
+console.log("--- examples/browser-replica");
+await runBrowserExample(`${folder}browser-replica/serve.ts`);

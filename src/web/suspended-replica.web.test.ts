@@ -10,9 +10,7 @@ describe("a page that has SQLite in its own thread", () => {
   it("has to bring it, and is told how", async () => {
     const url = "https://host.invalid/app";
     await expect(openReplica(url, { mode: "jspi" })).rejects.toThrow("npm install @journeyapps");
-    const waSqlite = async (): Promise<unknown> => ({});
-    await expect(openReplica(url, { mode: "jspi", waSqlite })).rejects.toThrow(
-      "wa-sqlite-jspi.mjs",
-    );
+    const other = { mode: "jspi", waSqlite: async () => ({}) } as const;
+    await expect(openReplica(url, other)).rejects.toThrow("wa-sqlite-jspi.mjs");
   });
 });

@@ -45,6 +45,14 @@ interface Opened extends AsyncDisposable {
   readonly events: Events;
 }
 
+async function makeScene(): Promise<WebScene> {
+  await forgetCopies();
+  const scene = await WebScene.make({ steps });
+  await scene.put({ level: 9, min: 1, max: 2 });
+  await scene.describe();
+  return scene;
+}
+
 export function describeHydration(options: Pick<OpenReplicaOptions, "mode" | "waSqlite">): void {
   const open = async (scene: WebScene, more: OpenReplicaOptions = {}): Promise<Opened> => {
     const events = new Events();
@@ -55,14 +63,6 @@ export function describeHydration(options: Pick<OpenReplicaOptions, "mode" | "wa
       ...more,
     });
     return { db, events, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() };
-  };
-
-  const makeScene = async (): Promise<WebScene> => {
-    await forgetCopies();
-    const scene = await WebScene.make({ steps });
-    await scene.put({ level: 9, min: 1, max: 2 });
-    await scene.describe();
-    return scene;
   };
 
   it("is made while queries go on, and then all pages come from it", async () => {

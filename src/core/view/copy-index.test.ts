@@ -11,9 +11,11 @@ const files: readonly FileIdentity[] = [
 ];
 const fileOf = (number: number): FileIdentity => files[number] ?? { key: "other", etag: "3" };
 
+const at = (pgno: number, offset: number) => ({ pgno, offset, sizeBytes: 90 });
+const renumbered = (number: number): FileIdentity => fileOf(number - 10);
+
 /** Pages 1 to 5 in file 0, of which file 1 replaces page 2 and adds page 7. */
 function sampleMap(second = 1): PageMap {
-  const at = (pgno: number, offset: number) => ({ pgno, offset, sizeBytes: 90 });
   const state = { pageSize: 512, timestampMs: 0 };
   return PageMap.empty(512)
     .apply(
@@ -57,7 +59,6 @@ describe("what a copy holds", () => {
 
   it("is told by files of another table, where they have other numbers", () => {
     const decoded = CopyIndex.decode(codec, sampleIndex().encode(codec));
-    const renumbered = (number: number): FileIdentity => fileOf(number - 10);
     const frame = { file: 11, offset: 100, sizeBytes: 90 };
     expect(decoded?.holds(2, frame, renumbered)).toBe(true);
     expect(decoded?.holds(2, { ...frame, file: 10 }, renumbered)).toBe(false);
