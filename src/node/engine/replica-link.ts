@@ -18,6 +18,7 @@ import { findEqualObject } from "../../core/store/settle-put.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import { LevelZeroWatch } from "./level-zero-watch.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
 import type { ReplicaSurvey } from "./replica-survey.ts";
 import type { Waiting } from "./waiting.ts";
@@ -68,6 +69,8 @@ export class ReplicaLink {
   readonly lease: LeaseKeeper;
   /** Names the replica if there are several. */
   readonly logger: Logger;
+  /** Who else puts files there. */
+  readonly levelZero: LevelZeroWatch;
   /** The files of the replica, once they have been listed for the levels. */
   readonly known: KnownFiles;
   readonly #options: ReplicaLinkOptions;
@@ -86,6 +89,10 @@ export class ReplicaLink {
     this.layout = options.layout;
     this.lease = options.lease;
     this.logger = options.logger;
+    this.levelZero = new LevelZeroWatch({
+      clock: options.clock,
+      list: (waiting) => listLevel(this.store, this.layout, 0, waiting),
+    });
   }
 
   /** Bytes put by this process. */
@@ -114,12 +121,6 @@ export class ReplicaLink {
     const header = await this.readHeader(newest, { signal });
     const single = newest.level === 0 && newest.minTxid === newest.maxTxid ? newest : undefined;
     return { files, head: { txid: newest.maxTxid, file: newest, header, single } };
-  }
-
-  /** True when level 0 holds a file that ends after `txid`. */
-  async hasLevelZeroAfter(txid: bigint, { signal }: Waiting): Promise<boolean> {
-    const files = await listLevel(this.store, this.#options.layout, 0, { signal });
-    return files.some((file) => file.maxTxid > txid);
   }
 
   async readHeader(file: ReplicaFile, { signal }: Waiting): Promise<LtxHeader> {
@@ -273,6 +274,7 @@ export class ReplicaLink {
   async forget(): Promise<void> {
     this.known.forget();
     await this.#options.records.clear();
+    this.levelZero.forget();
     this.#earlier = undefined;
     this.#confirmedAtMs = undefined;
   }
@@ -283,6 +285,7 @@ export class ReplicaLink {
     const { level, minTxid, maxTxid, timestampMs } = request;
     const range = { level, minTxid, maxTxid };
     const key = this.keyOf(range);
+    if (level === 0) this.levelZero.notePut(key);
     const file = { ...range, key, sizeBytes, etag, timestampMs, isExactTime: true };
     this.known.add(file, this.#options.clock.nowMs());
     await this.#recording.run(async () => {
