@@ -21,6 +21,8 @@ export interface ReplicaPages {
   readonly cache: FrameCache;
   /** Of the newest state that is known. */
   readonly txid: Txid;
+  /** The same, and another number also where the history of that TXID is another than before. */
+  readonly generation: number;
   newest(): PinnedView;
   at(moment: ViewTarget, waiting: Waiting): Promise<PinnedView>;
   /** Looks for a newer state. */
@@ -47,6 +49,7 @@ export function frozenPages(pages: ReplicaPages): ReplicaPages {
   return {
     cache: pages.cache,
     txid: pages.txid,
+    generation: pages.generation,
     newest: () => pages.newest(),
     at: (moment, waiting) => pages.at(moment, waiting),
     refresh: () => Promise.resolve(false),

@@ -9,6 +9,7 @@ import { type FetchLimits, Fetcher } from "./fetcher.ts";
 import { FrameCache } from "./frame-cache.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
 import type { PersistentFrames } from "./persistent-frames.ts";
+import { type PushedSource, PushedStates } from "./pushed-states.ts";
 import { View, tooOld } from "./view.ts";
 import { ViewPlanner, type ViewPlannerOptions } from "./view-planner.ts";
 
@@ -20,6 +21,8 @@ export interface ReplicaViewsOptions extends ViewPlannerOptions {
   readonly cacheBytes: number;
   readonly persistent?: PersistentFrames | undefined;
   readonly limits?: FetchLimits | undefined;
+  /** What the primary pushes; `store` then shows these files beside its own. */
+  readonly pushed?: PushedSource | undefined;
 }
 
 /** A moment: a TXID, or the newest one that was reached before a time. */
@@ -31,8 +34,10 @@ export class ReplicaViews implements AsyncDisposable {
   readonly #fetcher: Fetcher;
   readonly #ended = new AbortController();
   readonly #refreshing = new Mutex();
+  /** The newest state becomes another. What is pushed does not wait for a store that is slow. */
+  readonly #changing = new Mutex();
   readonly #pinned = new Set<View>();
-  #newest: ProvedMap;
+  readonly #states: PushedStates;
   /** Maps being built, whose files no view holds yet. */
   readonly #works = new Set<Promise<unknown>>();
   #filesAllowed = minFilesKept;
@@ -45,7 +50,7 @@ export class ReplicaViews implements AsyncDisposable {
     const { pageSize } = newest.map;
     this.cache = FrameCache.create({ pageSize, capacityBytes: cacheBytes, isShared });
     this.#planner = planner;
-    this.#newest = newest;
+    this.#states = new PushedStates(planner, newest, options.pushed);
     this.#fetcher = new Fetcher({
       store: options.store,
       codec: options.codec,
@@ -87,6 +92,10 @@ export class ReplicaViews implements AsyncDisposable {
     await Promise.allSettled(this.#works);
   }
 
+  get #newest(): ProvedMap {
+    return this.#states.newest;
+  }
+
   get pageSize(): number {
     return this.#newest.map.pageSize;
   }
@@ -94,6 +103,16 @@ export class ReplicaViews implements AsyncDisposable {
   /** TXID of the newest state that is known. */
   get txid(): Txid {
     return toTxid(this.#newest.map.txid);
+  }
+
+  /** Of the newest state that is known, also where it is another one of the same TXID: `PageMap.generation`. */
+  get generation(): number {
+    return this.#newest.map.generation;
+  }
+
+  /** The database checksum that the newest state's file proves; 0n = none. */
+  get checksum(): bigint {
+    return this.#newest.after;
   }
 
   /** Files that are remembered. */
@@ -117,30 +136,46 @@ export class ReplicaViews implements AsyncDisposable {
   }
 
   /**
-   * Looks what the replica holds now. True if there is a newer state, which is then the newest; views that are pinned stay
-   * what they are. Throws as `open`, and stays where it is then.
+   * Looks what the replica holds now. True if there is another state, which is then the newest; views that are pinned stay
+   * what they are. It is an older one only where what was pushed is of another history than the replica. Throws as `open`,
+   * and stays where it is then.
    */
   async refresh({ signal }: Waiting): Promise<boolean> {
     return this.#refreshing.run(() => this.#build({ signal }, this.#advance), { signal });
   }
 
   readonly #advance = async (waiting: Waiting): Promise<boolean> => {
-    const built = await this.#planner.extend(this.#newest, waiting);
+    const built = await this.#planner.extend(this.#states.stored, waiting);
     if (built === undefined) return false;
     await this.#seed(built);
-    this.#newest = built;
-    return true;
+    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
+    return this.#changing.run(() => this.#states.noteStored(built, seed, waiting), waiting);
   };
+
+  /** Goes on to the files that were pushed. False if they are of another history, or do not lead on from the newest state. */
+  async takePushed({ signal }: Waiting): Promise<boolean> {
+    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
+    const work = (waiting: Waiting): Promise<boolean> => this.#states.notePushed(seed, waiting);
+    return this.#changing.run(() => this.#build({ signal }, work), { signal });
+  }
+
+  /** What was pushed is of another history: goes back to what the replica has. Views that are pinned stay what they are. */
+  async leavePushed({ signal }: Waiting): Promise<void> {
+    await this.#changing.run(() => this.#states.dropPushed(), { signal });
+    this.#forgetFiles();
+  }
 
   async #replan(old: ProvedMap, adopt: (found: ProvedMap) => void): Promise<void> {
     await this.#build({}, async (waiting) => {
       const txid = toTxid(old.map.txid);
-      const built = await this.#planAgain(txid, waiting);
+      const again = await this.#planAgain(txid, waiting);
+      const built = { ...again, map: again.map.inEra(old.map.era) };
       // The same number in another history.
-      const isOther = this.#planner.isAnotherHistory(old, built);
+      const isLeft = old.map.era !== this.#newest.map.era && built.after !== old.after;
+      const isOther = isLeft || this.#planner.isAnotherHistory(old, built);
       if (isOther || built.map.commit !== old.map.commit) throw tooOld(txid, undefined);
       await this.#seed(built);
-      if (this.#newest.map.txid === txid) this.#newest = built;
+      if (this.#newest.map.generation === old.map.generation) this.#states.replaceNewest(built);
       adopt(built);
     });
   }
@@ -188,7 +223,10 @@ export class ReplicaViews implements AsyncDisposable {
       files: this.#planner.files,
       proofs: this.#planner.proofs,
       replan: (old, adopt) => this.#replan(old, adopt),
-      onDispose: (gone) => this.#pinned.delete(gone),
+      onDispose: (gone) => {
+        this.#pinned.delete(gone);
+        this.#forgetFiles();
+      },
     });
     this.#pinned.add(view);
     return view;
@@ -197,10 +235,14 @@ export class ReplicaViews implements AsyncDisposable {
   /** Files are numbered for ever: a follower must not remember each of them. */
   #forgetFiles(): void {
     const { files } = this.#planner;
-    if (this.#works.size > 0 || files.size <= this.#filesAllowed) return;
-    const maps = [this.#newest.map, ...[...this.#pinned].map(({ map }) => map)];
+    const isTooMany = files.size > this.#filesAllowed;
+    if (this.#works.size > 0 || !(isTooMany || this.#states.isKeeping)) return;
+    const { newest, stored } = this.#states;
+    const maps = [newest.map, stored.map, ...[...this.#pinned].map(({ map }) => map)];
     const needed = new Set(maps.flatMap((map) => [...map.files()]));
     for (const file of this.#fetcher.loader.filesInFlight) needed.add(file);
+    this.#states.forget(needed);
+    if (!isTooMany) return;
     this.#planner.retain(needed);
     this.#filesAllowed = minFilesKept + 2 * needed.size;
   }

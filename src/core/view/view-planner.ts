@@ -29,6 +29,8 @@ export interface ViewPlannerOptions {
 }
 
 export class ViewPlanner {
+  /** Files that are not in the store yet, beside what it lists. */
+  pushed: readonly ViewFile[] = [];
   readonly files = new FileTable();
   readonly proofs: PageProofs;
   readonly #store: ObjectStore;
@@ -47,7 +49,7 @@ export class ViewPlanner {
   /** The map of a target. Throws as `planRestore` and `MapBuilder.build`. */
   async build(target: RestoreTarget, { signal }: Waiting): Promise<BuiltMap> {
     return surviving(async () => {
-      const files = await this.#list({ signal });
+      const files = [...(await this.#list({ signal })), ...this.pushed];
       const fileByKey = new Map(files.map((file) => [file.key, file]));
       const timed =
         target.kind === "time"
@@ -85,6 +87,11 @@ export class ViewPlanner {
   isAnotherHistory(old: ProvedMap, built: ProvedMap): boolean {
     if (old.after !== 0n && built.after !== 0n) return old.after !== built.after;
     return this.files.isReplaced(old.map.files(), built.map.files());
+  }
+
+  /** The map after files that follow it one after the other. Throws `replica/proof` if they are of another history. */
+  advance(base: ProvedMap, files: readonly ViewFile[], waiting: Waiting): Promise<BuiltMap> {
+    return this.#builder.build(files, { base, ...waiting });
   }
 
   /** Forgets all files but these. */
