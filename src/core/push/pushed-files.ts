@@ -65,9 +65,8 @@ export class PushedFiles {
     return this.#files.map(({ pushed }) => pushed);
   }
 
-  /** `undefined` if there is no room for it. */
+  /** Keeps it, in place of the same one; `undefined` if there is no room for it. */
   add({ header, fileChecksum, bytes }: ReceivedFile): PushedFile | undefined {
-    if (this.#sizeBytes + bytes.length > this.maxBytes) return undefined;
     const { minTxid, maxTxid, timestampMs, proof } = header;
     // The checksum tells two files of one TXID apart, from two histories.
     const etag = toHex64(fileChecksum);
@@ -75,8 +74,8 @@ export class PushedFiles {
     const listed = { key, etag, timestampMs, isExactTime: true, sizeBytes: bytes.length };
     const file = { level: 0, minTxid, maxTxid, ...listed };
     const pushed = { file, before: proof?.before ?? 0n, after: proof?.after ?? 0n };
-    const same = this.#files.findIndex((one) => one.pushed.file.key === key);
-    if (same !== -1) return this.#files[same]?.pushed;
+    this.retain((one) => one.file.key !== key);
+    if (this.#sizeBytes + bytes.length > this.maxBytes) return undefined;
     this.#files.push({ pushed, bytes });
     this.#files.sort((a, b) => Number(a.pushed.file.maxTxid - b.pushed.file.maxTxid));
     this.#sizeBytes += bytes.length;

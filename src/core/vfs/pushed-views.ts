@@ -41,15 +41,17 @@ export class PushedViews implements PushSink, AsyncDisposable {
   async take(file: ReceivedFile): Promise<Taken> {
     const { views, files, loop } = this.#options;
     const { txid, checksum } = this.position;
-    const { minTxid, proof } = file.header;
-    // The store has led on meanwhile.
+    const { minTxid, maxTxid, proof } = file.header;
+    // The store was faster.
+    if (maxTxid <= txid) return "taken";
     if (minTxid !== txid + 1n) return "no-room";
     if (areContradictory(proof?.before ?? 0n, checksum)) return "other-history";
     const isKept = files.add(file) !== undefined;
     // What the store has by now need not be kept any more.
     if (files.sizeBytes > files.maxBytes / 2 || !isKept) loop.hurry();
     if (!isKept) return "no-room";
-    return (await views.takePushed(this.#stop)) ? "taken" : "other-history";
+    const isReached = (await views.takePushed(this.#stop)) || views.txid >= maxTxid;
+    return isReached ? "taken" : "other-history";
   }
 
   noteDurable(): void {

@@ -28,8 +28,8 @@ export type SeedPages = (built: BuiltMap) => Promise<void>;
 export class PushedStates {
   readonly #planner: ViewPlanner;
   readonly #source: PushedSource | undefined;
-  /** Keys of pushed files of a history that was left; maps may still lead to them. */
-  #left: ReadonlySet<string> = new Set();
+  /** Pushed files of a history that was left; maps may still lead to them. One that is pushed again is another. */
+  #left = new WeakSet<PushedViewFile>();
   #era = 0;
   /** The newest state that the store alone makes. */
   #stored: ProvedMap;
@@ -83,9 +83,7 @@ export class PushedStates {
 
   /** What was pushed is of another history: the newest state is what the store has. */
   dropPushed(): void {
-    if (this.#newest === this.#stored) return;
-    this.#newest = this.#stored;
-    this.#leaveHistory();
+    if (this.#newest !== this.#stored || this.#files.length > 0) this.#leaveHistory();
   }
 
   /** Whether any pushed file is kept. */
@@ -98,15 +96,16 @@ export class PushedStates {
     const { files } = this.#planner;
     const { txid } = this.#stored.map;
     this.#source?.retain(
-      ({ file }) =>
-        (file.maxTxid > txid && !this.#left.has(file.key)) || needed.has(files.numberOf(file)),
+      (pushed) =>
+        (pushed.file.maxTxid > txid && !this.#left.has(pushed)) ||
+        needed.has(files.numberOf(pushed.file)),
     );
     this.#planner.pushed = this.#files.map(({ file }) => file);
   }
 
   /** Those of the present history. */
   get #files(): readonly PushedViewFile[] {
-    return (this.#source?.files ?? []).filter(({ file }) => !this.#left.has(file.key));
+    return (this.#source?.files ?? []).filter((pushed) => !this.#left.has(pushed));
   }
 
   /** What was pushed ends there with another database, or begins there from another one. */
@@ -153,7 +152,7 @@ export class PushedStates {
     this.#era++;
     this.#stored = { ...this.#stored, map: this.#stored.map.inEra(this.#era) };
     this.#newest = this.#stored;
-    this.#left = new Set(this.#source?.files.map(({ file }) => file.key));
+    this.#left = new WeakSet(this.#source?.files);
     this.#planner.pushed = [];
   }
 }

@@ -164,6 +164,14 @@ describe("ReplicaViews with a primary that pushes", () => {
     await expectAt(views, 4);
     expect(pushed.sizeBytes).toBe(0);
     expect(await codeOf(views.at(atTxid(6), {}))).toBe("replica/unreachable-txid");
+    // It may be the same again, also while somebody reads what was left.
+    await push(views, 5);
+    using view = views.newest();
+    await views.leavePushed({});
+    await expectAt(views, 4);
+    expect(await push(views, 5, 6)).toBe(true);
+    await expectAt(views, 6);
+    expect(Buffer.compare(await readAll(view), history.databaseAt(5))).toBe(0);
   });
 
   it("take no more than there is room for", async () => {

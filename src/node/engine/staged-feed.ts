@@ -13,7 +13,7 @@ import type { StagedFile, Staging } from "./staging.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** Something is sent at least so often, ms. */
-export const heartbeatMs = 5_000;
+const heartbeatMs = 5_000;
 
 /** Followers of one database at once. */
 const maxFollowers = 64;
@@ -37,8 +37,6 @@ export interface StagedFeedOptions {
   readonly clock: Clock;
   /** The newest TXID while the database is at rest, all of it in the replicas; `undefined`: it is not at rest. */
   readonly restingTxid: () => bigint | undefined;
-  /** Largest file that is sent. */
-  readonly maxFileBytes?: number | undefined;
 }
 
 interface KeptFile {
@@ -234,8 +232,7 @@ export class StagedFeed {
   /** Never rejects. */
   async #read(file: StagedFile): Promise<Content | undefined> {
     const source = this.#source;
-    const { maxFileBytes = maxStreamedFileBytes } = this.#options;
-    if (source === undefined || file.sizeBytes > maxFileBytes) return undefined;
+    if (source === undefined || file.sizeBytes > maxStreamedFileBytes) return undefined;
     const { signal } = new AbortController();
     try {
       const bytes = await collectBytes(source.staging.body(file).open({ signal }));

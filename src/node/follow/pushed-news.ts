@@ -32,6 +32,8 @@ export class PushedNews implements PushSink, AsyncDisposable {
   readonly #files = new PushedFiles();
   readonly #options: PushedNewsOptions;
   #client: PushClient | undefined;
+  /** Where the output was when that was last known. */
+  #lastAt: PushPoint | undefined;
   #isLive = false;
   /** The primary has another history than what it has pushed. */
   #isOther = false;
@@ -76,7 +78,9 @@ export class PushedNews implements PushSink, AsyncDisposable {
   // --- as the sink of a client ------------------------------------------------------------------------
 
   get position(): PushPoint | undefined {
-    const at = this.#options.at();
+    // While a change is applied, the output is between two states.
+    this.#lastAt = this.#options.at() ?? this.#lastAt;
+    const at = this.#lastAt;
     if (at === undefined) return undefined;
     const last = this.#files.following(at).at(-1);
     return last === undefined ? at : { txid: last.file.maxTxid, checksum: last.after };
@@ -84,8 +88,9 @@ export class PushedNews implements PushSink, AsyncDisposable {
 
   take(file: ReceivedFile): Taken {
     const { position } = this;
-    const { minTxid, proof } = file.header;
-    // The store has led it elsewhere meanwhile.
+    const { minTxid, maxTxid, proof } = file.header;
+    // The store was faster.
+    if (position !== undefined && maxTxid <= position.txid) return "taken";
     if (position === undefined || minTxid !== position.txid + 1n) return "no-room";
     if (areContradictory(proof?.before ?? 0n, position.checksum)) return "other-history";
     if (this.#files.add(file) === undefined) return "no-room";
