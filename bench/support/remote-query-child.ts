@@ -93,6 +93,7 @@ await using views = await ReplicaViews.open(
 const pages: ReplicaPages = {
   cache: views.cache,
   txid: views.txid,
+  generation: views.generation,
   newest: () => counted(views.newest()),
   at: async (moment, waiting) => counted(await views.at(moment, waiting)),
   refresh: () => Promise.resolve(false),

@@ -24,6 +24,16 @@ test(`a database that is replicated already, killed at some call (HEADWATER_SEED
   await expect(scene.prove()).resolves.not.toHaveLength(0);
 });
 
+test(`a database that is followed by push, killed at some call (HEADWATER_SEED=${seed})`, async () => {
+  await using scene = await Scene.open();
+  const engine = { followed: true, pushIntervalMs: 0 };
+  expect(await dieRepeatedly(scene, { from: first, step, engine })).toBeGreaterThan(2);
+  const last = scene.engine(engine);
+  await engineReady(last);
+  await syncEngine(last);
+  await expect(scene.prove()).resolves.not.toHaveLength(0);
+});
+
 test(`the first image, killed at some call (HEADWATER_SEED=${seed})`, async () => {
   await using prepared = await withoutReplica();
   expect(await dieFromPrepared(prepared, { from: first, step })).toBeGreaterThan(2);

@@ -3,8 +3,11 @@
 // URL contains `match`), `break <code> <match>` and
 // `mend` for its calls to the file system whose name and path contain `match`; prints `ready`, `synced <tag> <txid>`, `status <json>`,
 // `log <level> <event> <json>`, `stopped` and `failed <code> <message>`.
+import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { HeadwaterError, messageOf } from "../../src/core/base/errors.ts";
+import { decodeHeader } from "../../src/core/ltx/header.ts";
 import { formatTxid } from "../../src/core/ltx/txid.ts";
 import { createFaultyFileSystem } from "../../src/core/testing/faulty-file-system.ts";
 import { createFaultyStore } from "../../src/core/testing/faulty-store.ts";
@@ -14,6 +17,7 @@ import { systemClock } from "../../src/node/base/clock.ts";
 import { resolveOptions } from "../../src/node/engine/engine-options.ts";
 import { startEngine } from "../../src/node/engine/running-engine.ts";
 import type { RunningEngine } from "../../src/node/engine/running-engine.ts";
+import { StagedFeed } from "../../src/node/engine/staged-feed.ts";
 import { nodeFileSystem } from "../../src/node/file/node-file-system.ts";
 import type { EngineChildOptions } from "./engine.ts";
 
@@ -111,6 +115,25 @@ async function stop(): Promise<void> {
   }
 }
 
+const feed =
+  options.followed === true
+    ? new StagedFeed({ clock: systemClock, restingTxid: () => undefined })
+    : undefined;
+
+/** Follows from the newest TXID on; from there again after a reset. */
+async function followFeed(followed: StagedFeed): Promise<void> {
+  while (!stopping.signal.aborted) {
+    const after = running?.status().txid ?? 0n;
+    for await (const frame of followed.follow(after, stopping)) {
+      if (frame.kind === "durable") print(`told ${frame.txid}`);
+      if (frame.kind !== "file") continue;
+      const digest = createHash("sha256").update(frame.bytes).digest("hex");
+      print(`pushed ${formatTxid(decodeHeader(frame.bytes).maxTxid)} ${digest}`);
+    }
+    await pause(20);
+  }
+}
+
 try {
   running = await startEngine(
     resolveOptions(options),
@@ -118,6 +141,7 @@ try {
       fileSystem,
       clock: fasterClock(systemClock, options.clockSpeed ?? 1),
       once: options.once,
+      feed,
       logger: {
         log: (level, event, fields) => {
           if (options.logs !== false) print(`log ${level} ${event} ${toJson(fields ?? {})}`);
@@ -131,6 +155,7 @@ try {
     },
     { signal: stopping.signal },
   );
+  if (feed !== undefined) void followFeed(feed);
   print("ready");
   await running.ended();
 } catch (error) {

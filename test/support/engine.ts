@@ -20,6 +20,8 @@ export interface EngineChildOptions extends ReplicateOptions {
     readonly code: string;
   };
   readonly printCalls?: boolean | undefined;
+  /** Somebody follows by push from when it is ready: prints `pushed <txid> <SHA-256 of the file>`, `told <durable txid>`. */
+  readonly followed?: boolean | undefined;
   readonly logs?: boolean | undefined;
   readonly shutdownMs?: number | undefined;
   /** From the start, the stores whose URL contains it are away. */

@@ -37,6 +37,10 @@ export class MemoryPages implements ReplicaPages<BlockingView> {
   readonly #files: readonly Uint8Array[];
   readonly #pageSize: number;
 
+  get generation(): number {
+    return Number(this.txid);
+  }
+
   constructor(
     files: readonly Uint8Array[],
     { pageSize, cacheBytes = 4 << 20 }: MemoryPagesOptions,

@@ -146,6 +146,18 @@ const table = {
     next: "Open it again.",
   },
 
+  // --- push: the stream of a primary ------------------------------------------------------------------
+  "push/stream": {
+    recovery: "retry",
+    means: "The stream of a primary was cut off, fell silent, or is not such a stream.",
+    next: "The follower reads the store and connects again by itself. If it goes on, the address is that of something else.",
+  },
+  "push/refused": {
+    recovery: "retry",
+    means: "The primary does not answer, or does not serve a stream of that database to us.",
+    next: "The message has its answer. The follower reads the store meanwhile; check the address, the token and the `push` keys.",
+  },
+
   // --- restore --------------------------------------------------------------------------------------
   "restore/replicas": {
     recovery: "retry",

@@ -1,6 +1,8 @@
-// Keeps an open replica at the newest state: asks again and again, at most once a second, less often while nothing changes.
+// Keeps an open replica at the newest state: asks again and again, at most once a second, less often while nothing changes,
+// or while a primary tells what is new.
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
+import { Wake } from "../base/wake.ts";
 import type { Logger } from "../base/log.ts";
 import type { ReplicaPages } from "./replica-pages.ts";
 
@@ -22,10 +24,15 @@ export interface FollowLoopOptions {
 export class FollowLoop implements AsyncDisposable {
   readonly #options: FollowLoopOptions;
   readonly #stop = new AbortController();
+  readonly #wake = new Wake();
+  #isTold = false;
+  /** When all is to be listed. Soon again after a listing that had what names could not tell: wide files, if others are pushed to. */
+  #listAtMs: number;
   readonly #running: Promise<void>;
 
   constructor(options: FollowLoopOptions) {
     this.#options = options;
+    this.#listAtMs = options.clock.monotonicMs() + listIntervalMs;
     this.#running = this.#run();
   }
 
@@ -34,18 +41,32 @@ export class FollowLoop implements AsyncDisposable {
     await this.#running;
   }
 
+  /** Whether somebody else tells what is new. The store is still looked at: it may have another writer. */
+  set isTold(isTold: boolean) {
+    const isLost = this.#isTold && !isTold;
+    this.#isTold = isTold;
+    if (isLost) this.hurry();
+  }
+
+  /** Asks now, for all that there is. */
+  hurry(): void {
+    this.#listAtMs = -Infinity;
+    this.#wake.wake();
+  }
+
   async #run(): Promise<void> {
     const { pages, clock, logger, onNews } = this.#options;
     const { signal } = this.#stop;
     let waitMs: number = pauseMs.least;
-    let listAtMs = clock.monotonicMs() + listIntervalMs;
     while (!signal.aborted) {
       let isNew = false;
+      await this.#wake.wait(this.#isTold ? pauseMs.most : waitMs, { clock, signal });
+      if (signal.aborted) return;
       try {
-        await clock.sleep(waitMs, { signal });
-        const byName = clock.monotonicMs() < listAtMs;
-        if (!byName) listAtMs = clock.monotonicMs() + listIntervalMs;
+        const nowMs = clock.monotonicMs();
+        const byName = nowMs < this.#listAtMs;
         isNew = await pages.refresh({ signal, byName });
+        if (!byName) this.#listAtMs = nowMs + (isNew ? pauseMs.most : listIntervalMs);
         if (isNew) onNews?.();
       } catch (error) {
         if (signal.aborted) return;

@@ -8,7 +8,7 @@ import { CopyBlocks, type PageCopy } from "../view/copy-blocks.ts";
 import type { FileIdentity } from "../view/copy-index.ts";
 import type { FrameCache } from "../view/frame-cache.ts";
 import type { PageMap } from "../view/page-map.ts";
-import type { ViewTarget } from "../view/replica-views.ts";
+import type { RefreshOptions, ViewTarget } from "../view/replica-views.ts";
 import type { Txid } from "../ltx/txid.ts";
 import type { BlockingView } from "./direct-source.ts";
 import type { ReplicaPages } from "./replica-pages.ts";
@@ -36,6 +36,10 @@ export class HydratedPages implements ReplicaPages<BlockingView> {
     return this.#options.pages.txid;
   }
 
+  get generation(): number {
+    return this.#options.pages.generation;
+  }
+
   get copy(): PageCopy | undefined {
     return this.#blocks?.copy;
   }
@@ -53,8 +57,8 @@ export class HydratedPages implements ReplicaPages<BlockingView> {
     return this.#beside(await this.#options.pages.at(moment, waiting));
   }
 
-  refresh(waiting: Waiting): Promise<boolean> {
-    return this.#options.pages.refresh(waiting);
+  refresh(options: RefreshOptions): Promise<boolean> {
+    return this.#options.pages.refresh(options);
   }
 
   #beside(view: BlockingView): BlockingView {

@@ -75,7 +75,7 @@ export class LentViews<Pinned extends PinnedView = PinnedView> implements Dispos
   #catchUp(): void {
     const before = this.#newestId;
     const { view, told } = this.#lent(before);
-    if (view.map.txid === this.#pages.txid) return;
+    if (view.map.generation === this.#pages.generation) return;
     this.#newestId = this.lend(this.#pages.newest());
     if (told === undefined) this.#takeBack(before);
   }

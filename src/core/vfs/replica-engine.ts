@@ -5,6 +5,8 @@ import { type Waiting, orAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { openCodec } from "../codec/codec.ts";
+import type { PushClientOptions } from "../push/push-client.ts";
+import { PushedFiles } from "../push/pushed-files.ts";
 import { layoutForUrl } from "../replica/layout.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -15,6 +17,7 @@ import type { BlockingView } from "./direct-source.ts";
 import { FollowLoop } from "./follow-loop.ts";
 import { type CopyShelf, Hydration } from "./hydration.ts";
 import { PageDesk, type ParseMoment } from "./page-desk.ts";
+import { PushedViews } from "./pushed-views.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
 import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
@@ -39,7 +42,11 @@ export interface EngineOptions extends Waiting {
   readonly shelf?: CopyShelf | undefined;
   /** Following has found a newer state. */
   readonly onNews?: (() => void) | undefined;
+  /** Where its primary pushes what is new; with `follow`. */
+  readonly push?: PushOptions | undefined;
 }
+
+export type PushOptions = Pick<PushClientOptions, "url" | "token" | "fetch" | "random">;
 
 /** Disposing it ends everything that it stands on, and may happen twice. */
 export interface ReplicaEngine extends AsyncDisposable {
@@ -55,13 +62,12 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, follow, onNews } = options;
+  const { store, clock, name } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
   const pages = await openPages(opened, options, { isShared: true });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   return engineOf(opened.move(), {
     current: () => desk.current,
     ask: (request, waiting) => client.ask(request, waiting),
@@ -82,7 +88,7 @@ export async function openDirectEngine(
   loading: Promise<Sqlite3Static>,
   options: DirectEngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, follow, onNews, reads, isCancelled } = options;
+  const { store, clock, name, reads, isCancelled } = options;
   // Until it is awaited its failure is nobody's.
   loading.catch(() => undefined);
   await using opened = new AsyncDisposableStack();
@@ -90,7 +96,6 @@ export async function openDirectEngine(
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   return engineOf(opened.move(), {
     current: () => client.current,
     ask: (request, waiting) => client.ask(request, waiting),
@@ -109,14 +114,13 @@ export async function openSuspendingEngine(
   module: WaSqliteModule,
   options: SuspendingEngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, follow, onNews, giveTurn } = options;
+  const { store, clock, name, giveTurn } = options;
   await using opened = new AsyncDisposableStack();
   const pages = await openPages(opened, options, {});
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const client = opened.use(
     new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
   );
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   return engineOf(opened.move(), {
     current: () => client.current,
     ask: (request, waiting) => client.ask(request, waiting),
@@ -142,24 +146,32 @@ function engineOf(
   };
 }
 
-/** What is opened for them is disposed with `opened`. */
+/** What is opened for them is disposed with `opened`. With `follow` they go on to what is new from now on. */
 async function openPages(
   opened: AsyncDisposableStack,
   options: EngineOptions,
   memory: Pick<ReplicaViewsOptions, "isShared" | "reads">,
 ): Promise<ReplicaPages<BlockingView>> {
-  const { store, clock, logger, cacheBytes, target, shelf, signal } = options;
+  const { clock, logger, cacheBytes, target, shelf, follow, push, onNews, signal } = options;
   const codec = openCodec();
+  const pushed = push && new PushedFiles();
+  const store = pushed?.over(options.store) ?? options.store;
   const layout = layoutForUrl(store.url);
   const views = opened.use(
     await ReplicaViews.open(
-      { store, layout, codec, cacheBytes, logger, ...memory },
+      { store, layout, codec, cacheBytes, logger, pushed, ...memory },
       { signal, ...(target !== undefined && { target }) },
     ),
   );
-  const pages =
+  const hydrated =
     shelf === undefined
       ? views
       : opened.use(new Hydration({ views, shelf, store, codec, clock, logger })).pages;
-  return target === undefined ? pages : frozenPages(pages);
+  const pages = target === undefined ? hydrated : frozenPages(hydrated);
+  if (follow) {
+    const loop = opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+    const parts = { views, loop, codec, clock, logger };
+    if (push && pushed) opened.use(new PushedViews({ ...parts, ...push, files: pushed, onNews }));
+  }
+  return pages;
 }

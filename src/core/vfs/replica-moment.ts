@@ -14,13 +14,23 @@ export interface OpenMoment {
   readonly txid?: Txid | undefined;
   /** Goes on to newer states by itself, as they reach the store: queries see the newest one. */
   readonly follow?: boolean | undefined;
+  /**
+   * With `follow`: address of the database at its primary, such as `http://127.0.0.1:9090/databases/app`. What that has staged
+   * is seen at once, before it is in the store; while it is away the store is looked at as ever.
+   */
+  readonly push?: string | undefined;
+  /** What the primary asks for. Never logged. */
+  readonly pushToken?: string | undefined;
 }
 
 /** `undefined`: the newest. Throws `usage/invalid`. */
 export function openTarget(
-  { at, txid, follow }: OpenMoment,
+  { at, txid, follow, push }: OpenMoment,
   nowMs: number,
 ): ViewTarget | undefined {
+  if (push !== undefined && follow !== true) {
+    throw invalid("A replica that a primary pushes to follows: set follow, or leave push out.");
+  }
   if (at !== undefined && txid !== undefined) {
     throw invalid("Give at or txid to open a replica: one of them.");
   }

@@ -21,6 +21,8 @@ export interface ReplicaPages<Pinned extends PinnedView = PinnedView> {
   readonly cache: FrameCache;
   /** Of the newest state that is known. */
   readonly txid: Txid;
+  /** The same, and another number also where the history of that TXID is another than before. */
+  readonly generation: number;
   newest(): Pinned;
   at(moment: ViewTarget, waiting: Waiting): Promise<Pinned>;
   /** Looks for a newer state; `byName`: for the next one alone. */
@@ -49,6 +51,7 @@ export function frozenPages<Pinned extends PinnedView>(
   return {
     cache: pages.cache,
     txid: pages.txid,
+    generation: pages.generation,
     newest: () => pages.newest(),
     at: (moment, waiting) => pages.at(moment, waiting),
     refresh: () => Promise.resolve(false),

@@ -27,7 +27,12 @@ interface MapState {
   readonly pageSize: number;
   readonly commit: number;
   readonly isShared: boolean;
+  /** How often its reader has gone over to another history. */
+  readonly era: number;
 }
+
+/** Far from any TXID that is near, in either direction. */
+const eraStep = 0x9e37_79b1n;
 
 interface Layer {
   readonly table: FrameTable;
@@ -47,7 +52,8 @@ export class PageMap {
 
   /** The map before the first file. With `isShared` its memory, and that of all made from it, can be read by other threads. */
   static empty(pageSize: number, { isShared = false } = {}): PageMap {
-    return new PageMap({ txid: 0n, timestampMs: 0, pageSize, commit: 0, isShared }, []);
+    const state = { txid: 0n, timestampMs: 0, pageSize, commit: 0, isShared, era: 0 };
+    return new PageMap(state, []);
   }
 
   static fromShared({ state, layers }: SharedPageMap): PageMap {
@@ -83,11 +89,21 @@ export class PageMap {
   }
 
   /**
-   * 32 bits that differ between neighbouring TXIDs and are the same for maps of one TXID, whatever files they lead to: for
-   * the change counter of page 1, so that SQLite keeps its cache while nothing changes.
+   * 32 bits that differ between neighbouring TXIDs, and between eras, and are the same for maps of one TXID, whatever files
+   * they lead to: for the change counter of page 1, so that SQLite keeps its cache while nothing changes.
    */
   get generation(): number {
-    return Number(BigInt.asUintN(32, this.#state.txid));
+    const { txid, era } = this.#state;
+    return Number(BigInt.asUintN(32, txid + BigInt(era) * eraStep));
+  }
+
+  get era(): number {
+    return this.#state.era;
+  }
+
+  /** The same map for a reader that has gone over to another history so often. */
+  inEra(era: number): PageMap {
+    return era === this.#state.era ? this : new PageMap({ ...this.#state, era }, this.#layers);
   }
 
   /** Layers that a search may have to look at. */
@@ -127,7 +143,7 @@ export class PageMap {
 
   /** The same, with the index as a table, whose memory the new map shares. */
   applyTable(state: FileState, table: FrameTable): PageMap {
-    const { txid, pageSize, isShared } = this.#state;
+    const { txid, pageSize, isShared, era } = this.#state;
     const { minTxid, maxTxid, commit, timestampMs } = state;
     assert(pageSize === state.pageSize, "a file of another page size is applied");
     assert(table.lastPgno <= commit, "a page beyond the end is applied");
@@ -135,7 +151,7 @@ export class PageMap {
     assert(isImage || (minTxid - 1n <= txid && txid < maxTxid), "a file is applied out of order");
     const below = isImage ? [] : this.#layers;
     return new PageMap(
-      { txid: maxTxid, timestampMs, pageSize, commit, isShared },
+      { txid: maxTxid, timestampMs, pageSize, commit, isShared, era },
       stack(below, { table, floor: commit }, isShared),
     );
   }

@@ -13,6 +13,7 @@ import { decodeHotPages } from "./hot-pages.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
 import type { PageMap } from "./page-map.ts";
 import type { PersistentFrames } from "./persistent-frames.ts";
+import { type PushedSource, PushedStates } from "./pushed-states.ts";
 import { View, tooOld } from "./view.ts";
 import { ViewPlanner, type ViewPlannerOptions } from "./view-planner.ts";
 
@@ -26,6 +27,8 @@ export interface ReplicaViewsOptions extends ViewPlannerOptions {
   readonly limits?: FetchLimits | undefined;
   /** The same store, for `View.fetchNow`. */
   readonly reads?: BlockingReads | undefined;
+  /** What the primary pushes; `store` then shows these files beside its own. */
+  readonly pushed?: PushedSource | undefined;
 }
 
 export interface RefreshOptions extends Waiting {
@@ -41,8 +44,10 @@ export class ReplicaViews implements AsyncDisposable {
   readonly #fetcher: Fetcher;
   readonly #ended = new AbortController();
   readonly #refreshing = new Mutex();
+  /** The newest state becomes another. What is pushed does not wait for a store that is slow. */
+  readonly #changing = new Mutex();
   readonly #pinned = new Set<View>();
-  #newest: ProvedMap;
+  readonly #states: PushedStates;
   /** Maps being built, whose files no view holds yet. */
   readonly #works = new Set<Promise<unknown>>();
   #filesAllowed = minFilesKept;
@@ -55,7 +60,7 @@ export class ReplicaViews implements AsyncDisposable {
     const { pageSize } = newest.map;
     this.cache = FrameCache.create({ pageSize, capacityBytes: cacheBytes, isShared });
     this.#planner = planner;
-    this.#newest = newest;
+    this.#states = new PushedStates(planner, newest, options.pushed);
     this.#fetcher = new Fetcher({
       store: options.store,
       codec: options.codec,
@@ -102,6 +107,10 @@ export class ReplicaViews implements AsyncDisposable {
     await Promise.allSettled(this.#works);
   }
 
+  get #newest(): ProvedMap {
+    return this.#states.newest;
+  }
+
   get pageSize(): number {
     return this.#newest.map.pageSize;
   }
@@ -114,6 +123,16 @@ export class ReplicaViews implements AsyncDisposable {
   /** A file that frames of a pinned view lie in, by its number. */
   fileOf(number: number): ViewFile {
     return this.#planner.files.get(number);
+  }
+
+  /** Of the newest state that is known, also where it is another one of the same TXID: `PageMap.generation`. */
+  get generation(): number {
+    return this.#newest.map.generation;
+  }
+
+  /** The database checksum that the newest state's file proves; 0n = none. */
+  get checksum(): bigint {
+    return this.#newest.after;
   }
 
   /** Files that are remembered. */
@@ -137,9 +156,10 @@ export class ReplicaViews implements AsyncDisposable {
   }
 
   /**
-   * Looks what the replica holds now. True if there is a newer state, which is then the newest; views that are pinned stay
-   * what they are. With `byName` only the next files of level 0 are looked for, by their names, which costs a tenth of a listing:
-   * for who asks again and again, and lists now and then. Throws as `open`, and stays where it is then.
+   * Looks what the replica holds now. True if there is another state, which is then the newest; views that are pinned stay
+   * what they are. It is an older one only where what was pushed is of another history than the replica. With `byName` only the
+   * next files of level 0 are looked for, by their names, which costs a tenth of a listing: for who asks again and again, and
+   * lists now and then. Throws as `open`, and stays where it is then.
    */
   async refresh({ signal, byName = false }: RefreshOptions): Promise<boolean> {
     const advance = (waiting: Waiting): Promise<boolean> => this.#advance(waiting, byName);
@@ -147,24 +167,40 @@ export class ReplicaViews implements AsyncDisposable {
   }
 
   async #advance(waiting: Waiting, byName: boolean): Promise<boolean> {
+    const { stored } = this.#states;
     const built = byName
-      ? await this.#planner.extendByName(this.#newest, waiting)
-      : await this.#planner.extend(this.#newest, waiting);
+      ? await this.#planner.extendByName(stored, waiting)
+      : await this.#planner.extend(stored, waiting);
     if (built === undefined) return false;
     await this.#seed(built);
-    this.#newest = built;
-    return true;
+    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
+    return this.#changing.run(() => this.#states.noteStored(built, seed, waiting), waiting);
+  }
+
+  /** Goes on to the files that were pushed. False if they are of another history, or do not lead on from the newest state. */
+  async takePushed({ signal }: Waiting): Promise<boolean> {
+    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
+    const work = (waiting: Waiting): Promise<boolean> => this.#states.notePushed(seed, waiting);
+    return this.#changing.run(() => this.#build({ signal }, work), { signal });
+  }
+
+  /** What was pushed is of another history: goes back to what the replica has. Views that are pinned stay what they are. */
+  async leavePushed({ signal }: Waiting): Promise<void> {
+    await this.#changing.run(() => this.#states.dropPushed(), { signal });
+    this.#forgetFiles();
   }
 
   async #replan(old: ProvedMap, adopt: (found: ProvedMap) => void): Promise<void> {
     await this.#build({}, async (waiting) => {
       const txid = toTxid(old.map.txid);
-      const built = await this.#planAgain(txid, waiting);
+      const again = await this.#planAgain(txid, waiting);
+      const built = { ...again, map: again.map.inEra(old.map.era) };
       // The same number in another history.
-      const isOther = this.#planner.isAnotherHistory(old, built);
+      const isLeft = old.map.era !== this.#newest.map.era && built.after !== old.after;
+      const isOther = isLeft || this.#planner.isAnotherHistory(old, built);
       if (isOther || built.map.commit !== old.map.commit) throw tooOld(txid, undefined);
       await this.#seed(built);
-      if (this.#newest.map.txid === txid) this.#newest = built;
+      if (this.#newest.map.generation === old.map.generation) this.#states.replaceNewest(built);
       adopt(built);
     });
   }
@@ -229,7 +265,10 @@ export class ReplicaViews implements AsyncDisposable {
       files: this.#planner.files,
       proofs: this.#planner.proofs,
       replan: (old, adopt) => this.#replan(old, adopt),
-      onDispose: (gone) => this.#pinned.delete(gone),
+      onDispose: (gone) => {
+        this.#pinned.delete(gone);
+        this.#forgetFiles();
+      },
     });
     this.#pinned.add(view);
     return view;
@@ -238,10 +277,14 @@ export class ReplicaViews implements AsyncDisposable {
   /** Files are numbered for ever: a follower must not remember each of them. */
   #forgetFiles(): void {
     const { files } = this.#planner;
-    if (this.#works.size > 0 || files.size <= this.#filesAllowed) return;
-    const maps = [this.#newest.map, ...[...this.#pinned].map(({ map }) => map)];
+    const isTooMany = files.size > this.#filesAllowed;
+    if (this.#works.size > 0 || !(isTooMany || this.#states.isKeeping)) return;
+    const { newest, stored } = this.#states;
+    const maps = [newest.map, stored.map, ...[...this.#pinned].map(({ map }) => map)];
     const needed = new Set(maps.flatMap((map) => [...map.files()]));
     for (const file of this.#fetcher.loader.filesInFlight) needed.add(file);
+    this.#states.forget(needed);
+    if (!isTooMany) return;
     this.#planner.retain(needed);
     this.#filesAllowed = minFilesKept + 2 * needed.size;
   }

@@ -29,6 +29,8 @@ export interface ViewPlannerOptions {
 }
 
 export class ViewPlanner {
+  /** Files that are not in the store yet, beside what it lists. */
+  pushed: readonly ViewFile[] = [];
   readonly files = new FileTable();
   readonly proofs: PageProofs;
   readonly #store: ObjectStore;
@@ -52,7 +54,7 @@ export class ViewPlanner {
   /** The map of a target. Throws as `planRestore` and `MapBuilder.build`. */
   async build(target: RestoreTarget, { signal }: Waiting): Promise<BuiltMap> {
     return surviving(async () => {
-      const files = await this.#source.list({ signal });
+      const files = [...(await this.#source.list({ signal })), ...this.pushed];
       const fileByKey = new Map(files.map((file) => [file.key, file]));
       const timed =
         target.kind === "time"
@@ -107,6 +109,11 @@ export class ViewPlanner {
       if (!hasCode(error, "store/changed")) throw error;
       return this.extend(base, waiting);
     }
+  }
+
+  /** The map after files that follow it one after the other. Throws `replica/proof` if they are of another history. */
+  advance(base: ProvedMap, files: readonly ViewFile[], waiting: Waiting): Promise<BuiltMap> {
+    return this.#builder.build(files, { base, ...waiting });
   }
 
   /** Forgets all files but these. */

@@ -1,6 +1,7 @@
 // `headwater databases`: what a configuration file lists.
 import { Command } from "commander";
 import type { CliContext } from "./command.ts";
+import { databaseName } from "../engine/database-name.ts";
 import { replicasOf } from "../engine/engine-options.ts";
 import type { ReplicateOptions } from "../engine/engine-options.ts";
 import { addConfigFlags, needConfig } from "./config-flags.ts";
@@ -12,7 +13,7 @@ interface DatabasesFlags extends ConfigFlags {
   readonly json?: boolean;
 }
 
-/** Prints Litestream's fields: the path, and the kind of store of its replica. */
+/** Prints Litestream's fields: the path, and the kind of store of its replica; as JSON also the name for streams. */
 export function databasesCommand(context: CliContext): Command {
   return addConfigFlags(
     new Command("databases")
@@ -20,8 +21,10 @@ export function databasesCommand(context: CliContext): Command {
       .option("--json", "print JSON"),
   ).action(async (flags: DatabasesFlags) => {
     const { databases } = await needConfig(flags, context, "databases needs a configuration file.");
+    const paths = databases.map(({ options }) => options.path);
     const records = databases.map(({ options }) => toRecord(options));
-    context.print(flags.json === true ? formatJson(records) : formatDatabases(records));
+    const named = records.map((record) => ({ ...record, name: databaseName(record.path, paths) }));
+    context.print(flags.json === true ? formatJson(named) : formatDatabases(records));
   });
 }
 

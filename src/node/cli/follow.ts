@@ -24,6 +24,7 @@ import { parseChoiceFlag, parseCountFlag, parseDurationFlag, usage } from "./val
 interface FollowFlags extends ConfigFlags {
   readonly output?: string;
   readonly followInterval: string;
+  readonly push?: string;
   readonly parallelism: string;
   readonly integrityCheck: string;
   readonly ifReplicaExists?: boolean;
@@ -50,6 +51,10 @@ export function followCommand(context: CliContext): Command {
       "look for news this often; up to ten times as long while there are none",
       defaultFollowInterval,
     )
+    .option(
+      "--push <url>",
+      "also follow the primary at http://host:port/databases/NAME; its token, if it asks for one, from HEADWATER_PUSH_TOKEN",
+    )
     .option("--parallelism <n>", "requests at once", String(followDefaults.parallelism))
     .option(
       "--integrity-check <kind>",
@@ -68,6 +73,8 @@ export function followCommand(context: CliContext): Command {
       source,
       output: localPath(flags.output),
       interval: flags.followInterval,
+      push: flags.push,
+      pushToken: context.environment["HEADWATER_PUSH_TOKEN"],
       integrityCheck: parseChoiceFlag("integrity-check", integrityChecks, flags.integrityCheck),
       parallelism: parseCountFlag("parallelism", flags.parallelism),
       force: flags.force === true,
@@ -84,6 +91,8 @@ export interface FollowRequest {
   readonly output: string;
   /** As it was given. */
   readonly interval: string;
+  readonly push?: string | undefined;
+  readonly pushToken?: string | undefined;
   readonly integrityCheck: IntegrityCheck;
   readonly parallelism: number;
   readonly force: boolean;

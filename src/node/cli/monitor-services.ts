@@ -2,11 +2,13 @@
 import type { Logger } from "../../core/base/log.ts";
 import { systemClock } from "../base/clock.ts";
 import type { MonitorConfig } from "../engine/config/services.ts";
+import type { FleetDatabase } from "../engine/fleet-database.ts";
 import type { Patient } from "../server/health.ts";
 import { listenOnPort } from "../server/listen.ts";
 import { Metrics } from "../server/metrics.ts";
 import { monitorRoutes } from "../server/monitor-routes.ts";
 import { Monitor } from "../server/monitor.ts";
+import { StreamRoutes } from "../server/stream-routes.ts";
 import { orWarn } from "./control-services.ts";
 
 /** Metrics count from the first event on, so this comes before the engines. */
@@ -20,21 +22,26 @@ export function createMetrics(
 export interface MonitorServices {
   readonly metrics: Metrics;
   readonly patients: () => readonly Patient[];
+  readonly databases: () => readonly FleetDatabase[];
   readonly logger: Logger;
 }
 
 /** Watches until disposed. */
 export async function startMonitor(
-  { place, ...config }: MonitorConfig,
-  { metrics, patients, logger }: MonitorServices,
+  { place, push, ...config }: MonitorConfig,
+  { metrics, patients, databases, logger }: MonitorServices,
 ): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const clock = systemClock;
   const monitor = stack.use(new Monitor({ ...config, patients, clock, logger, send: fetch }));
   if (place !== undefined) {
     await orWarn(logger, "metrics", async () => {
-      const routes = monitorRoutes({ metrics, health: () => monitor.health() });
-      return stack.use(await listenOnPort(routes, place)).address;
+      const streams = push && new StreamRoutes({ ...push, databases, logger });
+      const routes = monitorRoutes({ metrics, health: () => monitor.health(), streams });
+      const { address } = stack.use(await listenOnPort(routes, place));
+      // Disposed first: who follows is told before the server ends.
+      if (streams !== undefined) stack.use(streams);
+      return address;
     });
   }
   return stack;

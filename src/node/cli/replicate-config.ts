@@ -167,7 +167,8 @@ async function run(
   await using services = new AsyncDisposableStack();
   const memberFor = (path: string, url: string): FleetMember =>
     toMember(keeper.config.register(path, url));
-  services.use(await startMonitor(config.monitor, { metrics, patients, logger }));
+  const databases = patients;
+  services.use(await startMonitor(config.monitor, { metrics, patients, databases, logger }));
   services.use(await startControl(config, { fleet, memberFor, logger, context }));
   const failure = await Promise.race([
     signals.received(),

@@ -1,5 +1,6 @@
 // When changes are staged and uploaded: at most once in the sync interval, and no more often than the budget can pay.
-// Staging for other reasons costs nothing and is never delayed: what is staged waits here for its upload.
+// Staging for other reasons costs nothing and is never delayed: what is staged waits here for its upload. While somebody
+// follows by push changes are staged once in the push interval, and uploaded as ever.
 import type { Clock } from "../../core/base/clock.ts";
 import type { Logger } from "../../core/base/log.ts";
 import type { BudgetStatus } from "./engine-status.ts";
@@ -19,6 +20,9 @@ export interface CadenceOptions {
   readonly logger: Logger;
   readonly syncIntervalMs: number;
   readonly budget: PutBudget | undefined;
+  /** How soon what is committed is staged while somebody follows, ms. */
+  readonly pushIntervalMs?: number | undefined;
+  readonly isFollowed?: (() => boolean) | undefined;
 }
 
 export class Cadence {
@@ -34,8 +38,17 @@ export class Cadence {
   /** Until what has been committed is to be staged, ms; 0 or less: now. */
   msUntilFlush(): number {
     if (this.#isMuch) return 0;
-    const { clock, syncIntervalMs } = this.#options;
+    const { clock, syncIntervalMs, pushIntervalMs = 0 } = this.#options;
+    if (this.isFollowed) {
+      const intervalMs = Math.min(pushIntervalMs, syncIntervalMs);
+      return this.#flushedAtMs + intervalMs - clock.monotonicMs();
+    }
     return Math.max(this.#flushedAtMs + syncIntervalMs - clock.monotonicMs(), this.msUntilUpload());
+  }
+
+  /** Somebody follows by push. */
+  get isFollowed(): boolean {
+    return this.#options.isFollowed?.() ?? false;
   }
 
   /** Until what is staged is to be uploaded, ms; 0: now. */

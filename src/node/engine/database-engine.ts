@@ -39,22 +39,32 @@ export class DatabaseEngine {
   readonly #loop: CaptureLoop;
   #state: EngineStatus["state"] = "starting";
   #unreplicatedSinceMs: number | undefined;
+  #feeding: Disposable | undefined;
 
   constructor(parts: EngineParts, links: readonly ReplicaLink[]) {
     this.#parts = parts;
     this.#keeper = new StagingKeeper(parts);
     this.#litestream = new LitestreamWatch(parts);
     const { clock, logger, limits } = parts;
-    const { syncIntervalMs } = limits;
+    const { syncIntervalMs, pushIntervalMs } = limits;
+    const isFollowed = (): boolean => parts.feed?.isFollowed === true;
     const budget = commonBudget(links.map((link) => link.budget));
-    this.#cadence = new Cadence({ clock, logger, syncIntervalMs, budget });
+    this.#cadence = new Cadence({
+      clock,
+      logger,
+      syncIntervalMs,
+      budget,
+      pushIntervalMs,
+      isFollowed,
+    });
     this.#checkpoints = new CheckpointPolicy(clock, logger, limits.maxWalSizeBytes);
-    this.#stager = new Stager(parts, this.#checkpoints, () => this.#replicas.wake());
+    this.#stager = new Stager(parts, this.#checkpoints, () => this.#staged());
     this.#replicas = new ReplicaSet(parts, links, this.#stager, {
       rejoin: (worker, why, waiting) => this.#rejoin(worker, why, waiting),
       onAcked: () => this.#acknowledged(),
       onUploaded: () => this.#cadence.noteUpload(),
       isUrgent: () => this.#syncs.isAimed,
+      isFollowed,
       onStopped: (error) => this.#syncs.rejectReplicated(error),
       tidy: () => this.#tidy(),
     });
@@ -82,6 +92,19 @@ export class DatabaseEngine {
   async open({ signal }: Waiting): Promise<void> {
     await this.#keeper.load();
     await this.#attach({ signal });
+    this.#feeding = this.#feed();
+  }
+
+  /** From now on others can follow: until here what is staged may have been set aside. */
+  #feed(): Disposable | undefined {
+    return this.#parts.feed?.open({
+      staging: this.#parts.staging,
+      durableTxid: () => this.#replicas.ackedThrough,
+      onFollowed: () => {
+        this.#loop.wake();
+        this.#replicas.wake();
+      },
+    });
   }
 
   /** Replicates until aborted. Throws what ends replication: another writer, another page size, our own bug. */
@@ -151,6 +174,7 @@ export class DatabaseEngine {
   async close(): Promise<void> {
     this.#state = "stopped";
     this.#syncs.rejectAll(stopped());
+    this.#feeding?.[Symbol.dispose]();
     await this.#stager.detach();
     await this.#keeper.trySave();
   }
@@ -263,7 +287,13 @@ export class DatabaseEngine {
     this.#replicas.wake();
   }
 
+  #staged(): void {
+    this.#replicas.wake();
+    this.#parts.feed?.notify();
+  }
+
   #acknowledged(): void {
+    this.#parts.feed?.notify();
     this.#syncs.resolveThrough(this.#replicas.ackedThrough, this.#head());
     this.#noteLag();
   }

@@ -26,6 +26,8 @@ export interface ReplicateOptions {
   readonly replicas?: readonly ReplicaOptions[] | undefined;
   /** Changes are uploaded at most once in this time, ms; 0 = each commit at once. Default 1000. */
   readonly syncIntervalMs?: number | undefined;
+  /** While somebody follows by push, changes are staged at most once in this time, ms; 0 = each commit at once. Default 50. */
+  readonly pushIntervalMs?: number | undefined;
   /**
    * Of each replica: most requests in a month that stores charge for as PUT or LIST. A database that is written without pause is then
    * uploaded less often, one with pauses as often as before. Default: no limit.
@@ -83,6 +85,7 @@ export interface ReplicateOptions {
 
 const replicateDefaults = Object.freeze({
   syncIntervalMs: 1_000,
+  pushIntervalMs: 50,
   leaseTtlMs: 30_000,
   maxWalSizeBytes: 1024 ** 3,
   maxStagingBytes: 10 * 1024 ** 3,
@@ -110,6 +113,7 @@ export interface ResolvedOptions {
   readonly takeOver: boolean;
   readonly leaseTtlMs: number;
   readonly syncIntervalMs: number;
+  readonly pushIntervalMs: number;
   readonly maxPutsPerMonth: number | undefined;
   readonly maxCostPerMonth: number | undefined;
   readonly maxWalSizeBytes: number;
@@ -147,6 +151,7 @@ export function resolveOptions(options: ReplicateOptions): ResolvedOptions {
     takeOver: options.takeOver ?? false,
     leaseTtlMs: options.leaseTtlMs === 0 ? 0 : number("leaseTtlMs", 3_000),
     syncIntervalMs: number("syncIntervalMs", 0),
+    pushIntervalMs: number("pushIntervalMs", 0),
     ...checkedBudget(options),
     maxWalSizeBytes: number("maxWalSizeBytes", 1024 ** 2),
     maxStagingBytes: number("maxStagingBytes", 1024 ** 2),

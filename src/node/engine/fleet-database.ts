@@ -1,6 +1,7 @@
 // One database of a fleet: can be stopped and started again while the others go on.
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { FleetRun } from "./fleet-run.ts";
+import { StagedFeed } from "./staged-feed.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
@@ -16,12 +17,18 @@ export interface FleetFailure {
 
 export class FleetDatabase {
   readonly member: FleetMember;
+  /** For those who follow it by push. */
+  readonly feed: StagedFeed;
   readonly #environment: FleetRunEnvironment;
   #run: FleetRun | undefined;
 
   constructor(member: FleetMember, environment: FleetRunEnvironment) {
     this.member = member;
-    this.#environment = environment;
+    this.feed = new StagedFeed({
+      clock: environment.clock,
+      restingTxid: () => (this.status?.state === "hibernated" ? this.status.txid : undefined),
+    });
+    this.#environment = { ...environment, feed: this.feed };
   }
 
   get path(): string {
@@ -93,6 +100,7 @@ export class FleetDatabase {
   async stop(limit: ShutdownLimit): Promise<FleetFailure | undefined> {
     const run = this.#run;
     await run?.stop(limit);
+    this.feed.end();
     if (this.#run === run) this.#run = undefined;
     return run?.failure === undefined ? undefined : { path: this.path, error: run.failure };
   }

@@ -6,6 +6,7 @@ import type { StoreMemory } from "../store/store-memory.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
 import type { Hibernation } from "./hibernation.ts";
 import type { EngineEnvironment } from "./open-parts.ts";
+import type { StagedFeed } from "./staged-feed.ts";
 
 /** What a fleet is told to replicate. */
 export interface FleetMember {
@@ -23,6 +24,8 @@ export interface FleetRunEnvironment {
   readonly random: Random;
   readonly hibernation: Hibernation;
   readonly storeMemory: StoreMemory;
+  /** Those who follow this database by push. */
+  readonly feed?: StagedFeed | undefined;
   /** Tests put failing parts in front. */
   readonly parts?: Pick<EngineEnvironment, "fileSystem" | "wrapStore"> | undefined;
 }

@@ -134,11 +134,11 @@ function isUrgentAfter(ended: EndedRest | undefined): boolean {
 /** Starts an engine when it has its turn. */
 export function startMember(
   { options }: FleetMember,
-  { hibernation, logger, parts, storeMemory }: FleetRunEnvironment,
+  { hibernation, logger, parts, storeMemory, feed }: FleetRunEnvironment,
   { ended, signal }: { readonly ended: EndedRest | undefined; readonly signal: AbortSignal },
 ): Promise<RunningEngine> {
   const mayRest = hibernation.isOn;
-  const environment = { ...parts, logger, endedRest: ended, mayRest, storeMemory };
+  const environment = { ...parts, logger, endedRest: ended, mayRest, storeMemory, feed };
   return hibernation.start(() => startEngine(options, environment, { signal }), {
     signal,
     isUrgent: isUrgentAfter(ended),

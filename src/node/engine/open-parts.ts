@@ -26,6 +26,7 @@ import type { EndedRest, EngineParts, LevelSchedule } from "./parts.ts";
 import { ReplicaLink } from "./replica-link.ts";
 import type { ReplicaLinkOptions } from "./replica-link.ts";
 import { ReplicaRecordFile } from "./replica-record.ts";
+import type { StagedFeed } from "./staged-feed.ts";
 import { Staging } from "./staging.ts";
 import {
   openStateDirectory,
@@ -42,6 +43,8 @@ export interface EngineEnvironment {
   readonly endedRest?: EndedRest | undefined;
   /** It is put to rest when it is quiet: what can wait is left for later at first. */
   readonly mayRest?: boolean | undefined;
+  /** Those who follow by push. */
+  readonly feed?: StagedFeed | undefined;
   /** What the stores of other engines have found out. */
   readonly storeMemory?: StoreMemory | undefined;
   /** Tests put a faster one in its place. */
@@ -133,8 +136,8 @@ export async function openParts(
     stack.use(link.lease);
     links.push(link);
   }
-  const { syncIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
-  const limits = { syncIntervalMs, maxWalSizeBytes, maxStagingBytes };
+  const { syncIntervalMs, pushIntervalMs, maxWalSizeBytes, maxStagingBytes, takeOver } = options;
+  const limits = { syncIntervalMs, pushIntervalMs, maxWalSizeBytes, maxStagingBytes };
   const schedule = once ? undefined : scheduleOf(options);
   const { verifyIntervalMs, verifyRestoreIntervalMs } = options;
   const verification = once ? undefined : { verifyIntervalMs, verifyRestoreIntervalMs };
@@ -154,6 +157,7 @@ export async function openParts(
     once,
     endedRest,
     brief,
+    feed: environment.feed,
   };
 }
 

@@ -10,12 +10,15 @@ import type { BriefWake } from "./brief-wake.ts";
 import type { History } from "./history.ts";
 import type { PutTimes } from "./put-times.ts";
 import type { ReplicaLink } from "./replica-link.ts";
+import type { StagedFeed } from "./staged-feed.ts";
 import type { Staging } from "./staging.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 export interface EngineLimits {
   /** Changes are uploaded at most once in this time; 0 = each commit at once. */
   readonly syncIntervalMs: number;
+  /** While somebody follows, changes are staged at most once in this time. */
+  readonly pushIntervalMs: number;
   readonly maxWalSizeBytes: number;
   readonly maxStagingBytes: number;
 }
@@ -79,6 +82,8 @@ export interface EngineParts {
   /** `undefined`: the engine starts without having been at rest. */
   readonly endedRest: EndedRest | undefined;
   readonly brief: BriefWake;
+  /** Those who follow by push; `undefined`: nobody can. */
+  readonly feed: StagedFeed | undefined;
 }
 
 /** The same for work on one of the replicas. */

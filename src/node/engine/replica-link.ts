@@ -19,6 +19,7 @@ import { findEqualObject } from "../../core/store/settle-put.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import { LevelZeroWatch } from "./level-zero-watch.ts";
 import type { ManifestBook } from "./manifest-book.ts";
 import type { ReplicaRecord, ReplicaRecordFile } from "./replica-record.ts";
 import type { ReplicaSurvey } from "./replica-survey.ts";
@@ -74,6 +75,8 @@ export class ReplicaLink {
   readonly manifest: ManifestBook | undefined;
   /** Names the replica if there are several. */
   readonly logger: Logger;
+  /** Who else puts files there. */
+  readonly levelZero: LevelZeroWatch;
   /** The files of the replica, once they have been listed for the levels. */
   readonly known: KnownFiles;
   readonly #options: ReplicaLinkOptions;
@@ -93,6 +96,10 @@ export class ReplicaLink {
     this.lease = options.lease;
     this.manifest = options.manifest;
     this.logger = options.logger;
+    this.levelZero = new LevelZeroWatch({
+      clock: options.clock,
+      list: (waiting) => listLevel(this.store, this.layout, 0, waiting),
+    });
   }
 
   /** Bytes put by this process. */
@@ -121,12 +128,6 @@ export class ReplicaLink {
     const header = await this.readHeader(newest, { signal });
     const single = newest.level === 0 && newest.minTxid === newest.maxTxid ? newest : undefined;
     return { files, head: { txid: newest.maxTxid, file: newest, header, single } };
-  }
-
-  /** True when level 0 holds a file that ends after `txid`. */
-  async hasLevelZeroAfter(txid: bigint, { signal }: Waiting): Promise<boolean> {
-    const files = await listLevel(this.store, this.#options.layout, 0, { signal });
-    return files.some((file) => file.maxTxid > txid);
   }
 
   async readHeader(file: ReplicaFile, { signal }: Waiting): Promise<LtxHeader> {
@@ -283,6 +284,7 @@ export class ReplicaLink {
   async forget(): Promise<void> {
     this.known.forget();
     await this.#options.records.clear();
+    this.levelZero.forget();
     this.#earlier = undefined;
     this.#confirmedAtMs = undefined;
   }
@@ -293,6 +295,7 @@ export class ReplicaLink {
     const { level, minTxid, maxTxid, timestampMs } = request;
     const range = { level, minTxid, maxTxid };
     const key = this.keyOf(range);
+    if (level === 0) this.levelZero.notePut(key);
     const file = { ...range, key, sizeBytes, etag, timestampMs, isExactTime: true };
     this.known.add(file, this.#options.clock.nowMs());
     await this.#recording.run(async () => {

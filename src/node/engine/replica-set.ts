@@ -23,7 +23,7 @@ const finalCodes = ["engine/another-writer", "capture/page-size"] as const;
 
 export interface ReplicaSetHooks extends Pick<
   WorkerHooks,
-  "onAcked" | "onUploaded" | "isUrgent" | "tidy"
+  "onAcked" | "onUploaded" | "isUrgent" | "isFollowed" | "tidy"
 > {
   readonly rejoin: (
     worker: ReplicaWorker,
@@ -58,6 +58,7 @@ export class ReplicaSet {
           onAcked: hooks.onAcked,
           onUploaded: hooks.onUploaded,
           isUrgent: hooks.isUrgent,
+          isFollowed: hooks.isFollowed,
           tidy: hooks.tidy,
           isOneOfSeveral,
         },

@@ -33,6 +33,8 @@ export interface WorkerHooks {
   readonly onUploaded: () => void;
   /** Somebody waits for what is staged. */
   readonly isUrgent: () => boolean;
+  /** Somebody follows by push: staging does not wait for uploads, nor uploads for each staged file. */
+  readonly isFollowed: () => boolean;
   /** Staged files may have become superfluous. */
   readonly tidy: () => Promise<void>;
   /** There are others: this one follows the history, and never makes it. */
@@ -67,6 +69,8 @@ export class ReplicaWorker {
   /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
   readonly #putting = new Mutex();
   readonly #joined = Promise.withResolvers<void>();
+  /** When the last upload began. */
+  #uploadedAtMs = Number.NEGATIVE_INFINITY;
   /** Full images that are being put. */
   #images = 0;
   /** While the replica follows: staged files after it are kept. At first all; after a failure none. */
@@ -104,9 +108,10 @@ export class ReplicaWorker {
         hooks.onUploaded();
         this.#levels?.noteUpload();
       },
-      mayRead: () => merger.mayRead(),
+      beginReading: (begin) => merger.beginReading(begin),
       mergeIfTooLarge: (waiting) => merger.mergeIfTooLarge(this, waiting),
       mergeIfMoreThan: (files, waiting) => merger.mergeIfMoreThan(files, this, waiting),
+      isFollowed: hooks.isFollowed,
       several: isOneOfSeveral
         ? {
             follow: (waiting) => this.#follow(waiting),
@@ -305,6 +310,7 @@ export class ReplicaWorker {
   }
 
   async #upload(waiting: Waiting): Promise<void> {
+    this.#uploadedAtMs = this.parts.clock.monotonicMs();
     const outcome = await this.#putting.run(() => this.#uploader.drain(waiting));
     if (outcome === "settle" || outcome === "damaged") await this.#hooks.rejoin(outcome, waiting);
     if (outcome !== "done") this.wake();
@@ -322,6 +328,13 @@ export class ReplicaWorker {
     const isImage =
       this.#images > 0 || staging.images.waiting !== undefined || link.record?.level !== 0;
     if (isImage || this.#hooks.isUrgent()) return 0;
-    return link.budget?.msUntilPut() ?? 0;
+    return Math.max(link.budget?.msUntilPut() ?? 0, this.#msUntilTurn());
+  }
+
+  /** While somebody follows, all that is staged in a sync interval is uploaded together. */
+  #msUntilTurn(): number {
+    if (!this.#hooks.isFollowed()) return 0;
+    const { clock, limits } = this.parts;
+    return Math.max(0, this.#uploadedAtMs + limits.syncIntervalMs - clock.monotonicMs());
   }
 }

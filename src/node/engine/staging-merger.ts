@@ -15,7 +15,7 @@ const filesPerMerge = 64;
 export interface StagingReader {
   /** Staged files after this TXID are there for the replica; `undefined`: none are. */
   readonly heldAfter: bigint | undefined;
-  /** It may be reading them now. */
+  /** It is reading them now. */
   readonly isReading: boolean;
 }
 
@@ -29,9 +29,9 @@ export class StagingMerger {
     this.#readers = readers;
   }
 
-  /** Resolves when nothing is being merged. */
-  mayRead(): Promise<void> {
-    return this.#merging.run(() => undefined);
+  /** Calls `begin` while nothing is being merged: from then on the reader is reading. */
+  beginReading(begin: () => void): Promise<void> {
+    return this.#merging.run(begin);
   }
 
   /** For a reader whose attempt has failed: merges once if too much waits. */
@@ -43,11 +43,18 @@ export class StagingMerger {
     }, waiting);
   }
 
-  /** For a reader that is between two attempts: merges until it waits for no more than so many files. */
-  mergeIfMoreThan(files: number, reader: StagingReader, waiting: Waiting): Promise<void> {
+  /**
+   * For a reader that is between two attempts: merges until it waits for no more than so many files after `after`, or after
+   * what it has.
+   */
+  mergeIfMoreThan(
+    files: number,
+    reader: StagingReader,
+    { after, ...waiting }: Waiting & { readonly after?: bigint | undefined },
+  ): Promise<void> {
     return this.#merging.run(async () => {
       for (;;) {
-        const kept = this.#after(reader.heldAfter ?? 0n);
+        const kept = this.#after(after ?? reader.heldAfter ?? 0n);
         if (kept.length <= files || !(await this.#merge(kept, reader, waiting))) return;
       }
     }, waiting);

@@ -50,6 +50,7 @@ export class Staging {
   /** Ascending by TXID. */
   #files: StagedFile[] = [];
   #newestPosition: CapturePosition | undefined;
+  #era = 0;
   /** Found when staging was opened: what happened to them since they were written is not known. */
   readonly #unchecked = new Set<StagedFile>();
   readonly #headerByFile = new WeakMap<StagedFile, LtxHeader>();
@@ -83,6 +84,11 @@ export class Staging {
   /** The position at the end of the newest staged file; `undefined` if there is none that can be read. */
   get newestPosition(): CapturePosition | undefined {
     return this.#newestPosition;
+  }
+
+  /** Another number once what is staged was set aside: the same TXIDs may then have other bytes. */
+  get era(): number {
+    return this.#era;
   }
 
   get sizeBytes(): number {
@@ -253,6 +259,7 @@ export class Staging {
     const from = join(this.#directory, "..");
     const to = `${from}.${suffix}`;
     await this.#fileSystem.rename(from, to);
+    this.#era++;
     await this.#fileSystem.syncDirectory(join(from, ".."));
     await this.#load();
     return to;

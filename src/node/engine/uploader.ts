@@ -24,15 +24,25 @@ export type DrainOutcome = "done" | "more" | "settle" | "damaged";
 
 const filesPerDrain = 64;
 
+/** What was staged for followers is uploaded as a wide file and the newest one, unless it is more than is worth copying. */
+const filesWhenFollowed = 2;
+const maxMergedBytes = 16 * 1024 * 1024;
+const maxFilesWhenFollowed = 256;
+
 export interface UploaderHooks {
   /** After each object that the replica has acknowledged. */
   readonly onAcked: () => void;
-  /** Resolves when staged files may be read. */
-  readonly mayRead: () => Promise<void>;
+  /** Calls `begin` when staged files may be read, which from then on stay as they are. */
+  readonly beginReading: (begin: () => void) => Promise<void>;
   /** An attempt has failed: what waits for the replica may have to be merged. */
   readonly mergeIfTooLarge: (waiting: Waiting) => Promise<void>;
-  /** Merges what waits for the replica until it is no more than so many files. */
-  readonly mergeIfMoreThan: (files: number, waiting: Waiting) => Promise<void>;
+  /** Merges what waits for the replica, after `after` if it is given, until it is no more than so many files. */
+  readonly mergeIfMoreThan: (
+    files: number,
+    waiting: Waiting & { readonly after?: bigint | undefined },
+  ) => Promise<void>;
+  /** Somebody follows by push: many small files are staged between two uploads. */
+  readonly isFollowed: () => boolean;
   /** Only where others have the history, too. Without it `drain` ends when the replica is not what we left. */
   readonly several?: SeveralHooks | undefined;
 }
@@ -49,6 +59,8 @@ export class Uploader {
   readonly #hooks: UploaderHooks;
   #mustFollow = false;
   #isAttempting = false;
+  /** The file that was put last, whatever came of it. */
+  #attempted: StagedFile | undefined;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
   #uploadedAtMs: number | undefined;
@@ -84,9 +96,9 @@ export class Uploader {
     this.#mustFollow = value;
   }
 
-  /** Staged files may be read at any moment; false while it rests after a failure. */
+  /** Staged files are read. */
   get isReading(): boolean {
-    return this.#isAttempting || this.#failingSinceMs === undefined;
+    return this.#isAttempting;
   }
 
   get failingSinceMs(): number | undefined {
@@ -137,18 +149,32 @@ export class Uploader {
     }
   }
 
-  /** More waits than the budget can pay file by file. */
+  /** More waits than the budget can pay file by file, or than one upload is to be while somebody follows. */
   async #mergeIfTooMany(waiting: Waiting): Promise<void> {
+    if (this.#hooks.isFollowed()) await this.#mergeForFollowers(waiting);
     const putsLeft = this.#parts.link.budget?.putsLeft() ?? Number.POSITIVE_INFINITY;
     const most = Math.max(requestsWhenMerged, putsLeft);
     if (this.#waiting.length > most) await this.#hooks.mergeIfMoreThan(most, waiting);
   }
 
+  /** The first one may have been put under its name already, by an attempt that failed or an engine that died: it stays. */
+  async #mergeForFollowers(waiting: Waiting): Promise<void> {
+    const [first, ...others] = this.#waiting;
+    if (first === undefined) return;
+    const mayBeThere = this.#uploadedAtMs === undefined || first === this.#attempted;
+    const files = mayBeThere ? others : [first, ...others];
+    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    const most = sizeBytes <= maxMergedBytes ? filesWhenFollowed : maxFilesWhenFollowed;
+    const after = mayBeThere ? first.txid : undefined;
+    if (files.length > most) await this.#hooks.mergeIfMoreThan(most, { ...waiting, after });
+  }
+
   async #attempt(waiting: Waiting): Promise<DrainOutcome> {
     const { several } = this.#hooks;
     try {
-      await this.#hooks.mayRead();
-      this.#isAttempting = true;
+      await this.#hooks.beginReading(() => {
+        this.#isAttempting = true;
+      });
       if (several === undefined) return await this.#drainOnce(waiting);
       if (this.#mustFollow) await several.follow(waiting);
       this.#mustFollow = false;
@@ -163,10 +189,14 @@ export class Uploader {
 
   async #drainOnce({ signal }: Waiting): Promise<DrainOutcome> {
     const { staging, link, clock } = this.#parts;
+    // What is staged meanwhile goes with the next upload.
+    const through = this.#hooks.isFollowed() ? staging.newest?.txid : undefined;
     for (let puts = 0; ; puts++) {
       if (puts === filesPerDrain) return "more";
       const image = staging.images.waiting;
-      const next = staging.files.find((file) => file.txid > this.ackedThrough);
+      const next = staging.files.find(
+        ({ txid }) => txid > this.ackedThrough && (through === undefined || txid <= through),
+      );
       const isDone = image === undefined && next === undefined;
       if (next !== undefined && this.#hooks.several && !this.#continues(next)) return "settle";
       // A single pass is not over before the replica has been looked at.
@@ -179,7 +209,7 @@ export class Uploader {
       if (isDone) return "done";
       // The name of a merged file is new even if somebody has put files inside its range.
       const isWide = next !== undefined && next.minTxid < next.txid;
-      if (isWide && (await link.hasLevelZeroAfter(this.ackedThrough, { signal }))) return "settle";
+      if (isWide && (await this.#hasStrangers(next, { signal }))) return "settle";
       try {
         if (image === undefined) await this.#put(must(next, "a staged file"), { signal });
         else await this.#putSnapshot({ signal });
@@ -197,6 +227,17 @@ export class Uploader {
     }
   }
 
+  /** While somebody follows there is a wide file each time: level 0 is listed no more often than other things are looked at. */
+  #hasStrangers({ minTxid, txid: maxTxid }: StagedFile, waiting: Waiting): Promise<boolean> {
+    const { link } = this.#parts;
+    // An earlier attempt may have put it, which putting it again finds out.
+    const except = link.keyOf({ level: 0, minTxid, maxTxid });
+    const question = { through: this.ackedThrough, except, ...waiting };
+    return this.#hooks.isFollowed()
+      ? link.levelZero.hasStrangers(question)
+      : link.levelZero.hasLater(question);
+  }
+
   /** A staged file follows what the replica has without a hole. */
   #continues({ minTxid }: StagedFile): boolean {
     const through = this.#parts.link.record?.maxTxid ?? 0n;
@@ -208,6 +249,7 @@ export class Uploader {
     await staging.checkIntact(file, codec, { signal });
     const { timestampMs } = await staging.readHeader(file);
     const { minTxid, txid: maxTxid } = file;
+    this.#attempted = file;
     await link.create(
       { level: 0, minTxid, maxTxid, timestampMs, body: staging.body(file) },
       { signal },

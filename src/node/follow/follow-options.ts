@@ -19,6 +19,13 @@ export interface FollowOptions {
   readonly intervalMs?: number | undefined;
   /** What opens the replica's store; without it the environment. Never logged. */
   readonly secrets?: StoreSecrets | undefined;
+  /**
+   * Address of the database at its primary, such as `http://127.0.0.1:9090/databases/app`: what it has staged is applied at once,
+   * before it is in the store. While the primary is away the store is read as ever.
+   */
+  readonly push?: string | undefined;
+  /** What the primary asks for. Never logged. */
+  readonly pushToken?: string | undefined;
   /** Make a database that was not made by following the output, in place; what is no database is replaced. */
   readonly force?: boolean | undefined;
   /** SQLite's own check of the first state before it is put in place. */
@@ -33,6 +40,8 @@ export interface ResolvedFollowOptions {
   readonly output: string;
   readonly intervalMs: number;
   readonly secrets: StoreSecrets | undefined;
+  readonly push: string | undefined;
+  readonly pushToken: string | undefined;
   readonly force: boolean;
   readonly integrityCheck: IntegrityCheck;
   readonly parallelism: number;
@@ -40,7 +49,7 @@ export interface ResolvedFollowOptions {
 
 /** Fills in the defaults. Throws `usage/invalid`. */
 export function resolveFollowOptions(url: string, options: FollowOptions): ResolvedFollowOptions {
-  const { output, secrets } = options;
+  const { output, secrets, push, pushToken } = options;
   const intervalMs = options.intervalMs ?? followDefaults.intervalMs;
   const parallelism = options.parallelism ?? followDefaults.parallelism;
   if (output === "") throw new HeadwaterError("usage/invalid", "output must be a path.");
@@ -53,6 +62,8 @@ export function resolveFollowOptions(url: string, options: FollowOptions): Resol
     output,
     intervalMs,
     secrets,
+    push,
+    pushToken,
     parallelism,
     force: options.force ?? followDefaults.force,
     integrityCheck: options.integrityCheck ?? followDefaults.integrityCheck,

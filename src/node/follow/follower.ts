@@ -8,6 +8,7 @@ import type { LogFields } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import { type Txid, formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import type { PushPoint } from "../../core/push/pushed-files.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { Environment } from "../restore/environment.ts";
@@ -23,6 +24,7 @@ import {
   newChangeCounter,
   nextChangeCounter,
 } from "./output-file.ts";
+import type { PushedNews } from "./pushed-news.ts";
 import { type HeldOutput, type Recognized, type StrangeOutput, recognize } from "./recognize.ts";
 import type { StateFile } from "./state-file.ts";
 import { writeTxidFile } from "./txid-file.ts";
@@ -37,6 +39,8 @@ export interface FollowerParts {
   readonly path: string;
   readonly store: ObjectStore;
   readonly state: StateFile;
+  /** What the primary pushes. */
+  readonly pushed?: PushedNews | undefined;
   readonly onBytes?: ((doneBytes: number, totalBytes: number) => void) | undefined;
 }
 
@@ -70,7 +74,7 @@ export class Follower implements AsyncDisposable {
     this.#parts = parts;
     const { clock } = parts.environment;
     const { intervalMs, parallelism } = parts.options;
-    this.#newFiles = new NewFiles(parts.store, { clock, intervalMs });
+    this.#newFiles = new NewFiles(parts.store, { clock, intervalMs, pushed: parts.pushed });
     this.#healing = new Healing({
       ...parts,
       codec: this.#codec,
@@ -82,6 +86,12 @@ export class Follower implements AsyncDisposable {
   /** `undefined` until the output is known. */
   get position(): FollowedPosition | undefined {
     return this.#position;
+  }
+
+  /** The state that the next file has to continue; `undefined` while the output is not known. */
+  get point(): PushPoint | undefined {
+    const held = this.#held;
+    return held && { txid: held.position.txid, checksum: held.checksums.databaseChecksum };
   }
 
   /**

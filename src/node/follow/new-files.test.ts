@@ -41,8 +41,8 @@ function open(): Stage {
     at: async (txid) => {
       const key = keyOf(txid);
       const etag = (await memory.head(key, {}))?.etag ?? "";
-      const position = { txid: toTxid(txid), file: { key, etag }, imageTxid: toTxid(1) };
-      return { ...position, isProved: true, databaseChecksum: 1n };
+      const place = { txid: toTxid(txid), timestampMs: txid, file: { key, etag } };
+      return { ...place, imageTxid: toTxid(1), isProved: true, databaseChecksum: 1n };
     },
   };
 }

@@ -7,8 +7,11 @@ import { type Txid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
 import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { planAdvance, planRestore, restorableRanges } from "../../core/replica/plan.ts";
+import { isPushedKey } from "../../core/push/pushed-files.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { checksumAfter } from "./common-state.ts";
+import { comparePushed } from "./compare-pushed.ts";
+import type { PushedNews } from "./pushed-news.ts";
 import type { AppliedFile, Position } from "./state-file.ts";
 
 /** Waits in units of the interval. docs/guides/follow.md says what they cost. */
@@ -17,8 +20,10 @@ const waits = Object.freeze({
   level: 60,
   /** and all levels this often, unless the former shows that something is wrong, */
   all: 900,
-  /** and then not more often than this. */
+  /** and then, or after a listing that had what no name had told, not more often than this. */
   again: 10,
+  /** While the primary tells what is new, the store is asked this often. */
+  pushed: 10,
 });
 
 /** So many files in a row are taken by name. Then there are many, and they are listed. */
@@ -40,7 +45,10 @@ export type Found =
   /** There is more, up to `head`, but nothing that leads there. */
   | { readonly kind: "stuck"; readonly head: Txid };
 
-export type FollowedPoint = Pick<Position, "txid" | "file" | "imageTxid" | "isProved"> & {
+export type FollowedPoint = Pick<
+  Position,
+  "txid" | "timestampMs" | "file" | "imageTxid" | "isProved"
+> & {
   readonly databaseChecksum: bigint;
 };
 
@@ -56,6 +64,8 @@ export interface NewestState {
 export interface NewFilesOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
+  /** What the primary pushes. */
+  readonly pushed?: Pick<PushedNews, "isLive" | "following" | "takeOtherHistory"> | undefined;
 }
 
 const nothing: Found = { kind: "nothing" };
@@ -64,14 +74,21 @@ export class NewFiles {
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #intervalMs: number;
+  readonly #pushed: NewFilesOptions["pushed"];
   readonly #avoided = new Map<string, number>();
   #hits = 0;
   /** What the last listing of all levels came to, while nothing has changed since. */
   #stuck: Found | undefined;
   #levelAtMs = -Infinity;
+  /** Less after a listing that had what names could not tell: wide files, if others are pushed to. */
+  #levelWait: number = waits.level;
   #allAtMs = -Infinity;
+  #askedAtMs = -Infinity;
+  /** Key of a pushed file that is known to be in the store. */
+  #confirmed: string | undefined;
 
-  constructor(store: ObjectStore, { clock, intervalMs }: NewFilesOptions) {
+  constructor(store: ObjectStore, { clock, intervalMs, pushed }: NewFilesOptions) {
+    this.#pushed = pushed;
     this.#store = store;
     this.#clock = clock;
     this.#intervalMs = intervalMs;
@@ -79,6 +96,9 @@ export class NewFiles {
 
   /** Looks once. The first time everything is listed. */
   async look(at: FollowedPoint, waiting: Waiting): Promise<Found> {
+    const pushed = this.#lookAtPushed(at);
+    if (pushed !== undefined) return pushed;
+    this.#askedAtMs = this.#clock.monotonicMs();
     if (this.#isDue(this.#allAtMs, waits.all)) return this.#lookAtAll(at, waiting);
     const next = await this.#next(at, waiting);
     if (next !== undefined && !this.#isAvoided(next) && this.#hits < hitLimit) {
@@ -88,13 +108,14 @@ export class NewFiles {
     this.#hits = 0;
     const isListable =
       next === undefined
-        ? this.#isDue(this.#levelAtMs, waits.level)
+        ? this.#isDue(this.#levelAtMs, this.#levelWait)
         : !this.#isAvoided(next) || this.#isDue(this.#allAtMs, waits.again);
     if (!isListable) return this.#stuck ?? nothing;
     const layout = layoutForUrl(this.#store.url);
     const level = await listLevel(this.#store, layout, 0, waiting);
     this.#levelAtMs = this.#clock.monotonicMs();
-    const found = this.#judge(level, at);
+    const found = await this.#judge(level, at, waiting);
+    this.#levelWait = next === undefined && found.kind === "files" ? waits.again : waits.level;
     if (found.kind === "files" || (found.kind === "nothing" && highestOf(level) === at.txid)) {
       this.#stuck = undefined;
       return found;
@@ -133,7 +154,7 @@ export class NewFiles {
     const files = await listReplica(this.#store, layoutForUrl(this.#store.url), waiting);
     this.#allAtMs = this.#clock.monotonicMs();
     this.#levelAtMs = this.#allAtMs;
-    const found = this.#judge(files, at);
+    const found = await this.#judge(files, at, waiting);
     this.#stuck = found.kind === "stuck" ? found : undefined;
     const isOther = found.kind === "nothing" && (await this.#isOtherState(files, at, waiting));
     return isOther ? { kind: "elsewhere", reason: "history-changed" } : found;
@@ -151,7 +172,32 @@ export class NewFiles {
     return areContradictory(after ?? 0n, databaseChecksum);
   }
 
-  #judge(files: readonly ReplicaFile[], at: FollowedPoint): Found {
+  /** `undefined`: the store is to be asked. */
+  #lookAtPushed(at: FollowedPoint): Found | undefined {
+    const pushed = this.#pushed;
+    if (pushed === undefined) return undefined;
+    if (pushed.takeOtherHistory(at)) return { kind: "elsewhere", reason: "history-changed" };
+    const files = pushed.following(at.txid);
+    const damaged = files.findIndex((file) => this.#isAvoided(file));
+    const sound = damaged === -1 ? files : files.slice(0, damaged);
+    if (sound.length > 0) return { kind: "files", files: sound, isListed: false };
+    return pushed.isLive && !this.#isDue(this.#askedAtMs, waits.pushed) ? nothing : undefined;
+  }
+
+  async #judge(files: readonly ReplicaFile[], at: FollowedPoint, waiting: Waiting): Promise<Found> {
+    const { key } = at.file;
+    if (!isPushedKey(key) || key === this.#confirmed) return this.#judgeListed(files, at);
+    const verdict = await comparePushed(this.#store, files, at, waiting);
+    if (verdict === "other") return { kind: "elsewhere", reason: "history-changed" };
+    if (verdict === "same") this.#confirmed = key;
+    // The store need not have it yet.
+    const highest = highestOf(files);
+    return verdict === "open" && (highest === undefined || highest < at.txid)
+      ? nothing
+      : this.#judgeListed(files, at);
+  }
+
+  #judgeListed(files: readonly ReplicaFile[], at: FollowedPoint): Found {
     const { txid, file } = at;
     const isReplaced = files.some(({ key, etag }) => key === file.key && etag !== file.etag);
     if (isReplaced) return { kind: "elsewhere", reason: "history-changed" };

@@ -2,9 +2,11 @@
 // fails is logged and tried again, and the output stays the newest state that was proved.
 import { dirname } from "node:path";
 import { type Waiting, backoffMs } from "../../core/base/async.ts";
+import { Wake } from "../../core/base/wake.ts";
 import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import type { FileSystem } from "../../core/base/file-system.ts";
+import { openCodec } from "../../core/codec/codec.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import { litestreamStateOf } from "../engine/litestream-beside.ts";
 import { stateDirectoryOf } from "../engine/state-directory.ts";
@@ -13,6 +15,7 @@ import { checkOutput, nameOutput } from "../restore/output.ts";
 import type { FollowStatus, ResolvedFollowOptions } from "./follow-options.ts";
 import { replicatedError } from "./follow-errors.ts";
 import { Follower } from "./follower.ts";
+import { PushedNews, type PushedNewsOptions } from "./pushed-news.ts";
 import { StateFile, stateFileOf } from "./state-file.ts";
 import { txidFileOf } from "./txid-file.ts";
 
@@ -49,12 +52,34 @@ export async function startFollower(
   if (!isOurs) stack.defer(() => (state.isUsed ? undefined : state.remove()));
   if (!isOurs) await checkOutput(fileSystem, { path, temporaryPath: "" }, options);
   const { url, secrets } = options;
-  const store: ObjectStore = stack.use(await environment.openReplica(url, { signal, secrets }));
-  const follower = stack.use(new Follower({ environment, options, path, store, state, onBytes }));
+  const opened: ObjectStore = stack.use(await environment.openReplica(url, { signal, secrets }));
+  const news = new Wake();
+  const pushed = pushedTo(options, environment, {
+    at: () => follower.point,
+    onNews: () => news.wake(),
+  });
+  const store = pushed?.over(opened) ?? opened;
+  const parts = { environment, options, path, store, state, pushed, onBytes };
+  const follower = stack.use(new Follower(parts));
   await follower.start({ isOurs, signal });
+  if (pushed !== undefined) stack.use(pushed).start();
   const txid = follower.position && formatTxid(follower.position.txid);
   environment.logger.log("info", "follow.started", { path, txid, replica: store.url });
-  return new RunningFollower(environment, { options, path, follower, onStatus }, stack.move());
+  return new RunningFollower(
+    environment,
+    { options, path, follower, news, onStatus },
+    stack.move(),
+  );
+}
+
+/** `undefined`: the store alone is followed. */
+function pushedTo(
+  { push: url, pushToken: token }: ResolvedFollowOptions,
+  environment: Environment,
+  hooks: Pick<PushedNewsOptions, "at" | "onNews">,
+): PushedNews | undefined {
+  if (url === undefined) return undefined;
+  return new PushedNews({ url, token, codec: openCodec(), environment, ...hooks });
 }
 
 /** A database that was a copy once may be somebody's primary by now: to go on would overwrite what was written since. */
@@ -76,6 +101,8 @@ interface RunningParts {
   readonly options: ResolvedFollowOptions;
   readonly path: string;
   readonly follower: Follower;
+  /** Ends a pause. */
+  readonly news: Wake;
   readonly onStatus: StartFollowerOptions["onStatus"];
 }
 
@@ -141,8 +168,7 @@ export class RunningFollower implements AsyncDisposable {
       }
       const status = this.status();
       if (status !== undefined) this.#parts.onStatus?.(status);
-      // Aborted: the loop ends.
-      if (pauseMs > 0) await clock.sleep(pauseMs, { signal }).catch(() => undefined);
+      await this.#parts.news.wait(pauseMs, { clock, signal });
     }
   }
 

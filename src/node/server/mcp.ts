@@ -1,6 +1,5 @@
 // An MCP server over HTTP: tools with Litestream's names, for programs that work with language models. Browsers of this
 // machine are kept out by their Host and Origin headers, others by the token.
-import { createHash, timingSafeEqual } from "node:crypto";
 import {
   McpServer,
   createMcpHandler,
@@ -13,6 +12,7 @@ import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import { messageOf } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { isLoopback } from "../base/address.ts";
+import { refuseWithoutToken } from "./bearer-token.ts";
 import type { Fetch } from "./listen.ts";
 
 /** Adds itself to a server. */
@@ -73,7 +73,9 @@ export function mcpRoutes(options: McpOptions): { readonly fetch: Fetch } & Asyn
   return {
     fetch: (request) =>
       (isLoopback(host) ? refuseForeign(request) : undefined) ??
-      (token === undefined ? undefined : refuseWithout(token, request)) ??
+      (token === undefined
+        ? undefined
+        : refuseWithoutToken(request, { token, key: "mcp-token" })) ??
       handler.fetch(request),
     [Symbol.asyncDispose]: () => handler.close(),
   };
@@ -85,18 +87,4 @@ function refuseForeign(request: Request): Response | undefined {
     hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
     originValidationResponse(request, localhostAllowedOrigins())
   );
-}
-
-function refuseWithout(token: string, { headers }: Request): Response | undefined {
-  const given = /^bearer +(?<token>\S+)\s*$/iu.exec(headers.get("authorization") ?? "")?.groups;
-  if (timingSafeEqual(digestOf(given?.["token"] ?? ""), digestOf(token))) return undefined;
-  return Response.json(
-    { error: "Send the token of mcp-token as Authorization: Bearer TOKEN." },
-    { status: 401, headers: { "www-authenticate": "Bearer" } },
-  );
-}
-
-/** All of one length, so that comparing takes the same time. */
-function digestOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

@@ -1,16 +1,18 @@
-// `/metrics` for Prometheus and `/health` for whoever watches over Headwater.
+// `/metrics` for Prometheus, `/health` for whoever watches over Headwater, and the streams of databases where they are on.
 import { Hono } from "hono";
 import type { DatabaseHealth } from "./health.ts";
 import type { Fetch } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
+import type { StreamRoutes } from "./stream-routes.ts";
 
 export interface MonitorRoutesOptions {
   readonly metrics: Metrics;
   readonly health: () => readonly DatabaseHealth[];
+  readonly streams?: StreamRoutes | undefined;
 }
 
 /** Answers GET and HEAD; nothing can be changed here. */
-export function monitorRoutes({ metrics, health }: MonitorRoutesOptions): Fetch {
+export function monitorRoutes({ metrics, health, streams }: MonitorRoutesOptions): Fetch {
   const app = new Hono();
   app.get("/metrics", async (context) =>
     context.text(await metrics.text(), 200, { "content-type": metrics.contentType }),
@@ -23,6 +25,11 @@ export function monitorRoutes({ metrics, health }: MonitorRoutesOptions): Fetch 
       isHealthy ? 200 : 503,
     );
   });
+  if (streams !== undefined) {
+    app.all("/databases/:name/stream", (context) =>
+      streams.answer(context.req.raw, context.req.param("name")),
+    );
+  }
   app.notFound((context) =>
     context.text(`There is no ${context.req.path}: try /metrics or /health.\n`, 404),
   );

@@ -37,7 +37,8 @@ export async function openReplicaIn(
   options: OpenReplicaOptions,
 ): Promise<ReplicaDatabase> {
   const { signal, secrets, follow = false, cacheBytes = defaultCacheBytes } = options;
-  const { clock, logger } = environment;
+  const { push: primary, pushToken: token } = options;
+  const { clock, random, logger } = environment;
   const target = openTarget(options, clock.nowMs());
   checkCacheBytes(cacheBytes);
   await using opened = new AsyncDisposableStack();
@@ -46,7 +47,8 @@ export async function openReplicaIn(
   // Not `use`: V8's takes no bound function as the method, and a wrapped store may have one.
   opened.defer(() => store[Symbol.asyncDispose]());
   const name = nameOfReplica(url);
-  const known = { store, clock, logger, name, cacheBytes, target, follow, signal };
+  const push = primary === undefined ? undefined : { url: primary, token, fetch, random };
+  const known = { store, clock, logger, name, cacheBytes, target, follow, push, signal };
   const engine = opened.use(await openSleepingEngine(thread, known));
   const kept = opened.move();
   return new ReplicaDatabase({ ...engine, name, close: () => kept.disposeAsync() });

@@ -80,6 +80,7 @@ const keysAtStart = [
   "shutdown-sync-timeout",
   "socket",
   "addr",
+  "push",
   "health-max-lag",
   "heartbeat-url",
   "heartbeat-interval",

@@ -80,6 +80,7 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
         maxWalSizeBytes: entry["max-wal-size"],
         maxStagingBytes: entry["max-staging"],
         ...retentionOf(entry, context.file),
+        pushIntervalMs: settingOf("push-interval", entry, context.file),
         verifyIntervalMs: settingOf("verify-interval", entry, context.file),
         verifyRestoreIntervalMs: settingOf("verify-restore-interval", entry, context.file),
       }),
@@ -94,7 +95,7 @@ export function toEntry(entry: DatabaseEntry, context: EntryContext): Entry | un
 
 /** What a database leaves out comes from the top of the file. */
 function settingOf(
-  name: "verify-interval" | "verify-restore-interval",
+  name: "push-interval" | "verify-interval" | "verify-restore-interval",
   entry: DatabaseEntry,
   file: ConfigFile,
 ): number | undefined {

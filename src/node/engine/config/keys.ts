@@ -74,6 +74,7 @@ const database = z.strictObject({
     "In place of `replica`: several replicas, each with the whole history.",
   ),
   snapshot: used(snapshot, "Of this database alone.", "that of the file"),
+  "push-interval": used(interval, "Of this database alone.", "that of the file"),
   "verify-interval": used(interval, "Of this database alone.", "that of the file"),
   "verify-restore-interval": used(interval, "Of this database alone.", "that of the file"),
   "monitor-interval": none(duration({ atLeastMs: 0 }), "A commit wakes Headwater at once."),
@@ -181,6 +182,30 @@ export const configSchema = z.strictObject({
   addr: used(
     text,
     "Where `/metrics` (Prometheus) and `/health` are served, `host:port`; without a host on this machine alone.",
+  ),
+  push: used(
+    z.strictObject({
+      enabled: used(
+        flag,
+        "Serve what databases have staged at `addr`, under `/databases/NAME/stream`, to those who follow by push.",
+        "false",
+      ),
+      token: used(
+        text,
+        "What followers must send, at least 16 characters: `Authorization: Bearer TOKEN`. Needed if other machines can reach `addr`.",
+      ),
+      "allow-origin": used(
+        z.array(text),
+        "Origins whose pages may follow in a browser, such as `https://app.example.com`; `*` = any.",
+        "none",
+      ),
+    }),
+    "Streams for followers that are milliseconds behind.",
+  ),
+  "push-interval": used(
+    interval,
+    "While somebody follows by push, changes are staged and sent at most this often; 0 = each commit at once. Uploads keep to `sync-interval`.",
+    "50ms",
   ),
   "health-max-lag": used(
     positiveDuration,

@@ -28,6 +28,16 @@ export interface MonitorConfig {
   readonly maxLagMs: number;
   readonly heartbeat: { readonly url: string; readonly intervalMs: number } | undefined;
   readonly webhookUrl: string | undefined;
+  /** `undefined`: no streams. */
+  readonly push: PushConfig | undefined;
+}
+
+/** The streams of databases, served where metrics are. */
+export interface PushConfig {
+  /** What followers must send. */
+  readonly token: string | undefined;
+  /** Pages that may follow; `*` = any. */
+  readonly allowedOrigins: readonly string[];
 }
 
 const shortestToken = 16;
@@ -52,6 +62,7 @@ export function toMonitorConfig(file: ConfigFile, remarks: Remarks): MonitorConf
   }
   return {
     place: address && { host: address.host ?? thisMachine, port: address.port },
+    push: toPushConfig(file, address, remarks),
     maxLagMs: file["health-max-lag"] ?? defaultMaxLagMs,
     heartbeat:
       heartbeatUrl === undefined
@@ -59,6 +70,28 @@ export function toMonitorConfig(file: ConfigFile, remarks: Remarks): MonitorConf
         : { url: heartbeatUrl, intervalMs: file["heartbeat-interval"] ?? defaultHeartbeatMs },
     webhookUrl,
   };
+}
+
+/** `undefined` if they are not wanted. What other machines can reach needs a token. */
+function toPushConfig(
+  { push, addr }: ConfigFile,
+  address: Address | undefined,
+  remarks: Remarks,
+): PushConfig | undefined {
+  const { token, "allow-origin": allowedOrigins = [] } = push ?? {};
+  if (token !== undefined && token.length < shortestToken)
+    remarks.mistake(["push", "token"], `must have at least ${shortestToken} characters.`);
+  if (push?.enabled !== true) return undefined;
+  if (addr === undefined) {
+    remarks.mistake(["push"], `needs addr, where it is served, such as ${thisMachine}:9090.`);
+  }
+  if (token === undefined && !isLoopback(address?.host ?? thisMachine)) {
+    remarks.mistake(
+      ["push"],
+      `can be reached from other machines by addr, and needs push.token. For this machine alone, write addr: ${thisMachine}:9090.`,
+    );
+  }
+  return { token, allowedOrigins };
 }
 
 export function toSocketConfig({ socket }: ConfigFile): SocketConfig {
