@@ -77,11 +77,11 @@ describe("its record", () => {
 
   it("is nothing with any byte flipped, any part missing, or more behind it", () => {
     const bytes = sampleIndex().encode(codec);
-    for (let at = 0; at < bytes.length; at++) {
+    for (let index = 0; index < bytes.length; index++) {
       const flipped = bytes.slice();
-      flipped[at] = (flipped[at] ?? 0) ^ 0x10;
+      flipped[index] = (flipped[index] ?? 0) ^ 0x10;
       expect(CopyIndex.decode(codec, flipped)).toBeUndefined();
-      expect(CopyIndex.decode(codec, bytes.slice(0, at))).toBeUndefined();
+      expect(CopyIndex.decode(codec, bytes.slice(0, index))).toBeUndefined();
     }
     expect(CopyIndex.decode(codec, Uint8Array.of(...bytes, 0))).toBeUndefined();
   });
