@@ -39,7 +39,18 @@ export interface EngineOptions extends Waiting {
   readonly shelf?: CopyShelf | undefined;
   /** Following has found a newer state. */
   readonly onNews?: (() => void) | undefined;
+  readonly openLayer?: OpenLayer | undefined;
 }
+
+/** Something between the views of an engine and its SQLite in a thread, such as another SQLite. The engine disposes it. */
+export interface EngineLayer extends AsyncDisposable {
+  /** In the place of the views. */
+  readonly pages: ReplicaPages;
+  /** In the place of `client`, which is SQLite over the pages; `current` is the state that its next statement sees. */
+  over(client: SqliteClient, current: () => PageMap): AskSqlite;
+}
+
+export type OpenLayer = (views: ReplicaPages) => Promise<EngineLayer>;
 
 /** Disposing it ends everything that it stands on, and may happen twice. */
 export interface ReplicaEngine extends AsyncDisposable {
@@ -55,16 +66,20 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, follow, onNews } = options;
+  const { store, clock, logger, name, follow, onNews, openLayer } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
-  const pages = await openPages(opened, options, { isShared: true });
+  const known = await openPages(opened, options, { isShared: true });
+  const layer = await openLayer?.(known);
+  if (layer !== undefined) opened.use(layer);
+  const pages = layer?.pages ?? known;
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  const current = (): PageMap => desk.current;
   return engineOf(opened.move(), {
-    current: () => desk.current,
-    ask: (request, waiting) => client.ask(request, waiting),
+    current,
+    ask: layer?.over(client, current) ?? ((request, waiting) => client.ask(request, waiting)),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });
