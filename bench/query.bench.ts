@@ -2,6 +2,7 @@
 //  - from `file://`, the package as users get it against Litestream's VFS (npm litestream-vfs): open to first row, a first
 //    scan of the table, 6,000 lookups of rows that were read before. Each run is a process of its own, in turn. Our lookups
 //    go through `db.query()`, from one thread to another and back; Litestream's are calls within one thread.
+//  - the same two with a local copy: until it is there, and the same queries on it;
 //  - from a store that takes 20 ms for each request, ours alone: requests, and how often the query had to wait;
 //  - with all pages in the cache, inside SQLite's thread, against `node:sqlite` on a local file.
 import { copyFileSync } from "node:fs";
@@ -14,7 +15,7 @@ import type { CachedReadFigures, CachedReadOptions } from "./support/cached-read
 import { median } from "./support/compare.ts";
 import { scatteredDatabase } from "./support/databases.ts";
 import { buildProduct, productEntry, runHeadwater } from "./support/product.ts";
-import { type QueryTimes, hotIds } from "./support/query-workload.ts";
+import { type HydrationTimes, type QueryTimes, hotIds } from "./support/query-workload.ts";
 import type { RemoteFigure, RemoteFigures, RemoteOptions } from "./support/remote-query-child.ts";
 import { formatMs, formatRatio } from "./support/statistics.ts";
 import { printTable } from "./support/table.ts";
@@ -58,6 +59,41 @@ async function benchLocal(): Promise<void> {
     row("the same, loading the code too", "", ({ loadMs, firstRowMs }) => loadMs + firstRowMs),
     row("first scan of the table", "2.5x", ({ scanMs }) => scanMs),
     row(`${hotIds.length} lookups, db.query()`, "30x", ({ lookupsMs }) => lookupsMs),
+  ]);
+}
+
+async function benchHydration(): Promise<void> {
+  const entry = pathToFileURL(productEntry).href;
+  const ours: HydrationTimes[] = [];
+  const theirs: HydrationTimes[] = [];
+  for (let round = 0; round < rounds; round++) {
+    using copies = temporaryDirectory();
+    const env = { TMPDIR: copies.path, LITESTREAM_LOG_FILE: copies.file("log") };
+    const [mine, official] = [copies.file("ours.db"), copies.file("theirs.db")];
+    ours.push(
+      (await answerOf("hydration-child", { replica, entry, path: mine })) as HydrationTimes,
+    );
+    theirs.push(
+      (await answerOf(
+        "official-hydration-child",
+        { replica, path: official },
+        { env },
+      )) as HydrationTimes,
+    );
+  }
+  if (new Set([...ours, ...theirs].map(({ found }) => found)).size !== 1) {
+    throw new Error("The scans found different rows.");
+  }
+  const row = (what: string, target: string, of: (times: HydrationTimes) => number): string[] => {
+    const ratio = median(ours.map((times, i) => of(theirs[i] ?? times) / of(times)));
+    const [oursMs, theirsMs] = [median(ours.map(of)), median(theirs.map(of))];
+    return [what, formatMs(oursMs), formatMs(theirsMs), formatRatio(ratio), target];
+  };
+  printTable([
+    ["131 MB in file://, hydrated", "Headwater", "Litestream", "ratio", "target"],
+    row("hydration against official hydration", "2.5x", ({ hydrationMs }) => hydrationMs),
+    row("scan of the table after it", "", ({ scanMs }) => scanMs),
+    row(`${hotIds.length} lookups after it, db.query()`, "", ({ lookupsMs }) => lookupsMs),
   ]);
 }
 
@@ -105,6 +141,8 @@ async function benchCached(): Promise<void> {
 }
 
 await benchLocal();
+console.log("");
+await benchHydration();
 console.log("");
 await benchRemote();
 console.log("");

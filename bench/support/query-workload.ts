@@ -29,6 +29,12 @@ export interface QueryTimes {
   readonly found: string;
 }
 
+/** Of one process that has a local copy of a replica made, then reads every row, then some again and again. */
+export interface HydrationTimes extends Pick<QueryTimes, "scanMs" | "lookupsMs" | "found"> {
+  /** From the call that opens the replica until queries run on the copy. */
+  readonly hydrationMs: number;
+}
+
 /** How long a piece of work takes. */
 export async function timed(work: () => Promise<unknown> | void): Promise<number> {
   const startMs = performance.now();

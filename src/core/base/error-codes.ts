@@ -194,8 +194,9 @@ const table = {
   },
   "follow/locked": {
     recovery: "fatal",
-    means: "Another Headwater follows a replica into the same output.",
-    next: "Stop it first, or choose another output.",
+    means:
+      "Another Headwater follows a replica into the same output, or hydrates into the same file.",
+    next: "Stop it first, or choose another path.",
   },
   "follow/replicated": {
     recovery: "fatal",
@@ -223,6 +224,11 @@ const table = {
     recovery: "fatal",
     means: "SQLite finds a page of the database damaged.",
     next: "Run `headwater verify URL`; query an earlier moment if the source was damaged.",
+  },
+  "query/hydrate": {
+    recovery: "fatal",
+    means: "The file to hydrate into is no copy that Headwater has made.",
+    next: "Choose another path, or move the file away if it is not needed.",
   },
   "query/closed": {
     recovery: "fatal",

@@ -95,7 +95,11 @@ export interface ViewsInUse {
   readonly snapshot: number | undefined;
 }
 
-export type Reply = (RowsReply | FailedReply) & ViewsInUse;
+export type Reply = (RowsReply | FailedReply) &
+  ViewsInUse & {
+    /** Whether statements stand between `BEGIN` and `COMMIT`. */
+    readonly isInTransaction: boolean;
+  };
 
 /** What the name of a file in SQL says of a moment: `file:app?at=5 minutes ago`. */
 export type AskedMoment = Pick<OpenRequest, "at" | "txid">;

@@ -44,9 +44,20 @@ export interface EngineOptions extends Waiting {
   readonly onNews?: (() => void) | undefined;
   /** Where its primary pushes what is new; with `follow`. */
   readonly push?: PushOptions | undefined;
+  readonly openLayer?: OpenLayer | undefined;
 }
 
 export type PushOptions = Pick<PushClientOptions, "url" | "token" | "fetch" | "random">;
+
+/** Something between the views of an engine and its SQLite in a thread, such as another SQLite. The engine disposes it. */
+export interface EngineLayer extends AsyncDisposable {
+  /** In the place of the views. */
+  readonly pages: ReplicaPages;
+  /** In the place of `client`, which is SQLite over the pages; `current` is the state that its next statement sees. */
+  over(client: SqliteClient, current: () => PageMap): AskSqlite;
+}
+
+export type OpenLayer = (views: ReplicaPages) => Promise<EngineLayer>;
 
 /** Disposing it ends everything that it stands on, and may happen twice. */
 export interface ReplicaEngine extends AsyncDisposable {
@@ -62,15 +73,20 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, name } = options;
+  const { store, clock, name, openLayer } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
-  const pages = await openPages(opened, options, { isShared: true });
+  const known = await openPages(opened, options, { isShared: true });
+  const layer = await openLayer?.(known.pages);
+  if (layer !== undefined) opened.use(layer);
+  const pages = layer?.pages ?? known.pages;
+  follow(opened, options, { ...known, pages });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
+  const current = (): PageMap => desk.current;
   return engineOf(opened.move(), {
-    current: () => desk.current,
-    ask: (request, waiting) => client.ask(request, waiting),
+    current,
+    ask: layer?.over(client, current) ?? ((request, waiting) => client.ask(request, waiting)),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });
@@ -92,7 +108,9 @@ export async function openDirectEngine(
   // Until it is awaited its failure is nobody's.
   loading.catch(() => undefined);
   await using opened = new AsyncDisposableStack();
-  const pages = await openPages(opened, options, { reads });
+  const known = await openPages(opened, options, { reads });
+  const { pages } = known;
+  follow(opened, options, known);
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
@@ -116,7 +134,9 @@ export async function openSuspendingEngine(
 ): Promise<ReplicaEngine> {
   const { store, clock, name, giveTurn } = options;
   await using opened = new AsyncDisposableStack();
-  const pages = await openPages(opened, options, {});
+  const known = await openPages(opened, options, {});
+  const { pages } = known;
+  follow(opened, options, known);
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const client = opened.use(
     new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
@@ -146,13 +166,21 @@ function engineOf(
   };
 }
 
-/** What is opened for them is disposed with `opened`. With `follow` they go on to what is new from now on. */
+interface OpenedPages<Pages extends ReplicaPages = ReplicaPages<BlockingView>> {
+  readonly pages: Pages;
+  /** What they stand on. */
+  readonly views: ReplicaViews;
+  /** If its primary pushes: what the views read beside the store. */
+  readonly pushed: PushedFiles | undefined;
+}
+
+/** What is opened for them is disposed with `opened`. */
 async function openPages(
   opened: AsyncDisposableStack,
   options: EngineOptions,
   memory: Pick<ReplicaViewsOptions, "isShared" | "reads">,
-): Promise<ReplicaPages<BlockingView>> {
-  const { clock, logger, cacheBytes, target, shelf, follow, push, onNews, signal } = options;
+): Promise<OpenedPages> {
+  const { clock, logger, cacheBytes, target, shelf, push, signal } = options;
   const codec = openCodec();
   const pushed = push && new PushedFiles();
   const store = pushed?.over(options.store) ?? options.store;
@@ -163,15 +191,22 @@ async function openPages(
       { signal, ...(target !== undefined && { target }) },
     ),
   );
-  const hydrated =
+  const pages =
     shelf === undefined
       ? views
       : opened.use(new Hydration({ views, shelf, store, codec, clock, logger })).pages;
-  const pages = target === undefined ? hydrated : frozenPages(hydrated);
-  if (follow) {
-    const loop = opened.use(new FollowLoop({ pages, clock, logger, onNews }));
-    const parts = { views, loop, codec, clock, logger };
-    if (push && pushed) opened.use(new PushedViews({ ...parts, ...push, files: pushed, onNews }));
-  }
-  return pages;
+  return { pages: target === undefined ? pages : frozenPages(pages), views, pushed };
+}
+
+/** From now on the pages go on to what is new, if they are to, until `opened` is disposed. */
+function follow(
+  opened: AsyncDisposableStack,
+  { follow: isFollowing, push, clock, logger, onNews }: EngineOptions,
+  { pages, views, pushed: files }: OpenedPages<ReplicaPages>,
+): void {
+  if (!isFollowing) return;
+  const loop = opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  if (push === undefined || files === undefined) return;
+  const codec = openCodec();
+  opened.use(new PushedViews({ ...push, views, files, loop, codec, clock, logger, onNews }));
 }

@@ -25,7 +25,8 @@ export class SleepingThread {
   hear({ request, news }: SentRequest): void {
     this.#views.hear(news);
     const answer = this.#answer(request);
-    this.#post({ kind: "reply", reply: { ...answer, ...this.#host.inUse() } });
+    const { isInTransaction } = this.#host;
+    this.#post({ kind: "reply", reply: { ...answer, ...this.#host.inUse(), isInTransaction } });
   }
 
   #answer(request: SentRequest["request"]): RowsReply | FailedReply {

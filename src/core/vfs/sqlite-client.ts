@@ -32,6 +32,7 @@ export class SqliteClient implements AsyncDisposable {
   #reply: PromiseWithResolvers<Reply> | undefined;
   #signal: AbortSignal = this.#closing.signal;
   #ended: Error | undefined;
+  #isInTransaction = false;
 
   /** Owns both from now on. `name` is what SQL calls the replica. */
   constructor(thread: SqliteThread, desk: PageDesk, { name }: { readonly name: string }) {
@@ -43,6 +44,11 @@ export class SqliteClient implements AsyncDisposable {
     });
     thread.post(desk.threadData(name));
     thread.keepAlive(false);
+  }
+
+  /** Whether statements stand between `BEGIN` and `COMMIT`. */
+  get isInTransaction(): boolean {
+    return this.#isInTransaction;
   }
 
   /** Throws what SQLite or the store says, `query/closed`, or the signal's reason as soon as SQLite has stopped. */
@@ -77,6 +83,7 @@ export class SqliteClient implements AsyncDisposable {
       this.#desk.tellViews((news) => this.#send({ request, news }));
       const reply = await this.#reply.promise;
       this.#desk.settle(reply);
+      this.#isInTransaction = reply.isInTransaction;
       const failure = this.#desk.takeFailure();
       if (reply.kind === "rows") return reply;
       this.#signal.throwIfAborted();
@@ -112,7 +119,8 @@ export class SqliteClient implements AsyncDisposable {
   }
 }
 
-function closed(cause?: Error): HeadwaterError {
+/** The error of whoever asks too late. */
+export function closed(cause?: Error): HeadwaterError {
   return new HeadwaterError(
     "query/closed",
     cause === undefined

@@ -13,7 +13,8 @@ const batchLimits = { rows: 1000, sizeBytes: 256 * 1024, ms: 50 } as const;
 /** About what a value that is no text and no blob takes. */
 const valueSizeBytes = 8;
 
-const nothing: RowsReply = {
+/** The reply to what has no rows. */
+export const nothing: RowsReply = {
   kind: "rows",
   statement: undefined,
   columns: [],

@@ -32,10 +32,10 @@ export function addMomentFlags(command: Command): Command {
 export async function openSource(
   context: CliContext,
   sourceText: string,
-  flags: ConfigFlags & MomentFlags,
+  flags: ConfigFlags & MomentFlags & { readonly hydrate?: string },
   { signal }: Waiting,
 ): Promise<ReplicaDatabase> {
-  const { at, timestamp, txid } = flags;
+  const { at, timestamp, txid, hydrate } = flags;
   if ([at, timestamp, txid].filter((flag) => flag !== undefined).length > 1) {
     throw usage("Give one of -at (or -timestamp, which is the same) and -txid.");
   }
@@ -44,6 +44,7 @@ export async function openSource(
   return openReplica(url, {
     signal,
     secrets,
+    hydrate,
     logger: createMessageLogger(context, systemClock),
     ...(at !== undefined && { at: parseMoment(at, nowMs, "-at") }),
     ...(timestamp !== undefined && { at: parseMoment(timestamp, nowMs, "-timestamp") }),

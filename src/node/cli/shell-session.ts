@@ -10,7 +10,9 @@ import { openSource } from "./replica-source.ts";
 import type { MomentFlags } from "./replica-source.ts";
 import type { RowFormat } from "./row-formats.ts";
 
-export interface ShellFlags extends ConfigFlags, MomentFlags {}
+export interface ShellFlags extends ConfigFlags, MomentFlags {
+  readonly hydrate?: string;
+}
 
 export class ShellSession implements AsyncDisposable {
   format: RowFormat = "table";
@@ -47,7 +49,14 @@ export class ShellSession implements AsyncDisposable {
     const { at } = moment;
     // A mistake in it is told before anything is opened.
     if (at !== undefined) parseMoment(at, systemClock.nowMs(), ".at");
-    const { at: _at, timestamp: _timestamp, txid: _txid, ...config } = this.#flags;
+    // The local copy is of the state that the shell was opened at, and in use until that is left.
+    const {
+      at: _at,
+      timestamp: _timestamp,
+      txid: _txid,
+      hydrate: _hydrate,
+      ...config
+    } = this.#flags;
     const next = await openSource(
       this.#context,
       this.#source,

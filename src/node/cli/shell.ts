@@ -22,12 +22,14 @@ export function shellCommand(context: CliContext): Command {
   const command = new Command("shell")
     .description("Open a replica and run the SQL that is typed. Commands begin with a dot: .help")
     .argument("<source>", "URL of a replica, its directory, or path of a replicated database");
-  return addConfigFlags(addMomentFlags(command)).action(
-    async (source: string, flags: ShellFlags) => {
-      await using session = await ShellSession.open(context, source, flags);
-      await new Shell(context, session).run();
-    },
+  addMomentFlags(command).option(
+    "--hydrate <path>",
+    "make a local copy there meanwhile, on which queries run as soon as it is whole; it stays for the next time",
   );
+  return addConfigFlags(command).action(async (source: string, flags: ShellFlags) => {
+    await using session = await ShellSession.open(context, source, flags);
+    await new Shell(context, session).run();
+  });
 }
 
 class Shell {

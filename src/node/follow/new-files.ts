@@ -252,8 +252,8 @@ function highestOf(files: readonly ReplicaFile[]): Txid | undefined {
   return highest;
 }
 
-// What Litestream lost while it was down is only in later images, and its files do not prove what they lead to.
-function hasImageAfter(files: readonly ReplicaFile[], txid: Txid): boolean {
+/** What Litestream lost while it was down is only in later images, and its files do not prove what they lead to. */
+export function hasImageAfter(files: readonly ReplicaFile[], txid: Txid): boolean {
   return files.some((file) => file.minTxid === 1n && file.maxTxid > txid);
 }
 

@@ -9,19 +9,14 @@ import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import type { OpenFile } from "../../core/base/file-system.ts";
 import type { Codec } from "../../core/codec/codec.ts";
 import type { Random } from "../../core/base/random.ts";
-import { PageChecksums, checksumPages } from "../../core/ltx/page-checksums.ts";
-import {
-  databaseHeaderSizeBytes,
-  decodeDatabaseHeader,
-  isWalMode,
-} from "../../core/sqlite/database-header.ts";
-import type { DatabaseHeader } from "../../core/sqlite/database-header.ts";
-import { putPatchedBytes } from "../../core/sqlite/patched-header.ts";
+import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
+import { type DatabaseHeader, isWalMode } from "../../core/sqlite/database-header.ts";
 import { isBusy } from "../capture/sqlite-errors.ts";
 import { locksOn, processName } from "../file/file-locks.ts";
 import type { Environment } from "../restore/environment.ts";
 import { blockedError } from "./follow-errors.ts";
 import type { PageChange } from "./page-change.ts";
+import { readHeader, scanChecksums } from "./scan-checksums.ts";
 import { writeTransaction } from "./transaction.ts";
 
 /** New readers are kept out this long, so that those that are there can come to an end; then they are let in again. */
@@ -33,8 +28,6 @@ const firstReportMs = 2000;
 const maxWaitMs = 60_000;
 /** Times in a row that the file is taken out of WAL mode before whoever puts it there counts as in the way. */
 const maxModeChanges = 3;
-
-const scanChunkBytes = 1024 * 1024;
 
 /** By which a file is recognized as the one that was left. */
 export interface OutputIdentity {
@@ -137,10 +130,8 @@ export class OutputFile implements AsyncDisposable {
   }
 
   /** The header of page 1 as it stands in the file. Throws `sqlite/invalid`. */
-  async header(): Promise<DatabaseHeader> {
-    const bytes = new Uint8Array(databaseHeaderSizeBytes);
-    const count = await this.#file.read(bytes, 0);
-    return decodeDatabaseHeader(bytes.subarray(0, count));
+  header(): Promise<DatabaseHeader> {
+    return readHeader(this.#file);
   }
 
   async identity(): Promise<OutputIdentity> {
@@ -149,24 +140,8 @@ export class OutputFile implements AsyncDisposable {
   }
 
   /** The checksums of all pages as they stand in the file, page 1 with `patched` put back. Nobody writes meanwhile. */
-  async scan(codec: Codec, patched: Uint8Array | undefined): Promise<PageChecksums> {
-    const { pageSize } = await this.header();
-    const { sizeBytes } = await this.#file.status();
-    const commit = Math.floor(sizeBytes / pageSize);
-    const table = new PageChecksums(pageSize);
-    const limit = scanChunkBytes / pageSize;
-    const pages = new Uint8Array(scanChunkBytes);
-    const checksums = new BigUint64Array(limit);
-    for (let done = 0; done < commit; done += limit) {
-      const count = Math.min(limit, commit - done);
-      await this.#file.read(pages.subarray(0, count * pageSize), done * pageSize);
-      if (done === 0 && patched !== undefined) putPatchedBytes(pages, patched);
-      const pgnos = Uint32Array.from({ length: count }, (_, i) => done + i + 1);
-      checksumPages(codec, pageSize, pgnos, 0, count, pages, checksums);
-      table.setMany(pgnos, 0, count, checksums);
-    }
-    table.truncate(commit);
-    return table;
+  scan(codec: Codec, patched: Uint8Array | undefined): Promise<PageChecksums> {
+    return scanChecksums(this.#file, codec, patched);
   }
 
   /** Writes a change in one transaction, under the lock. If it throws, release the lock: SQLite undoes it when it is next taken. */

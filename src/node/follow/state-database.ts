@@ -23,7 +23,7 @@ export function openStateDatabase(path: string): DatabaseSync {
     if (isBusy(error)) {
       throw new HeadwaterError(
         "follow/locked",
-        `${path} is in use: another Headwater follows a replica into the same output. Stop it first, or choose another output.`,
+        `${path} is in use: another Headwater keeps the same file up to date. Stop it first, or choose another path.`,
         { data: { path }, cause: error },
       );
     }

@@ -40,11 +40,26 @@ export async function writeTransaction(
   changeCounter: number,
 ): Promise<void> {
   const { fileSystem, path, file } = target;
-  const { pageSize, keep, commit } = change;
   const journalPath = `${path}-journal`;
   await writeJournal(target, journaledPages(change, target), journalPath);
+  await writePages(file, change, changeCounter);
+  await file.sync();
+  // From here on it is committed.
+  await fileSystem.unlink(journalPath);
+  await fileSystem.syncDirectory(dirname(path));
+}
+
+/** Writes `change` into a database file that nobody reads meanwhile, with `changeCounter` in page 1. Nothing is synced. */
+export async function writePages(
+  file: OpenFile,
+  change: PageChange,
+  changeCounter: number,
+): Promise<void> {
+  const { pageSize, keep, commit } = change;
   // Never to nothing: SQLite takes the journal of an empty database for one left behind, and removes it.
-  if (keep < target.commit) await file.truncate(Math.max(keep, 1) * pageSize);
+  const keptBytes = Math.max(keep, 1) * pageSize;
+  const { sizeBytes } = await file.status();
+  if (keptBytes < sizeBytes) await file.truncate(keptBytes);
   const header = { pageCount: commit, changeCounter };
   if (change.pgnos[0] !== 1) {
     const first = new Uint8Array(pageSize);
@@ -57,10 +72,6 @@ export async function writeTransaction(
     await file.write(pages, (first - 1) * pageSize);
   }
   await file.truncate(commit * pageSize);
-  await file.sync();
-  // From here on it is committed.
-  await fileSystem.unlink(journalPath);
-  await fileSystem.syncDirectory(dirname(path));
 }
 
 /** Where a journal lies until it is whole. */

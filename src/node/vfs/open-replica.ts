@@ -1,15 +1,23 @@
 // Opens a replica for queries: the store, its views, and SQLite in a thread over both.
 import type { Waiting } from "../../core/base/async.ts";
+import { HeadwaterError } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
 import { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
-import { openSleepingEngine } from "../../core/vfs/replica-engine.ts";
+import { type OpenLayer, openSleepingEngine } from "../../core/vfs/replica-engine.ts";
 import { type OpenMoment, nameOfReplica, openTarget } from "../../core/vfs/replica-moment.ts";
 import { checkCacheBytes, defaultCacheBytes } from "../../core/vfs/replica-pages.ts";
 import { type Environment, systemEnvironment } from "../restore/environment.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
+import { Hydration } from "./hydration.ts";
 import { startSqliteThread } from "./start-thread.ts";
 
 export interface OpenReplicaOptions extends Waiting, OpenMoment {
+  /**
+   * Path of a local copy to make in the background. Once it is whole and proved, queries run on it, with `node:sqlite`; with
+   * `follow` it is kept at the newest state, as two copies, of which the other has `-right` after its name. They stay for
+   * the next time. Not with `push`.
+   */
+  readonly hydrate?: string | undefined;
   /** Memory for pages that were read, at least 1 MiB. */
   readonly cacheBytes?: number | undefined;
   /** What opens the replica's store; without it the environment. Never logged. */
@@ -41,14 +49,26 @@ export async function openReplicaIn(
   const { clock, random, logger } = environment;
   const target = openTarget(options, clock.nowMs());
   checkCacheBytes(cacheBytes);
+  const { hydrate: path } = options;
+  if (path !== undefined && primary !== undefined) {
+    throw new HeadwaterError(
+      "usage/invalid",
+      "A local copy is made of what the store has, which is behind what is pushed: leave out hydrate or push.",
+    );
+  }
   await using opened = new AsyncDisposableStack();
   const thread = opened.use(startSqliteThread());
   const store = await environment.openReplica(url, { signal, secrets });
   // Not `use`: V8's takes no bound function as the method, and a wrapped store may have one.
   opened.defer(() => store[Symbol.asyncDispose]());
   const name = nameOfReplica(url);
+  const openLayer: OpenLayer | undefined =
+    path === undefined
+      ? undefined
+      : (views) => Hydration.start({ environment, store, path, views });
   const push = primary === undefined ? undefined : { url: primary, token, fetch, random };
-  const known = { store, clock, logger, name, cacheBytes, target, follow, push, signal };
+  const common = { store, clock, logger, name, cacheBytes, target, signal };
+  const known = { ...common, follow, push, openLayer };
   const engine = opened.use(await openSleepingEngine(thread, known));
   const kept = opened.move();
   return new ReplicaDatabase({ ...engine, name, close: () => kept.disposeAsync() });
