@@ -10,14 +10,14 @@ import { BlockingLoader } from "./blocking-loader.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
 import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
 import type { FrameRef } from "./frame-table.ts";
-import type { HotPages } from "./hot-pages.ts";
+import type { Seed } from "./map-builder.ts";
 import type { PageMap } from "./page-map.ts";
 import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
 import { type WantedFrame, requestDefaults } from "./request-plan.ts";
 import { TreeOrder, maxDepth, reservedBytesAt } from "./tree-order.ts";
 
 export interface FetchLimits extends LoaderLimits {
-  /** A window takes no more than this, and no more than a quarter of the cache. */
+  /** A window takes no more than this, and no more than an eighth of the cache. */
   readonly maxWindowBytes: number;
   /** Interior pages that `prefetch` brings in, at most, and no more than half of the cache. */
   readonly maxPrefetchPages: number;
@@ -25,15 +25,17 @@ export interface FetchLimits extends LoaderLimits {
 
 export const fetchDefaults: FetchLimits = Object.freeze({
   ...requestDefaults,
-  maxRequests: 12,
-  maxAheadRequests: 10,
-  maxFramesInFlight: 2048,
-  maxWindowBytes: 4 * 1024 * 1024,
+  maxRequests: 16,
+  maxAheadRequests: 14,
+  maxFramesInFlight: 8192,
+  maxWindowBytes: 8 * 1024 * 1024,
   maxPrefetchPages: 4096,
 });
 
 const minWindowPages = 4;
-const maxWindowPages = 512;
+const maxWindowPages = 2048;
+/** Of a window whose pages lie anywhere: more than this would be waited for too long. */
+const maxWindowRequests = 256;
 const maxStreams = 16;
 /** 16 MB of child numbers: the interior pages of some 16 GB. */
 const maxChildren = 4 * 1024 * 1024;
@@ -103,13 +105,14 @@ export class Fetcher implements AsyncDisposable {
     }
   }
 
-  /** `fetch` for a caller that stands still meanwhile. */
-  fetchNow(map: PageMap, pgno: number): void {
-    const frame = map.locate(pgno);
-    if (frame === undefined || this.#options.cache.has(frame)) return;
+  /**
+   * Takes in pages that came with an index: those of a whole file once it has proved itself, of others each by itself, in its
+   * own time. Throws what the decoder finds wrong with a whole file.
+   */
+  async seed(map: PageMap, seed: Seed): Promise<void> {
     this.#order.reach(map.commit);
-    const { pgnos } = this.#ahead.onMiss(map, pgno);
-    must(this.#blocking, "reads that block").load(wantedOf(map, pgnos), frame);
+    if (seed.isWhole) await this.loader.takeFile(seed.wanted, seed);
+    else this.loader.take(seed.wanted, seed);
   }
 
   /** Takes in those of the hot pages that this map leads to. Returns how many. */
@@ -131,8 +134,8 @@ export class Fetcher implements AsyncDisposable {
 
   /** The reader has come to a marked page: starts what it will want next. Never throws. */
   touch(map: PageMap, pgno: number): void {
-    const window = this.#ahead.onTouch(map, pgno);
-    if (window !== undefined && !this.loader.isClosed) this.#load(map, window);
+    if (this.loader.isClosed) return;
+    for (const window of this.#ahead.onTouch(map, pgno)) this.#load(map, window);
   }
 
   /**
@@ -214,9 +217,10 @@ function wantedOf(map: PageMap, pgnos: readonly number[]): readonly WantedFrame[
 
 function windowLimits(
   { pageSize, slotCount }: FetcherOptions["cache"],
-  { maxWindowBytes }: FetchLimits,
+  { maxWindowBytes, maxGapBytes }: FetchLimits,
 ): ReadAheadLimits {
-  const fitting = Math.min(Math.floor(maxWindowBytes / pageSize), Math.floor(slotCount / 4));
+  const fitting = Math.min(Math.floor(maxWindowBytes / pageSize), Math.floor(slotCount / 8));
   const maxPages = Math.max(1, Math.min(maxWindowPages, fitting));
-  return { minPages: Math.min(minWindowPages, maxPages), maxPages, maxStreams };
+  const minPages = Math.min(minWindowPages, maxPages);
+  return { minPages, maxPages, maxApart: maxWindowRequests, apartBytes: maxGapBytes, maxStreams };
 }

@@ -1,7 +1,7 @@
 // What has been seen of the b-trees: the children of every interior page that came by, and each page's parent. It says which
 // page comes next in key order, which is how scans go and what page numbers do not tell. Only a hint: a wrong answer costs a
 // read that nobody needs.
-import { childPgnos, decodeBtreePage } from "../sqlite/btree.ts";
+import { childPgnos, decodeBtreePage, looksInterior } from "../sqlite/btree.ts";
 import type { FrameCache } from "./frame-cache.ts";
 import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
@@ -54,6 +54,7 @@ export class TreeOrder {
   /** Looks at a page that has come in. */
   note({ pgno, frame }: WantedFrame, page: Uint8Array): void {
     if (pgno === 1) this.#reservedBytes = page[reservedBytesAt] ?? 0;
+    if (!looksInterior(page, pgno)) return;
     const usableBytes = page.length - this.#reservedBytes;
     const btree = decodeBtreePage(page, { pgno, usableBytes });
     const children = btree === undefined ? undefined : childPgnos(btree);
