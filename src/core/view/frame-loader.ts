@@ -210,13 +210,17 @@ export class FrameLoader implements AsyncDisposable {
     // Awaited with the first bytes, or a body that nobody reads would keep its connection; until then its failure is nobody's.
     proving.catch(() => undefined);
     const { body } = await openRange(store, source, { offset, length, signal });
-    const bytes = new Uint8Array(length);
+    // A store that gives all at once has copied once already. To keep frames takes a copy that lasts.
+    const mayBorrow = this.#keeper === undefined;
+    let bytes: Uint8Array | undefined;
     const damaged: PendingFrame[] = [];
     let filled = 0;
     let next = 0;
     for await (const chunk of body) {
       const proof = await proving;
-      bytes.set(chunk.subarray(0, length - filled), filled);
+      const isAll = mayBorrow && filled === 0 && chunk.length === length;
+      bytes ??= isAll ? chunk : new Uint8Array(length);
+      if (!isAll) bytes.set(chunk.subarray(0, length - filled), filled);
       filled = Math.min(length, filled + chunk.length);
       const whole = frames.slice(next).filter(({ frame }) => endOf(frame) <= offset + filled);
       next += whole.length;
@@ -227,7 +231,7 @@ export class FrameLoader implements AsyncDisposable {
     for (const one of again) await this.#readAgain(one, await proving);
     // Within the request's slot, which bounds what waits to be kept.
     const kept = frames.filter((one) => !again.has(one));
-    await this.#keeper?.keep(kept, { bytes, offset }, { signal });
+    if (bytes !== undefined) await this.#keeper?.keep(kept, { bytes, offset }, { signal });
   }
 
   async #readAgain(one: PendingFrame, proof: FileProof | undefined): Promise<void> {

@@ -7,9 +7,15 @@ import type { WantedFrame } from "./request-plan.ts";
 /** A frame on its way. */
 export interface PendingFrame extends WantedFrame {
   isMarked: boolean;
-  readonly done: PromiseWithResolvers<void>;
   /** Resolves when all that a scan asked for with it has come in or failed. */
   readonly window: Promise<void> | undefined;
+  /** Made when somebody waits for it by itself. */
+  done: PromiseWithResolvers<void> | undefined;
+  failed: FrameFailure | undefined;
+}
+
+export interface FrameFailure {
+  readonly error: unknown;
 }
 
 export interface AnnounceOptions extends Partial<Pick<PendingFrame, "isMarked" | "window">> {
@@ -25,7 +31,9 @@ export interface PendingFramesOptions {
 
 export class PendingFrames {
   readonly #options: PendingFramesOptions;
-  readonly #frames = new Map<string, PendingFrame>();
+  /** By file, then by offset: thousands come and go in a scan. */
+  readonly #frames = new Map<number, Map<number, PendingFrame>>();
+  #count = 0;
 
   constructor(options: PendingFramesOptions) {
     this.#options = options;
@@ -33,11 +41,11 @@ export class PendingFrames {
 
   /** The files that they lie in. */
   get files(): ReadonlySet<number> {
-    return new Set([...this.#frames.values()].map(({ frame }) => frame.file));
+    return new Set(this.#frames.keys());
   }
 
   has(frame: FrameRef): boolean {
-    return this.#frames.has(nameOf(frame));
+    return this.#find(frame) !== undefined;
   }
 
   /** From now on the frame is on its way, until it is settled. `undefined` if it was so before, or is there. */
@@ -46,8 +54,7 @@ export class PendingFrames {
     { isMarked = false, isUrgent = false, window }: AnnounceOptions,
   ): PendingFrame | undefined {
     const { cache, maxFrames } = this.#options;
-    const name = nameOf(frame);
-    const known = this.#frames.get(name);
+    const known = this.#find(frame);
     if (known !== undefined) {
       known.isMarked ||= isMarked;
       return undefined;
@@ -56,11 +63,11 @@ export class PendingFrames {
       if (isMarked) cache.mark(frame);
       return undefined;
     }
-    if (this.#frames.size >= maxFrames && !isUrgent) return undefined;
-    const pending = { pgno, frame, isMarked, window, done: Promise.withResolvers<void>() };
-    // Nobody may wait for it.
-    pending.done.promise.catch(() => undefined);
-    this.#frames.set(name, pending);
+    if (this.#count >= maxFrames && !isUrgent) return undefined;
+    const pending = { pgno, frame, isMarked, window, done: undefined, failed: undefined };
+    const others = this.#frames.get(frame.file) ?? new Map<number, PendingFrame>();
+    this.#frames.set(frame.file, others.set(frame.offset, pending));
+    this.#count++;
     return pending;
   }
 
@@ -69,21 +76,30 @@ export class PendingFrames {
    * reader wants the rest next, and to wait for each page as it comes costs more than the page. Throws what it failed with.
    */
   async wait(frame: FrameRef, { signal }: Waiting): Promise<void> {
-    const pending = this.#frames.get(nameOf(frame));
+    const pending = this.#find(frame);
     if (pending === undefined) return;
-    if (pending.window !== undefined) await orAborted(pending.window, { signal });
-    await orAborted(pending.done.promise, { signal });
+    if (pending.window === undefined) {
+      pending.done ??= Promise.withResolvers();
+      await orAborted(pending.done.promise, { signal });
+    } else {
+      await orAborted(pending.window, { signal });
+    }
+    if (pending.failed !== undefined) throw pending.failed.error;
   }
 
   /** It has come in, or failed. */
-  settle(one: PendingFrame, failed?: { readonly error: unknown }): void {
-    const name = nameOf(one.frame);
-    if (this.#frames.get(name) === one) this.#frames.delete(name);
-    if (failed === undefined) one.done.resolve();
-    else one.done.reject(failed.error);
+  settle(one: PendingFrame, failed?: FrameFailure): void {
+    const { file, offset } = one.frame;
+    const others = this.#frames.get(file);
+    if (others?.get(offset) !== one) return;
+    others.delete(offset);
+    if (others.size === 0) this.#frames.delete(file);
+    this.#count--;
+    one.failed = failed;
+    one.done?.resolve();
   }
-}
 
-function nameOf({ file, offset }: FrameRef): string {
-  return `${file}:${offset}`;
+  #find({ file, offset }: FrameRef): PendingFrame | undefined {
+    return this.#frames.get(file)?.get(offset);
+  }
 }

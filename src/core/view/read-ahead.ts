@@ -5,6 +5,7 @@
 // while the reader waits for the first of them.
 // A window ends where the order is not known yet, below an interior page that has not come in: that one is fetched with some
 // of those after it, so that the windows that follow do not end there.
+import type { FrameRef } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
 import type { NextPage, TreeOrder } from "./tree-order.ts";
 
@@ -92,6 +93,7 @@ export class ReadAhead {
     const windowPages = Math.min(maxPages, Math.max(minPages, growth * stream.windowPages));
     const pgnos = [first];
     let last = first;
+    let lastFrame = map.locate(first);
     let apart = 0;
     while (pgnos.length < windowPages && apart < maxApart) {
       const next = this.#order.next(map, last);
@@ -101,16 +103,17 @@ export class ReadAhead {
         break;
       }
       pgnos.push(next.pgno);
-      if (this.#areApart(map, last, next.pgno)) apart++;
+      const frame = map.locate(next.pgno);
+      if (this.#areApart(lastFrame, frame)) apart++;
       last = next.pgno;
+      lastFrame = frame;
     }
     Object.assign(stream, { last, windowPages, marked: [...stream.marked, first] });
     this.#keep(stream);
     return { pgnos, marked: first };
   }
 
-  #areApart(map: PageMap, pgno: number, other: number): boolean {
-    const [a, b] = [map.locate(pgno), map.locate(other)];
+  #areApart(a: FrameRef | undefined, b: FrameRef | undefined): boolean {
     if (a === undefined || b === undefined) return false;
     return a.file !== b.file || Math.abs(a.offset - b.offset) > this.#limits.apartBytes;
   }
