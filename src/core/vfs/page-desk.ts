@@ -42,8 +42,8 @@ export class PageDesk implements Disposable {
   }
 
   /** Gives `send` what SQLite's thread does not know of its views; from then on it knows it, unless `send` throws. */
-  tellViews(send: (news: ViewNews) => void): void {
-    this.#lent.tell(send);
+  tellViews<T>(send: (news: ViewNews) => T): T {
+    return this.#lent.tell(send);
   }
 
   /** From now on SQLite is to go on, or to end what it is doing. */

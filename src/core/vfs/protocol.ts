@@ -2,6 +2,7 @@
 // moments; the other one has SQLite, asks, and waits. Both hold the frame cache and the page maps in shared memory.
 import type { SharedFrameCache } from "../view/frame-cache.ts";
 import type { SharedPageMap } from "../view/page-map.ts";
+import type { SharedHandOver } from "./hand-over.ts";
 import type { SqlParameters, SqlValue } from "./sql-values.ts";
 import type { OpenRequest } from "./sqlite-wasm-vfs.ts";
 import type { SentError } from "../base/sent-error.ts";
@@ -48,6 +49,8 @@ export interface ThreadData {
   readonly control: SharedArrayBuffer;
   readonly mailbox: SharedArrayBuffer;
   readonly cache: SharedFrameCache;
+  /** For requests and replies, where the caller may stand still. */
+  readonly handOver?: SharedHandOver | undefined;
 }
 
 /** From the caller's thread; one at a time, each gets one `Reply`. */

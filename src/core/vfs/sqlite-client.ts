@@ -3,6 +3,7 @@ import { Mutex } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
 import { HeadwaterError, messageOf } from "../base/errors.ts";
 import { toError } from "../base/sent-error.ts";
+import { CallerHandOver, createHandOver } from "./hand-over.ts";
 import type { PageDesk } from "./page-desk.ts";
 import type { Message, Reply, Request, RowsReply, SentRequest, ThreadData } from "./protocol.ts";
 
@@ -15,6 +16,8 @@ export interface ThreadListener {
 
 /** A thread that SQLite is loaded in: a worker of Node or of a browser. Disposing it ends it, whatever it does; may happen twice. */
 export interface SqliteThread extends AsyncDisposable {
+  /** Whether its owner may stand still for a moment, which the page of a browser must not. */
+  readonly mayOwnerWait?: boolean;
   post(message: ThreadData | SentRequest): void;
   /** Tells of everything from now on, and of the end also if it was before. Once. */
   listen(listener: ThreadListener): void;
@@ -26,6 +29,7 @@ export interface SqliteThread extends AsyncDisposable {
 export class SqliteClient implements AsyncDisposable {
   readonly #thread: SqliteThread;
   readonly #desk: PageDesk;
+  readonly #handOver: CallerHandOver | undefined;
   readonly #turn = new Mutex();
   /** Ends what SQLite waits for when the client is disposed. */
   readonly #closing = new AbortController();
@@ -41,7 +45,11 @@ export class SqliteClient implements AsyncDisposable {
       onMessage: (message) => void this.#hear(message),
       onEnd: (error) => this.#end(error),
     });
-    thread.post(desk.threadData(name));
+    const handOver = thread.mayOwnerWait === true ? createHandOver() : undefined;
+    if (handOver !== undefined) {
+      this.#handOver = new CallerHandOver(handOver, { nowMs: () => performance.now() });
+    }
+    thread.post({ ...desk.threadData(name), handOver });
     thread.keepAlive(false);
   }
 
@@ -64,9 +72,21 @@ export class SqliteClient implements AsyncDisposable {
   async #ask(request: Request, signal: AbortSignal | undefined): Promise<RowsReply> {
     this.#closing.signal.throwIfAborted();
     if (this.#ended !== undefined) throw this.#ended;
+    this.#desk.isCancelled = false;
+    const direct = this.#desk.tellViews((news) => this.#send({ request, news }));
+    // Nothing has been heard since: there was no turn of the event loop.
+    const reply = direct ?? (await this.#replyOf(signal));
+    this.#desk.settle(reply);
+    const failure = this.#desk.takeFailure();
+    if (reply.kind === "rows") return reply;
+    this.#signal.throwIfAborted();
+    throw reply.error === undefined ? failure : toError(reply.error);
+  }
+
+  /** The reply that comes as a message. */
+  async #replyOf(signal: AbortSignal | undefined): Promise<Reply> {
     const { signal: closing } = this.#closing;
     this.#signal = signal === undefined ? closing : AbortSignal.any([signal, closing]);
-    this.#desk.isCancelled = false;
     const cancel = (): void => {
       this.#desk.isCancelled = true;
     };
@@ -74,13 +94,7 @@ export class SqliteClient implements AsyncDisposable {
     this.#reply = Promise.withResolvers();
     this.#thread.keepAlive(true);
     try {
-      this.#desk.tellViews((news) => this.#send({ request, news }));
-      const reply = await this.#reply.promise;
-      this.#desk.settle(reply);
-      const failure = this.#desk.takeFailure();
-      if (reply.kind === "rows") return reply;
-      this.#signal.throwIfAborted();
-      throw reply.error === undefined ? failure : toError(reply.error);
+      return await this.#reply.promise;
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#reply = undefined;
@@ -88,7 +102,14 @@ export class SqliteClient implements AsyncDisposable {
     }
   }
 
-  #send(request: SentRequest): void {
+  /** Returns the reply if it is here already. */
+  #send(request: SentRequest): Reply | undefined {
+    const handed = this.#handOver?.ask(request) ?? "unsent";
+    if (handed === "unsent") this.#post(request);
+    return typeof handed === "string" ? undefined : handed;
+  }
+
+  #post(request: SentRequest): void {
     try {
       this.#thread.post(request);
     } catch (cause) {

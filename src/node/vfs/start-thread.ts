@@ -18,6 +18,7 @@ export function startSqliteThread(): SqliteThread {
   // An error that nobody listens for would end the process; its client sees that the thread has ended.
   worker.on("error", () => undefined);
   return {
+    mayOwnerWait: true,
     post: (message) => worker.postMessage(message, []),
     listen: ({ onMessage, onEnd }) => {
       worker.on("message", (message: Message) => onMessage(message));

@@ -1,0 +1,149 @@
+// SQL values and what goes with them as bytes in shared memory, for two threads that hand each other small things faster than
+// by messages. Both ends are this file of one version: nothing is stored, nothing is checked. Integers are little-endian.
+import { viewOf } from "../base/bytes.ts";
+import type { SqlValue } from "./sql-values.ts";
+
+const tags = { null: 0, integer: 1, double: 2, bigint: 3, text: 4, blob: 5 } as const;
+
+/** UTF-8 takes no more for each UTF-16 unit. */
+const maxBytesPerUnit = 3;
+
+const encoder = new TextEncoder();
+/** A byte order mark is a character like any other. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Writes one thing after the other; what does not fit any more makes all of it `isFull`. */
+export class ValueWriter {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+  #isFull = false;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Begins anew. */
+  restart(): void {
+    this.#at = 0;
+    this.#isFull = false;
+  }
+
+  uint32(value: number): void {
+    const at = this.#reserve(4);
+    if (at !== undefined) this.#view.setUint32(at, value, true);
+  }
+
+  text(text: string): void {
+    const at = this.#reserve(4 + maxBytesPerUnit * text.length);
+    if (at === undefined) return;
+    const { written } = encoder.encodeInto(text, this.#bytes.subarray(at + 4));
+    this.#view.setUint32(at, written, true);
+    this.#at = at + 4 + written;
+  }
+
+  value(value: SqlValue): void {
+    if (value === null) {
+      this.#tag(tags.null);
+    } else if (typeof value === "number") {
+      const isSmall = (value | 0) === value && !Object.is(value, -0);
+      this.#tag(isSmall ? tags.integer : tags.double);
+      if (isSmall) this.uint32(value);
+      else this.#double(value);
+    } else if (typeof value === "string") {
+      this.#tag(tags.text);
+      this.text(value);
+    } else if (typeof value === "bigint") {
+      this.#tag(tags.bigint);
+      const at = this.#reserve(8);
+      if (at !== undefined) this.#view.setBigInt64(at, value, true);
+    } else {
+      this.#tag(tags.blob);
+      this.uint32(value.length);
+      const at = this.#reserve(value.length);
+      if (at !== undefined) this.#bytes.set(value, at);
+    }
+  }
+
+  #double(value: number): void {
+    const at = this.#reserve(8);
+    if (at !== undefined) this.#view.setFloat64(at, value, true);
+  }
+
+  #tag(tag: number): void {
+    const at = this.#reserve(1);
+    if (at !== undefined) this.#bytes[at] = tag;
+  }
+
+  #reserve(sizeBytes: number): number | undefined {
+    const at = this.#at;
+    if (this.#isFull || at + sizeBytes > this.#bytes.length) {
+      this.#isFull = true;
+      return undefined;
+    }
+    this.#at = at + sizeBytes;
+    return at;
+  }
+}
+
+/** Reads it again, in the same order. Everything is copied. */
+export class ValueReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+  }
+
+  restart(): void {
+    this.#at = 0;
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#skip(4), true);
+  }
+
+  text(): string {
+    // Shared memory is nothing that a decoder takes.
+    return decoder.decode(this.#copy());
+  }
+
+  value(): SqlValue {
+    const tag = this.#bytes[this.#skip(1)];
+    switch (tag) {
+      case tags.null:
+        return null;
+      case tags.integer:
+        return this.#view.getInt32(this.#skip(4), true);
+      case tags.double:
+        return this.#view.getFloat64(this.#skip(8), true);
+      case tags.bigint:
+        return this.#view.getBigInt64(this.#skip(8), true);
+      case tags.text:
+        return this.text();
+      case tags.blob:
+        return this.#copy();
+      default:
+        throw new Error(`Headwater bug: a value in shared memory has the tag ${tag}`);
+    }
+  }
+
+  #copy(): Uint8Array {
+    const length = this.uint32();
+    const at = this.#skip(length);
+    return this.#bytes.slice(at, at + length);
+  }
+
+  #skip(sizeBytes: number): number {
+    const at = this.#at;
+    this.#at += sizeBytes;
+    return at;
+  }
+}
