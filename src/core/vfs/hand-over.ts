@@ -5,20 +5,27 @@
 //
 // One word says whose turn it is, and whose the bytes are:
 //
-//     asleep, asked, left --thread has posted its reply--> posted
-//     listening, posted --caller: request--> asked --thread: reply--> listening
-//     listening, posted --thread, after a moment; caller, who has a message--> asleep
+//     listening --caller: request--> asked --thread: reply--> direct, listening
 //     asked --caller, who has waited enough; thread, which needs a page--> left
+//     anything else --thread: reply as a message--> posted, listening
+//     listening --thread, after a moment; caller, who has a message--> not listening
+//
+// That the thread has stopped to listen does not tell where its reply is: a caller may look at the word much later.
 import { readReply, readRequest, writeReply, writeRequest } from "./direct-messages.ts";
 import type { Reply, SentRequest } from "./protocol.ts";
 import { ValueReader, ValueWriter } from "./value-codec.ts";
 
-/** In `listening` the reply to the last request is in the bytes, in `posted` it is on its way as a message. */
-const states = { asleep: 0, listening: 1, posted: 2, asked: 3, left: 4 } as const;
+/** Without `listening` the thread is at its messages after `posted` and `direct`, and at work after the others. */
+const states = { posted: 0, direct: 2, asked: 4, left: 6 } as const;
+/** Added to where the last reply is. */
+const listening = 1;
+
+/** `sleepers`: how many sides sleep, or are about to: to wake nobody takes as long as a short lookup. */
+const words = { turn: 0, sleepers: 1 } as const;
 
 /** What both threads share. */
 export interface SharedHandOver {
-  readonly word: SharedArrayBuffer;
+  readonly words: SharedArrayBuffer;
   readonly bytes: SharedArrayBuffer;
 }
 
@@ -51,10 +58,12 @@ const messageBytes = 64 * 1024;
 
 /** Looks at the word between two looks at the clock. */
 const looksPerTime = 50;
+/** Waits without looking after so many times that to look was in vain, as on a machine that has no core for both. */
+const maxSkips = 256;
 
 export function createHandOver(): SharedHandOver {
   return {
-    word: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+    words: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * Object.keys(words).length),
     bytes: new SharedArrayBuffer(messageBytes),
   };
 }
@@ -70,10 +79,10 @@ export class CallerHandOver {
   #sinceMs = 0;
 
   constructor(
-    { word, bytes }: SharedHandOver,
+    { words: shared, bytes }: SharedHandOver,
     { nowMs, limits = handOverDefaults }: HandOverOptions,
   ) {
-    this.#word = new TurnWord(word, { nowMs, limits });
+    this.#word = new TurnWord(shared, { nowMs, limits });
     this.#writer = new ValueWriter(new Uint8Array(bytes));
     this.#reader = new ValueReader(new Uint8Array(bytes));
     this.#limits = limits;
@@ -88,17 +97,17 @@ export class CallerHandOver {
     }
     this.#word.waitWhile(states.asked, this.#limits.callerMs);
     this.#word.move(states.asked, states.left);
-    if (this.#word.state === states.listening) return readReply(this.#reader);
+    if ((this.#word.state & ~listening) === states.direct) return readReply(this.#reader);
     this.#sinceMs = this.#nowMs();
     return "sent";
   }
 
   #send(request: SentRequest): boolean {
     const { state } = this.#word;
-    if (state !== states.listening && state !== states.posted) return false;
+    if ((state & listening) === 0) return false;
     const isDirect =
       this.#nowMs() - this.#sinceMs < this.#limits.turnMs && writeRequest(this.#writer, request);
-    return this.#word.move(state, isDirect ? states.asked : states.asleep) && isDirect;
+    return this.#word.move(state, isDirect ? states.asked : state & ~listening) && isDirect;
   }
 }
 
@@ -110,10 +119,10 @@ export class ThreadHandOver {
   readonly #limits: HandOverLimits;
 
   constructor(
-    { word, bytes }: SharedHandOver,
+    { words: shared, bytes }: SharedHandOver,
     { nowMs, limits = handOverDefaults }: HandOverOptions,
   ) {
-    this.#word = new TurnWord(word, { nowMs, limits });
+    this.#word = new TurnWord(shared, { nowMs, limits });
     this.#writer = new ValueWriter(new Uint8Array(bytes));
     this.#reader = new ValueReader(new Uint8Array(bytes));
     this.#limits = limits;
@@ -129,19 +138,19 @@ export class ThreadHandOver {
     const isDirect =
       this.#word.state === states.asked &&
       writeReply(this.#writer, reply) &&
-      this.#word.move(states.asked, states.listening);
+      this.#word.move(states.asked, states.direct | listening);
     if (isDirect) return;
     // Before the message, to which the answer can be the next request.
-    this.#word.set(states.posted);
+    this.#word.set(states.posted | listening);
     post();
   }
 
   /** Waits for the next request after a reply. `undefined`: look for messages. */
   listen(): SentRequest | undefined {
     const { state } = this.#word;
-    if (state === states.listening || state === states.posted) {
+    if ((state & listening) !== 0) {
       this.#word.waitWhile(state, this.#limits.listenMs);
-      this.#word.move(state, states.asleep);
+      this.#word.move(state, state & ~listening);
     }
     // It may have been left before it was read.
     const isAsked = this.#word.state === states.asked || this.#word.state === states.left;
@@ -153,35 +162,60 @@ class TurnWord {
   readonly #words: Int32Array;
   readonly #nowMs: () => number;
   readonly #spinMs: number;
+  /** Waits that go without looking: after each failure twice as many. */
+  #skips = 1;
+  #skipsLeft = 0;
 
-  constructor(word: SharedArrayBuffer, { nowMs, limits }: Required<HandOverOptions>) {
-    this.#words = new Int32Array(word);
+  constructor(shared: SharedArrayBuffer, { nowMs, limits }: Required<HandOverOptions>) {
+    this.#words = new Int32Array(shared);
     this.#nowMs = nowMs;
     this.#spinMs = limits.spinMs;
   }
 
   get state(): number {
-    return Atomics.load(this.#words, 0);
+    return Atomics.load(this.#words, words.turn);
   }
 
   /** Wakes the other side. */
   set(state: number): void {
-    Atomics.store(this.#words, 0, state);
-    Atomics.notify(this.#words, 0);
+    Atomics.store(this.#words, words.turn, state);
+    this.#wake();
   }
 
   /** The same, if the state is `from`. */
   move(from: number, to: number): boolean {
-    if (Atomics.compareExchange(this.#words, 0, from, to) !== from) return false;
-    Atomics.notify(this.#words, 0);
+    if (Atomics.compareExchange(this.#words, words.turn, from, to) !== from) return false;
+    this.#wake();
     return true;
   }
 
   waitWhile(state: number, ms: number): void {
+    if (this.#isSeenToChange(state)) return;
+    // Whoever changes the word from here on sees it, and whoever did so before keeps it from sleeping.
+    Atomics.add(this.#words, words.sleepers, 1);
+    Atomics.wait(this.#words, words.turn, state, ms);
+    Atomics.sub(this.#words, words.sleepers, 1);
+  }
+
+  #wake(): void {
+    if (Atomics.load(this.#words, words.sleepers) > 0) Atomics.notify(this.#words, words.turn);
+  }
+
+  #isSeenToChange(state: number): boolean {
+    if (this.#skipsLeft > 0) {
+      this.#skipsLeft--;
+      return false;
+    }
     const endMs = this.#nowMs() + this.#spinMs;
     do {
-      for (let look = 0; look < looksPerTime; look++) if (this.state !== state) return;
+      for (let look = 0; look < looksPerTime; look++) {
+        if (this.state === state) continue;
+        this.#skips = 1;
+        return true;
+      }
     } while (this.#nowMs() < endMs);
-    Atomics.wait(this.#words, 0, state, ms);
+    this.#skipsLeft = this.#skips;
+    this.#skips = Math.min(maxSkips, 2 * this.#skips);
+    return false;
   }
 }

@@ -91,8 +91,18 @@ export class ValueWriter {
   }
 }
 
+/** Texts that a reader remembers, a power of two, and the longest of them. */
+const knownTexts = 256;
+const maxKnownBytes = 128;
+
+interface KnownText {
+  readonly bytes: Uint8Array;
+  readonly text: string;
+}
+
 /** Reads it again, in the same order. Everything is copied. */
 export class ValueReader {
+  readonly #known: (KnownText | undefined)[] = Array.from({ length: knownTexts }, () => undefined);
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #at = 0;
@@ -111,8 +121,11 @@ export class ValueReader {
   }
 
   text(): string {
-    // Shared memory is nothing that a decoder takes.
-    return decoder.decode(this.#copy());
+    const length = this.uint32();
+    const at = this.#skip(length);
+    if (length === 0) return "";
+    if (length > maxKnownBytes) return this.#decode(at, length);
+    return this.#knownText(at, length);
   }
 
   value(): SqlValue {
@@ -133,6 +146,30 @@ export class ValueReader {
       default:
         throw new Error(`Headwater bug: a value in shared memory has the tag ${tag}`);
     }
+  }
+
+  /** Statements and names of columns come again and again, and to compare is cheaper than to decode. */
+  #knownText(at: number, length: number): string {
+    let hash = length;
+    for (let i = at; i < at + length; i++)
+      hash = Math.imul(hash ^ (this.#bytes[i] ?? 0), 0x0100_0193);
+    const slot = (hash ^ (hash >>> 15)) & (knownTexts - 1);
+    const known = this.#known[slot];
+    if (known !== undefined && this.#isAt(at, length, known.bytes)) return known.text;
+    const text = this.#decode(at, length);
+    this.#known[slot] = { bytes: this.#bytes.slice(at, at + length), text };
+    return text;
+  }
+
+  #isAt(at: number, length: number, bytes: Uint8Array): boolean {
+    if (bytes.length !== length) return false;
+    for (let i = 0; i < length; i++) if (bytes[i] !== this.#bytes[at + i]) return false;
+    return true;
+  }
+
+  #decode(at: number, length: number): string {
+    // Shared memory is nothing that a decoder takes.
+    return decoder.decode(this.#bytes.slice(at, at + length));
   }
 
   #copy(): Uint8Array {
