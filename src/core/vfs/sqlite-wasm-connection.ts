@@ -15,8 +15,8 @@ import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
 export interface WasmConnectionOptions {
   /** A URI that the VFS knows. */
   readonly file: string;
-  /** Name under which `vfs` was installed. */
-  readonly vfsName: string;
+  /** Name under which `vfs` was installed; without it SQLite's own, for databases in memory. */
+  readonly vfsName: string | undefined;
   readonly vfs: SqliteWasmVfs;
   /** Asked now and then while a statement works; `true` ends it. */
   readonly isCancelled: () => boolean;
@@ -51,7 +51,7 @@ export class WasmConnection implements SqlConnection, Disposable {
       wasm.pokePtr(out, 0);
       // "Read-write", so that tables in memory can be; of the replica's own file the VFS says otherwise.
       const flags = capi.SQLITE_OPEN_READWRITE | capi.SQLITE_OPEN_URI;
-      const code = capi.sqlite3_open_v2(file, out, flags, vfsName);
+      const code = capi.sqlite3_open_v2(file, out, flags, vfsName ?? 0);
       this.#db = wasm.peekPtr(out);
       if (code !== capi.SQLITE_OK) {
         const error = this.failure(code);
