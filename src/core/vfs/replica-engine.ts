@@ -13,8 +13,8 @@ import { ReplicaViews, type ReplicaViewsOptions, type ViewTarget } from "../view
 import { DirectClient } from "./direct-client.ts";
 import type { BlockingView } from "./direct-source.ts";
 import { FollowLoop } from "./follow-loop.ts";
-import { type CopyShelf, Hydration } from "./hydration.ts";
-import { PageDesk, type ParseMoment } from "./page-desk.ts";
+import { InteriorPrefetch } from "./interior-prefetch.ts";
+import { PageDesk } from "./page-desk.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
 import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
@@ -61,10 +61,15 @@ export async function openSleepingEngine(
   const pages = await openPages(opened, options, { isShared: true });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
-  return engineOf(opened.move(), {
+  const prefetch = opened.use(new InteriorPrefetch({ view: views.newest(), logger }));
+  if (follow) opened.use(new FollowLoop({ pages, clock, logger }));
+  const kept = opened.move();
+  return {
     current: () => desk.current,
-    ask: (request, waiting) => client.ask(request, waiting),
+    ask: refusingWrites(
+      (request, waiting) => client.ask(request, waiting).finally(() => prefetch.start()),
+      (waiting) => refuseWrite(store, waiting),
+    ),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });

@@ -29,7 +29,7 @@ export const fetchDefaults: FetchLimits = Object.freeze({
   maxAheadRequests: 14,
   maxFramesInFlight: 8192,
   maxWindowBytes: 8 * 1024 * 1024,
-  maxPrefetchPages: 4096,
+  maxPrefetchPages: 1024,
 });
 
 const minWindowPages = 4;
@@ -84,7 +84,7 @@ export class Fetcher implements AsyncDisposable {
     signal?.throwIfAborted();
     const frame = map.locate(pgno);
     if (frame === undefined || this.#options.cache.has(frame)) return;
-    if (!this.loader.isPending(frame)) {
+    if (!this.loader.hurry(frame)) {
       this.#order.reach(map.commit);
       this.#load(map, this.#ahead.onMiss(map, pgno), frame);
     }

@@ -111,10 +111,16 @@ export class FrameCache {
     return this.#find(frame) !== -1;
   }
 
-  /** Marks a page that is there: its next read is a `touch`. For the writer. */
-  mark(frame: FrameRef): void {
+  /**
+   * Whether the frame is there. If so it stays as long as one that has just been put, and with `isMarked` its next read is a
+   * `touch`. For the writer.
+   */
+  renew(frame: FrameRef, { isMarked = false } = {}): boolean {
     const slot = this.#find(frame);
-    if (slot !== -1) this.#marked[slot] = 1;
+    if (slot === -1) return false;
+    this.#credits[slot] = credits.unread;
+    if (isMarked) this.#marked[slot] = 1;
+    return true;
   }
 
   /**
@@ -123,13 +129,8 @@ export class FrameCache {
    */
   put(frame: FrameRef, page: Uint8Array, { isMarked = false } = {}): boolean {
     assert(page.length === this.pageSize, "a page of another size is put into a frame cache");
-    const known = this.#find(frame);
-    if (known !== -1) {
-      // Bytes of a frame never change: what is there is right.
-      this.#credits[known] = credits.unread;
-      if (isMarked) this.#marked[known] = 1;
-      return true;
-    }
+    // Bytes of a frame never change: what is there is right.
+    if (this.renew(frame, { isMarked })) return true;
     const slot = this.#claimFor(frame);
     if (slot === -1) return false;
     this.#files[slot] = frame.file + 1;

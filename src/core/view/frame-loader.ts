@@ -90,9 +90,14 @@ export class FrameLoader implements AsyncDisposable {
     return this.#pending.files;
   }
 
-  /** Whether the frame is on its way. */
-  isPending(frame: FrameRef): boolean {
-    return this.#pending.has(frame);
+  /** Whether the frame is on its way. If so somebody waits for it from now on: it does not queue any longer. */
+  hurry(frame: FrameRef): boolean {
+    const pending = this.#pending.find(frame);
+    if (pending === undefined) return false;
+    const { file, offset, sizeBytes: length } = frame;
+    const isLeft = pending.isAsked || pending.window !== undefined;
+    if (!isLeft) this.#follow(this.#request({ file, offset, length, frames: [pending] }, true));
+    return true;
   }
 
   /** `PendingFrames.wait`. */
@@ -202,7 +207,10 @@ export class FrameLoader implements AsyncDisposable {
   }
 
   /** One ranged read; frames are taken in as soon as they are whole. */
-  async #read({ file, offset, length, frames }: FrameRequest<PendingFrame>): Promise<void> {
+  async #read({ file, offset, length, frames: all }: FrameRequest<PendingFrame>): Promise<void> {
+    const frames = all.filter(({ isAsked }) => !isAsked);
+    if (frames.length === 0) return;
+    for (const one of frames) one.isAsked = true;
     const { store, files, proofs } = this.#options;
     const { signal } = this.#ended;
     const source = files.get(file);

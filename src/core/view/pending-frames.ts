@@ -12,6 +12,8 @@ export interface PendingFrame extends WantedFrame {
   /** Made when somebody waits for it by itself. */
   done: PromiseWithResolvers<void> | undefined;
   failed: FrameFailure | undefined;
+  /** A request for it has begun. */
+  isAsked: boolean;
 }
 
 export interface FrameFailure {
@@ -44,8 +46,8 @@ export class PendingFrames {
     return new Set(this.#frames.keys());
   }
 
-  has(frame: FrameRef): boolean {
-    return this.#find(frame) !== undefined;
+  find({ file, offset }: FrameRef): PendingFrame | undefined {
+    return this.#frames.get(file)?.get(offset);
   }
 
   /** From now on the frame is on its way, until it is settled. `undefined` if it was so before, or is there. */
@@ -54,17 +56,22 @@ export class PendingFrames {
     { isMarked = false, isUrgent = false, window }: AnnounceOptions,
   ): PendingFrame | undefined {
     const { cache, maxFrames } = this.#options;
-    const known = this.#find(frame);
+    const known = this.find(frame);
     if (known !== undefined) {
       known.isMarked ||= isMarked;
       return undefined;
     }
-    if (cache.has(frame)) {
-      if (isMarked) cache.mark(frame);
-      return undefined;
-    }
+    if (cache.renew(frame, { isMarked })) return undefined;
     if (this.#count >= maxFrames && !isUrgent) return undefined;
-    const pending = { pgno, frame, isMarked, window, done: undefined, failed: undefined };
+    const pending = {
+      pgno,
+      frame,
+      isMarked,
+      window,
+      done: undefined,
+      failed: undefined,
+      isAsked: false,
+    };
     const others = this.#frames.get(frame.file) ?? new Map<number, PendingFrame>();
     this.#frames.set(frame.file, others.set(frame.offset, pending));
     this.#count++;
@@ -76,7 +83,7 @@ export class PendingFrames {
    * reader wants the rest next, and to wait for each page as it comes costs more than the page. Throws what it failed with.
    */
   async wait(frame: FrameRef, { signal }: Waiting): Promise<void> {
-    const pending = this.#find(frame);
+    const pending = this.find(frame);
     if (pending === undefined) return;
     if (pending.window === undefined) {
       pending.done ??= Promise.withResolvers();
@@ -97,9 +104,5 @@ export class PendingFrames {
     this.#count--;
     one.failed = failed;
     one.done?.resolve();
-  }
-
-  #find({ file, offset }: FrameRef): PendingFrame | undefined {
-    return this.#frames.get(file)?.get(offset);
   }
 }

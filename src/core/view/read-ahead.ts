@@ -85,13 +85,13 @@ export class ReadAhead {
     return windows;
   }
 
-  #advance(map: PageMap, stream: Stream, { pgno: first, isEdge }: NextPage): Window {
+  #advance(map: PageMap, stream: Stream, { pgno: first, isEdge, entered }: NextPage): Window {
     // The reader goes on below it, and so does the stream.
     if (isEdge) return { pgnos: this.#interiorFrom(map, first, stream), marked: undefined };
     const { minPages, maxPages, maxApart } = this.#limits;
     const growth = stream.windowPages < smallWindowPages ? 2 : 4;
     const windowPages = Math.min(maxPages, Math.max(minPages, growth * stream.windowPages));
-    const pgnos = [first];
+    const pgnos = [...entered, first];
     let last = first;
     let lastFrame = map.locate(first);
     let apart = 0;
@@ -102,7 +102,8 @@ export class ReadAhead {
         pgnos.push(...this.#interiorFrom(map, next.pgno, { windowPages }));
         break;
       }
-      pgnos.push(next.pgno);
+      // Known, and perhaps gone from the cache since.
+      pgnos.push(...next.entered, next.pgno);
       const frame = map.locate(next.pgno);
       if (this.#areApart(lastFrame, frame)) apart++;
       last = next.pgno;

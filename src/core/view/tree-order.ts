@@ -17,6 +17,8 @@ export interface NextPage {
   readonly pgno: number;
   /** It is an interior page of whose children nothing is known yet: the order goes on below it. */
   readonly isEdge: boolean;
+  /** Interior pages on the way to it, which the reader comes to first. */
+  readonly entered: readonly number[];
 }
 
 interface Node {
@@ -96,7 +98,7 @@ export class TreeOrder {
       const at = siblings?.indexOf(child) ?? -1;
       if (siblings === undefined || at === -1) {
         if (climbed > 0 || pgno >= map.commit) return undefined;
-        return { pgno: pgno + 1, isEdge: false };
+        return { pgno: pgno + 1, isEdge: false, entered: [] };
       }
       const sibling = siblings[at + 1];
       if (sibling !== undefined) return this.#firstBelow(map, sibling, climbed);
@@ -108,12 +110,14 @@ export class TreeOrder {
   /** The leftmost page `levels` below `pgno`. */
   #firstBelow(map: PageMap, pgno: number, levels: number): NextPage {
     let page = pgno;
+    const entered: number[] = [];
     for (let left = levels; left > 0; left--) {
-      const [first] = this.childrenOf(map, page) ?? [];
-      if (first === undefined) return { pgno: page, isEdge: true };
+      const first = this.childrenOf(map, page)?.[0];
+      if (first === undefined) return { pgno: page, isEdge: true, entered };
+      entered.push(page);
       page = first;
     }
-    return { pgno: page, isEdge: false };
+    return { pgno: page, isEdge: false, entered };
   }
 
   #forget(pgno: number): void {
