@@ -10,7 +10,7 @@ import { PageDesk } from "../../src/core/vfs/page-desk.ts";
 import { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
 import { SqliteClient } from "../../src/core/vfs/sqlite-client.ts";
-import { startSqliteThread } from "../../src/node/vfs/start-thread.ts";
+import { preloadSqlite, startSqliteThread } from "../../src/node/vfs/start-thread.ts";
 import { countSql, hotIds, lookupSql, scanSql, timed } from "./query-workload.ts";
 
 export interface RemoteOptions {
@@ -36,8 +36,6 @@ export interface RemoteFigures {
   readonly scan: RemoteFigure;
 }
 
-/** Enough for SQLite's thread to start: nothing tells from outside. */
-const engineStartMs = 3000;
 const cacheBytes = 64 * 1024 * 1024;
 
 const {
@@ -81,9 +79,8 @@ const slow = createFaultyStore(store, {
     return { kind: "delay", ms: requestMs };
   },
 });
-const remote = hasManifest ? createManifestStore({ ...slow, url: "https://slow" }) : slow;
+await preloadSqlite();
 const thread = startSqliteThread();
-await clock.sleep(engineStartMs, {});
 const openedMs = performance.now();
 const codec = openCodec();
 await using views = await ReplicaViews.open(

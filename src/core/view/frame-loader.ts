@@ -175,6 +175,7 @@ export class FrameLoader implements AsyncDisposable {
 
   /** Whoever waits for one that is damaged finds that it is not there, and asks again. */
   async #takeAll(missing: readonly PendingFrame[], source: FileBytes): Promise<void> {
+    for (const one of missing) one.isAsked = true;
     const bad = await this.#acceptHere(missing, source);
     for (const one of bad) this.#pending.settle(one);
   }
