@@ -129,7 +129,7 @@ export class ValueReader {
   }
 
   value(): SqlValue {
-    const tag = this.#bytes[this.#skip(1)];
+    const tag = this.#view.getUint8(this.#skip(1));
     switch (tag) {
       case tags.null:
         return null;
