@@ -251,14 +251,7 @@ export class FrameLoader implements AsyncDisposable {
     const bytes = await readRange(store, file, { offset, length, signal });
     const [bad] = this.#accept([one], { name: file.key, offset, bytes }, proof);
     if (bad === undefined) return;
-    const { cause } = bad;
-    const error = new HeadwaterError(
-      "view/corrupt-page",
-      `Page ${one.pgno} in ${file.key}, byte ${offset}, is damaged, and was so twice. Read another TXID, or run ` +
-        "headwater verify to see what it can be repaired from.",
-      { data: { pgno: one.pgno, key: file.key, offset }, cause },
-    );
-    this.#pending.settle(one, { error });
+    this.#pending.settle(one, { error: corruptPage(one, file.key, bad.cause) });
   }
 
   /** Decodes and checks pages, takes them in and tells those who wait. Returns those that are damaged. */
