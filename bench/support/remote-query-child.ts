@@ -79,6 +79,7 @@ const slow = createFaultyStore(store, {
     return { kind: "delay", ms: requestMs };
   },
 });
+const remote = hasManifest ? createManifestStore({ ...slow, url: "https://slow" }) : slow;
 await preloadSqlite();
 const thread = startSqliteThread();
 const openedMs = performance.now();

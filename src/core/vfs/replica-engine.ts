@@ -13,8 +13,9 @@ import { ReplicaViews, type ReplicaViewsOptions, type ViewTarget } from "../view
 import { DirectClient } from "./direct-client.ts";
 import type { BlockingView } from "./direct-source.ts";
 import { FollowLoop } from "./follow-loop.ts";
+import { type CopyShelf, Hydration } from "./hydration.ts";
 import { InteriorPrefetch } from "./interior-prefetch.ts";
-import { PageDesk } from "./page-desk.ts";
+import { PageDesk, type ParseMoment } from "./page-desk.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
 import type { AskSqlite } from "./replica-database.ts";
 import { askedTarget } from "./replica-moment.ts";
@@ -58,18 +59,14 @@ export async function openSleepingEngine(
   const { store, clock, logger, name, follow, onNews } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
-  const pages = await openPages(opened, options, { isShared: true });
+  const { pages, views } = await openPages(opened, options, { isShared: true });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   const prefetch = opened.use(new InteriorPrefetch({ view: views.newest(), logger }));
-  if (follow) opened.use(new FollowLoop({ pages, clock, logger }));
-  const kept = opened.move();
-  return {
+  if (follow) opened.use(new FollowLoop({ pages, clock, logger, onNews }));
+  return engineOf(opened.move(), {
     current: () => desk.current,
-    ask: refusingWrites(
-      (request, waiting) => client.ask(request, waiting).finally(() => prefetch.start()),
-      (waiting) => refuseWrite(store, waiting),
-    ),
+    ask: (request, waiting) => client.ask(request, waiting).finally(() => prefetch.start()),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });
@@ -91,7 +88,7 @@ export async function openDirectEngine(
   // Until it is awaited its failure is nobody's.
   loading.catch(() => undefined);
   await using opened = new AsyncDisposableStack();
-  const pages = await openPages(opened, options, { reads });
+  const { pages } = await openPages(opened, options, { reads });
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
@@ -116,7 +113,7 @@ export async function openSuspendingEngine(
 ): Promise<ReplicaEngine> {
   const { store, clock, logger, name, follow, onNews, giveTurn } = options;
   await using opened = new AsyncDisposableStack();
-  const pages = await openPages(opened, options, {});
+  const { pages } = await openPages(opened, options, {});
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const client = opened.use(
     new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
@@ -152,7 +149,7 @@ async function openPages(
   opened: AsyncDisposableStack,
   options: EngineOptions,
   memory: Pick<ReplicaViewsOptions, "isShared" | "reads">,
-): Promise<ReplicaPages<BlockingView>> {
+): Promise<{ readonly pages: ReplicaPages<BlockingView>; readonly views: ReplicaViews }> {
   const { store, clock, logger, cacheBytes, target, shelf, signal } = options;
   const codec = openCodec();
   const layout = layoutForUrl(store.url);
@@ -166,5 +163,5 @@ async function openPages(
     shelf === undefined
       ? views
       : opened.use(new Hydration({ views, shelf, store, codec, clock, logger })).pages;
-  return target === undefined ? pages : frozenPages(pages);
+  return { pages: target === undefined ? pages : frozenPages(pages), views };
 }

@@ -2,6 +2,7 @@
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError } from "../base/errors.ts";
 import { bindParameters } from "./sqlite-wasm-bind.ts";
+import { toQueryError } from "./sqlite-failure.ts";
 import {
   type SqliteExports,
   sqliteCodes,

@@ -10,6 +10,7 @@ import { BlockingLoader } from "./blocking-loader.ts";
 import type { BlockingReads } from "../store/blocking-reads.ts";
 import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
 import type { FrameRef } from "./frame-table.ts";
+import type { HotPages } from "./hot-pages.ts";
 import type { Seed } from "./map-builder.ts";
 import type { PageMap } from "./page-map.ts";
 import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
@@ -113,6 +114,15 @@ export class Fetcher implements AsyncDisposable {
     this.#order.reach(map.commit);
     if (seed.isWhole) await this.loader.takeFile(seed.wanted, seed);
     else this.loader.take(seed.wanted, seed);
+  }
+
+  /** `fetch` for a caller that stands still meanwhile. */
+  fetchNow(map: PageMap, pgno: number): void {
+    const frame = map.locate(pgno);
+    if (frame === undefined || this.#options.cache.has(frame)) return;
+    this.#order.reach(map.commit);
+    const { pgnos } = this.#ahead.onMiss(map, pgno);
+    must(this.#blocking, "reads that block").load(wantedOf(map, pgnos), frame);
   }
 
   /** Takes in those of the hot pages that this map leads to. Returns how many. */

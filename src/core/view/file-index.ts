@@ -16,7 +16,7 @@ import type { FileState } from "./page-map.ts";
 import { readRange } from "./read-range.ts";
 
 /** Smallest read of a file's end, if its index is of unknown size. Smaller files are read whole, their frames with them. */
-const minTailBytes = 64 * 1024;
+export const minTailBytes = 64 * 1024;
 /** First bytes of a full image. */
 const imageStartBytes = 32 * 1024;
 /** An index takes 0.3 % of a file whose pages of 4 KiB compress by a third; of smaller ones it may need one more read. */

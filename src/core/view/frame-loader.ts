@@ -137,6 +137,23 @@ export class FrameLoader implements AsyncDisposable {
     }
   }
 
+  /** Takes in one frame that came another way than by its file, and is known to be unaltered. False if it is of no use. */
+  takeIn(one: WantedFrame, bytes: Uint8Array): boolean {
+    if (this.isClosed) return false;
+    const pending = this.#pending.announce(one, {});
+    if (pending === undefined) return false;
+    const { offset } = one.frame;
+    const source = { name: this.#nameOf(one), offset, bytes };
+    const isTaken = this.#accept([pending], source, undefined).length === 0;
+    if (!isTaken) this.#pending.settle(pending);
+    return isTaken;
+  }
+
+  /** Resolves when every request that has begun is over. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
   #follow(work: Promise<void>): void {
     this.#running.add(work);
     void work.finally(() => this.#running.delete(work));
