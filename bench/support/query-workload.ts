@@ -19,7 +19,7 @@ export const hotIds: readonly number[] = Array.from(
 
 /** Of one process that opens a replica, reads a row, then all of them, then some again and again. */
 export interface QueryTimes {
-  /** Loading the code: the module, or the extension. */
+  /** Loading the code: the module and SQLite, or the extension. */
   readonly loadMs: number;
   /** From the call that opens the replica to its first row. */
   readonly firstRowMs: number;

@@ -10,7 +10,8 @@ const { replica, entry } = JSON.parse(process.argv[2] ?? "{}") as {
 };
 
 const loadStartMs = performance.now();
-const { openReplica } = (await import(entry)) as typeof headwater;
+const { openReplica, preloadSqlite } = (await import(entry)) as typeof headwater;
+await preloadSqlite();
 const loadMs = performance.now() - loadStartMs;
 
 const startMs = performance.now();

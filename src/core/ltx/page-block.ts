@@ -53,6 +53,20 @@ export function readFrameHead(
   return { kind: "frame", pgno, sizeBytes: frameHeaderSizeBytes + blockBytes };
 }
 
+/** Whether a frame with a size field stands at `at`, of that page and of that size, header included. */
+export function isFrameOf(
+  view: DataView,
+  at: number,
+  { pgno, sizeBytes }: { readonly pgno: number; readonly sizeBytes: number },
+): boolean {
+  return (
+    sizeBytes > frameHeaderSizeBytes &&
+    view.getUint32(at + ltxFrameLayout.pgno[0]) === pgno &&
+    view.getUint16(at + ltxFrameLayout.flags[0]) === sizedFlag &&
+    view.getUint32(at + ltxFrameLayout.size[0]) === sizeBytes - frameHeaderSizeBytes
+  );
+}
+
 /**
  * Decodes the LZ4 frame of a legacy page, whose header starts at the first byte of `bytes`. Returns the size of
  * the whole, header included, or `undefined` if `bytes` ends inside it. Throws `ltx/invalid` if it is corrupt.

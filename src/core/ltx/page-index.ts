@@ -2,7 +2,6 @@
 // unsigned LEB128 varints; then a zero; then the length of all that as a u64. It stands before the trailer, so
 // that a reader finds any page with two ranged reads. Format: docs/formats/ltx.md, "Page index".
 import { viewOf } from "../base/bytes.ts";
-import type { FilePlace } from "./fault.ts";
 import { ltxFault } from "./fault.ts";
 import { ltxTrailerSizeBytes } from "./trailer.ts";
 
@@ -56,27 +55,6 @@ export interface PageIndexEntry {
   readonly sizeBytes: number;
 }
 
-/** A varint read: its value and where the next byte is. `undefined` if it is cut off. */
-interface Varint {
-  readonly value: number;
-  readonly next: number;
-}
-
-/** Reads a varint in shortest form. Throws `ltx/invalid` at `place` for a longer form or 2^53 and above. */
-function readVarint(bytes: Uint8Array, at: number, place: FilePlace): Varint | undefined {
-  let value = 0;
-  let scale = 1;
-  for (let i = 0; i < maxVarintBytes; i++, scale *= 128) {
-    const byte = bytes[at + i];
-    if (byte === undefined) return undefined;
-    value += (byte & 0x7f) * scale;
-    if (byte >= 0x80) continue;
-    if ((byte === 0 && i > 0) || !Number.isSafeInteger(value)) break;
-    return { value, next: at + i + 1 };
-  }
-  throw ltxFault("ltx/invalid", place, "the page index holds a malformed number");
-}
-
 export type PageIndexTail =
   | { readonly kind: "entries"; readonly entries: readonly PageIndexEntry[] }
   /** The index starts before these bytes: read the last `tailSizeBytes` of the file. */
@@ -120,32 +98,62 @@ function readEntries(
 ): readonly PageIndexEntry[] {
   const entries: PageIndexEntry[] = [];
   const end = fileOffset + start;
-  let at = start;
+  const varints = new VarintReader(bytes, start);
   let lastPgno = 0;
   let lastEnd = 0;
-  const next = (): number => {
-    const place = { name, offset: fileOffset + at };
-    const varint = readVarint(bytes, at, place);
-    if (varint === undefined) throw ltxFault("ltx/invalid", place, "the page index has no end");
-    at = varint.next;
-    return varint.value;
-  };
   for (;;) {
-    const place = { name, offset: fileOffset + at };
-    const pgno = next();
+    const { at } = varints;
+    const pgno = varints.next();
     if (pgno === 0) break;
-    const offset = next();
-    const sizeBytes = next();
+    const offset = varints.next();
+    const sizeBytes = varints.next();
+    if (varints.problem !== undefined) break;
     if (pgno <= lastPgno || pgno > 0xffff_ffff || offset < lastEnd || offset + sizeBytes > end) {
+      const place = { name, offset: fileOffset + at };
       throw ltxFault("ltx/invalid", place, `the page index entry of page ${pgno} is out of place`);
     }
     entries.push({ pgno, offset, sizeBytes });
     lastPgno = pgno;
     lastEnd = offset + sizeBytes;
   }
-  if (at !== bytes.length) {
-    const place = { name, offset: fileOffset + at };
+  const place = { name, offset: fileOffset + varints.at };
+  if (varints.problem !== undefined) throw ltxFault("ltx/invalid", place, varints.problem);
+  if (varints.at !== bytes.length) {
     throw ltxFault("ltx/invalid", place, "the page index ends before its length says");
   }
   return entries;
+}
+
+/** Reads varints in shortest form one after the other. From the first that is none on it gives 0. */
+class VarintReader {
+  /** Where the next one begins, or the one that is none. */
+  at: number;
+  problem: string | undefined;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = bytes;
+    this.at = at;
+  }
+
+  next(): number {
+    if (this.problem !== undefined) return 0;
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < maxVarintBytes; i++, scale *= 128) {
+      const byte = this.#bytes[this.at + i];
+      if (byte === undefined) return this.#refuse("the page index has no end");
+      value += (byte & 0x7f) * scale;
+      if (byte >= 0x80) continue;
+      if ((byte === 0 && i > 0) || !Number.isSafeInteger(value)) break;
+      this.at += i + 1;
+      return value;
+    }
+    return this.#refuse("the page index holds a malformed number");
+  }
+
+  #refuse(problem: string): number {
+    this.problem = problem;
+    return 0;
+  }
 }

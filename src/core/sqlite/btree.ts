@@ -81,6 +81,12 @@ export function decodeBtreePage(
   return { kind, cellOffsets, rightChild, bytes };
 }
 
+/** Whether a page looks like an interior one: tells leaves, which are most pages, apart without decoding them. */
+export function looksInterior(page: Uint8Array, pgno: number): boolean {
+  const kind = kindByFlag.get(page[pgno === 1 ? databaseHeaderSizeBytes : 0] ?? 0);
+  return kind !== undefined && isInteriorKind(kind);
+}
+
 export function isInteriorKind(kind: BtreeKind): boolean {
   return kind === "table-interior" || kind === "index-interior";
 }

@@ -16,6 +16,7 @@ import { DirectClient } from "./direct-client.ts";
 import type { BlockingView } from "./direct-source.ts";
 import { FollowLoop } from "./follow-loop.ts";
 import { type CopyShelf, Hydration } from "./hydration.ts";
+import { InteriorPrefetch } from "./interior-prefetch.ts";
 import { PageDesk, type ParseMoment } from "./page-desk.ts";
 import { PushedViews } from "./pushed-views.ts";
 import { refuseWrite, refusingWrites } from "./refuse-write.ts";
@@ -73,7 +74,7 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, name, openLayer } = options;
+  const { store, clock, logger, name, openLayer } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
   const known = await openPages(opened, options, { isShared: true });
@@ -84,9 +85,12 @@ export async function openSleepingEngine(
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   const current = (): PageMap => desk.current;
+  const prefetch = opened.use(new InteriorPrefetch({ view: known.views.newest(), logger }));
   return engineOf(opened.move(), {
     current,
-    ask: layer?.over(client, current) ?? ((request, waiting) => client.ask(request, waiting)),
+    ask:
+      layer?.over(client, current) ??
+      ((request, waiting) => client.ask(request, waiting).finally(() => prefetch.start())),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });

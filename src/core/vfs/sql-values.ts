@@ -14,6 +14,14 @@ export type SqlRow = { readonly [column: string]: SqlValue };
 
 /** A row as an object. */
 export function toSqlRow(columns: readonly string[], values: readonly SqlValue[]): SqlRow {
-  // Not by assignment, to which `__proto__` is no column.
-  return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? null]));
+  const row: { [column: string]: SqlValue } = {};
+  for (const [index, column] of columns.entries()) {
+    const value = values[index] ?? null;
+    // To an assignment it is no column.
+    if (column === "__proto__") Reflect.defineProperty(row, column, { ...plain, value });
+    else row[column] = value;
+  }
+  return row;
 }
+
+const plain = { enumerable: true, configurable: true, writable: true } as const;

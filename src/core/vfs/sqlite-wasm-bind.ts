@@ -1,6 +1,7 @@
 // Binds parameters to a statement of `@sqlite.org/sqlite-wasm`.
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError } from "../base/errors.ts";
+import { sqliteCodes, sqliteExportsOf } from "./sqlite-wasm-exports.ts";
 import type { SqlParameter, SqlParameters } from "./sql-values.ts";
 
 const encoder = new TextEncoder();
@@ -13,8 +14,7 @@ export function bindParameters(
   statement: WasmPointer,
   parameters: SqlParameters,
 ): void {
-  const { capi } = sqlite3;
-  const count = capi.sqlite3_bind_parameter_count(statement);
+  const count = sqliteExportsOf(sqlite3).sqlite3_bind_parameter_count(statement);
   if (isList(parameters)) {
     if (parameters.length !== count) {
       throw invalid(
@@ -28,7 +28,7 @@ export function bindParameters(
   }
   const isUsed = new Set<string>();
   for (let index = 1; index <= count; index++) {
-    const name = capi.sqlite3_bind_parameter_name(statement, index);
+    const name = sqlite3.capi.sqlite3_bind_parameter_name(statement, index);
     if (name === null || name === "") {
       throw invalid(`Parameter ${index} has no name: give the values as a list.`);
     }
@@ -47,44 +47,42 @@ function bindOne(
   index: number,
   value: SqlParameter | undefined,
 ): void {
-  const { capi } = sqlite3;
   const code = bindValue(sqlite3, statement, index, value);
-  if (code !== capi.SQLITE_OK) {
-    throw invalid(`Parameter ${index} cannot be bound: ${capi.sqlite3_errstr(code)}.`);
+  if (code !== sqliteCodes.ok) {
+    throw invalid(`Parameter ${index} cannot be bound: ${sqlite3.capi.sqlite3_errstr(code)}.`);
   }
 }
 
 function bindValue(
-  { capi, wasm }: Sqlite3Static,
+  sqlite3: Sqlite3Static,
   statement: WasmPointer,
   index: number,
   value: SqlParameter | undefined,
 ): number {
-  if (value === null) {
-    capi.sqlite3_bind_null(statement, index);
-    return capi.SQLITE_OK;
-  }
+  const raw = sqliteExportsOf(sqlite3);
+  if (value === null) return raw.sqlite3_bind_null(statement, index);
   if (value instanceof Uint8Array) {
-    const copy = wasm.allocFromTypedArray(value);
-    return capi.sqlite3_bind_blob(statement, index, copy, value.length, capi.SQLITE_WASM_DEALLOC);
+    const copy = sqlite3.wasm.allocFromTypedArray(value);
+    const free = sqlite3.capi.SQLITE_WASM_DEALLOC;
+    return raw.sqlite3_bind_blob(statement, index, copy, value.length, free);
   }
   if (typeof value === "string") {
-    // The wrapper of the package fails with a string (3.54.1), and would end it at a zero.
     const bytes = encoder.encode(value);
-    const copy = wasm.allocFromTypedArray(bytes);
-    return capi.sqlite3_bind_text(statement, index, copy, bytes.length, capi.SQLITE_WASM_DEALLOC);
+    const copy = sqlite3.wasm.allocFromTypedArray(bytes);
+    const free = sqlite3.capi.SQLITE_WASM_DEALLOC;
+    return raw.sqlite3_bind_text(statement, index, copy, bytes.length, free);
   }
-  if (typeof value === "boolean") return capi.sqlite3_bind_int(statement, index, value ? 1 : 0);
+  if (typeof value === "boolean") return raw.sqlite3_bind_int64(statement, index, value ? 1n : 0n);
   if (typeof value === "number") {
     return Number.isSafeInteger(value)
-      ? capi.sqlite3_bind_int64(statement, index, BigInt(value))
-      : capi.sqlite3_bind_double(statement, index, value);
+      ? raw.sqlite3_bind_int64(statement, index, BigInt(value))
+      : raw.sqlite3_bind_double(statement, index, value);
   }
   if (typeof value === "bigint") {
     if (value > maxInt64 || value < -maxInt64 - 1n) {
       throw invalid(`Parameter ${index} is beyond the 64 bits of an integer.`);
     }
-    return capi.sqlite3_bind_int64(statement, index, value);
+    return raw.sqlite3_bind_int64(statement, index, value);
   }
   throw invalid(
     `Parameter ${index} is ${value === undefined ? "undefined" : `of type ${typeof value}`}: give a string, number, ` +

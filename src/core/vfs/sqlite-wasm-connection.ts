@@ -1,9 +1,14 @@
-// A connection to a database file of our VFS, and its statements, over the C interface of `@sqlite.org/sqlite-wasm`. Results
-// are read through the bare exports: the package's own wrappers convert each argument, which costs more than the read.
+// A connection to a database file of our VFS, and its statements, over the C interface of `@sqlite.org/sqlite-wasm`.
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError } from "../base/errors.ts";
 import { bindParameters } from "./sqlite-wasm-bind.ts";
 import { toQueryError } from "./sqlite-failure.ts";
+import {
+  type SqliteExports,
+  sqliteCodes,
+  sqliteExportsOf,
+  sqliteTypes,
+} from "./sqlite-wasm-exports.ts";
 import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { SqlParameters, SqlValue } from "./sql-values.ts";
 import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
@@ -11,8 +16,8 @@ import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
 export interface WasmConnectionOptions {
   /** A URI that the VFS knows. */
   readonly file: string;
-  /** Name under which `vfs` was installed. */
-  readonly vfsName: string;
+  /** Name under which `vfs` was installed; without it SQLite's own, for databases in memory. */
+  readonly vfsName: string | undefined;
   readonly vfs: SqliteWasmVfs;
   /** Asked now and then while a statement works; `true` ends it. */
   readonly isCancelled: () => boolean;
@@ -47,7 +52,7 @@ export class WasmConnection implements SqlConnection, Disposable {
       wasm.pokePtr(out, 0);
       // "Read-write", so that tables in memory can be; of the replica's own file the VFS says otherwise.
       const flags = capi.SQLITE_OPEN_READWRITE | capi.SQLITE_OPEN_URI;
-      const code = capi.sqlite3_open_v2(file, out, flags, vfsName);
+      const code = capi.sqlite3_open_v2(file, out, flags, vfsName ?? 0);
       this.#db = wasm.peekPtr(out);
       if (code !== capi.SQLITE_OK) {
         const error = this.failure(code);
@@ -98,18 +103,6 @@ export class WasmConnection implements SqlConnection, Disposable {
   }
 }
 
-/** The functions of the C interface that are called for each row or value. */
-interface RowExports {
-  sqlite3_step(statement: WasmPointer): number;
-  sqlite3_column_count(statement: WasmPointer): number;
-  sqlite3_column_type(statement: WasmPointer, column: number): number;
-  sqlite3_column_double(statement: WasmPointer, column: number): number;
-  sqlite3_column_int64(statement: WasmPointer, column: number): bigint;
-  sqlite3_column_text(statement: WasmPointer, column: number): WasmPointer;
-  sqlite3_column_blob(statement: WasmPointer, column: number): WasmPointer;
-  sqlite3_column_bytes(statement: WasmPointer, column: number): number;
-}
-
 /** A byte order mark is a character like any other. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -118,7 +111,8 @@ export class WasmStatement implements SqlStatement, Disposable {
   readonly #sqlite3: Sqlite3Static;
   readonly #connection: WasmConnection;
   readonly #pointer: WasmPointer;
-  readonly #exports: RowExports;
+  readonly #exports: SqliteExports;
+  readonly #heap: () => Uint8Array;
   #columns: readonly string[] | undefined;
   /** How often SQLite had prepared it anew when `#columns` were read. */
   #timesPrepared = 0;
@@ -127,16 +121,18 @@ export class WasmStatement implements SqlStatement, Disposable {
     this.#sqlite3 = sqlite3;
     this.#connection = connection;
     this.#pointer = pointer;
-    this.#exports = rowExportsOf(sqlite3);
+    this.#exports = sqliteExportsOf(sqlite3);
+    this.#heap = sqlite3.wasm.heap8u;
   }
 
   /** Their names, which the first step can change: SQLite prepares the statement anew if the schema has changed. */
   get columns(): readonly string[] {
     const { capi } = this.#sqlite3;
+    const raw = this.#exports;
     const pointer = this.#pointer;
-    const again = capi.sqlite3_stmt_status(pointer, capi.SQLITE_STMTSTATUS_REPREPARE, 0);
+    const again = raw.sqlite3_stmt_status(pointer, capi.SQLITE_STMTSTATUS_REPREPARE, 0);
     if (this.#columns !== undefined && this.#timesPrepared === again) return this.#columns;
-    const length = this.#exports.sqlite3_column_count(pointer);
+    const length = raw.sqlite3_column_count(pointer);
     this.#columns = Array.from({ length }, (_, column) =>
       capi.sqlite3_column_name(pointer, column),
     );
@@ -151,10 +147,9 @@ export class WasmStatement implements SqlStatement, Disposable {
 
   /** `true`: there is a row to read. Throws what went wrong. */
   step(): boolean {
-    const { capi } = this.#sqlite3;
     const code = this.#exports.sqlite3_step(this.#pointer);
-    if (code === capi.SQLITE_ROW) return true;
-    if (code === capi.SQLITE_DONE) return false;
+    if (code === sqliteCodes.row) return true;
+    if (code === sqliteCodes.done) return false;
     throw this.#connection.failure(code);
   }
 
@@ -168,10 +163,9 @@ export class WasmStatement implements SqlStatement, Disposable {
 
   /** Makes it ready to run again, with other parameters. */
   reset(): void {
-    const { capi } = this.#sqlite3;
     // What it returns is how the last run ended.
-    capi.sqlite3_reset(this.#pointer);
-    capi.sqlite3_clear_bindings(this.#pointer);
+    this.#exports.sqlite3_reset(this.#pointer);
+    this.#exports.sqlite3_clear_bindings(this.#pointer);
   }
 
   finalize(): void {
@@ -183,25 +177,24 @@ export class WasmStatement implements SqlStatement, Disposable {
   }
 
   #value(column: number): SqlValue {
-    const { capi, wasm } = this.#sqlite3;
     const raw = this.#exports;
     const pointer = this.#pointer;
     switch (raw.sqlite3_column_type(pointer, column)) {
-      case capi.SQLITE_INTEGER: {
+      case sqliteTypes.integer: {
         const value = raw.sqlite3_column_double(pointer, column);
         return Number.isSafeInteger(value) ? value : raw.sqlite3_column_int64(pointer, column);
       }
-      case capi.SQLITE_FLOAT:
+      case sqliteTypes.float:
         return raw.sqlite3_column_double(pointer, column);
-      case capi.SQLITE_TEXT: {
+      case sqliteTypes.text: {
         const start = raw.sqlite3_column_text(pointer, column);
         const end = start + raw.sqlite3_column_bytes(pointer, column);
-        return decodeText(wasm.heap8u().subarray(start, end));
+        return decodeText(this.#heap().subarray(start, end));
       }
-      case capi.SQLITE_BLOB: {
+      case sqliteTypes.blob: {
         const start = raw.sqlite3_column_blob(pointer, column);
         const end = start + raw.sqlite3_column_bytes(pointer, column);
-        return wasm.heap8u().slice(start, end);
+        return this.#heap().slice(start, end);
       }
       default:
         return null;
@@ -219,10 +212,4 @@ function decodeText(bytes: Uint8Array): string {
       { data: { sizeBytes: bytes.length }, cause },
     );
   }
-}
-
-function rowExportsOf({ wasm }: Sqlite3Static): RowExports {
-  // The package declares its exports as `any`; these are functions of the C interface with the types that WebAssembly has.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return wasm.exports as RowExports;
 }

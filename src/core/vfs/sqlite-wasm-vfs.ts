@@ -129,6 +129,9 @@ class OpenFiles {
 }
 
 function ioMethods({ capi, wasm }: Sqlite3Static, files: OpenFiles): IoMethods {
+  // Several of these run for each transaction, and to find one of the many members of `capi` takes its time.
+  const { SQLITE_IOERR_READ, SQLITE_IOERR_FSTAT, SQLITE_IOERR_LOCK, SQLITE_IOERR_UNLOCK } = capi;
+  const { SQLITE_IOERR_SHORT_READ, SQLITE_LOCK_SHARED, SQLITE_LOCK_NONE } = capi;
   const refuse = (): ResultCode => toResultCode(capi.SQLITE_READONLY);
   return {
     xClose: (file) => {
@@ -136,27 +139,27 @@ function ioMethods({ capi, wasm }: Sqlite3Static, files: OpenFiles): IoMethods {
       return toResultCode(capi.SQLITE_OK);
     },
     xRead: (file, buffer, length, offset) =>
-      files.with(file, capi.SQLITE_IOERR_READ, (reader) => {
+      files.with(file, SQLITE_IOERR_READ, (reader) => {
         const into = wasm.heap8u().subarray(buffer, buffer + length);
-        return reader.read(toNumber(offset), into) ? undefined : capi.SQLITE_IOERR_SHORT_READ;
+        return reader.read(toNumber(offset), into) ? undefined : SQLITE_IOERR_SHORT_READ;
       }),
     xWrite: refuse,
     xTruncate: refuse,
     xSync: () => toResultCode(capi.SQLITE_OK),
     xFileSize: (file, out) =>
-      files.with(file, capi.SQLITE_IOERR_FSTAT, (reader) => {
+      files.with(file, SQLITE_IOERR_FSTAT, (reader) => {
         wasm.poke64(out, BigInt(reader.sizeBytes()));
         return undefined;
       }),
     xLock: (file, level) =>
-      files.with(file, capi.SQLITE_IOERR_LOCK, (reader) => {
-        if (level > capi.SQLITE_LOCK_SHARED) return capi.SQLITE_READONLY;
-        if (level === capi.SQLITE_LOCK_SHARED) reader.pin();
+      files.with(file, SQLITE_IOERR_LOCK, (reader) => {
+        if (level > SQLITE_LOCK_SHARED) return capi.SQLITE_READONLY;
+        if (level === SQLITE_LOCK_SHARED) reader.pin();
         return undefined;
       }),
     xUnlock: (file, level) =>
-      files.with(file, capi.SQLITE_IOERR_UNLOCK, (reader) => {
-        if (level === capi.SQLITE_LOCK_NONE) reader.unpin();
+      files.with(file, SQLITE_IOERR_UNLOCK, (reader) => {
+        if (level === SQLITE_LOCK_NONE) reader.unpin();
         return undefined;
       }),
     xCheckReservedLock: (_file, out) => {

@@ -16,6 +16,9 @@ import { ViewPlanner } from "./view-planner.ts";
 /** Frames beyond it are left out: readers fetch the object when they open the replica. */
 const maxFrameBytes = 4 * 1024 * 1024;
 
+/** More than fit into that. */
+const maxPrefetchPages = 4096;
+
 /** Memory for the pages meanwhile. */
 const cacheBytes = 32 * 1024 * 1024;
 
@@ -49,10 +52,11 @@ export async function collectHotPages({
     proofs: planner.proofs,
     cache: FrameCache.create({ pageSize, capacityBytes: cacheBytes }),
     logger: silentLogger,
-    limits: fetchDefaults,
+    limits: { ...fetchDefaults, maxPrefetchPages },
     persistent: collector,
   });
-  for (const { wanted, name, bytes } of seeds) await fetcher.loader.seed(wanted, { name, bytes });
+  // Others hold pages that are to be collected.
+  for (const seed of seeds) if (seed.isWhole) await fetcher.seed(map, seed);
   await fetcher.prefetch(map, { signal });
   await fetcher.loader.idle();
   const { frames } = collector;

@@ -11,13 +11,14 @@ import type { BlockingReads } from "../store/blocking-reads.ts";
 import { FrameLoader, type FrameLoaderOptions, type LoaderLimits } from "./frame-loader.ts";
 import type { FrameRef } from "./frame-table.ts";
 import type { HotPages } from "./hot-pages.ts";
+import type { Seed } from "./map-builder.ts";
 import type { PageMap } from "./page-map.ts";
 import { ReadAhead, type ReadAheadLimits, type Window } from "./read-ahead.ts";
 import { type WantedFrame, requestDefaults } from "./request-plan.ts";
 import { TreeOrder, maxDepth, reservedBytesAt } from "./tree-order.ts";
 
 export interface FetchLimits extends LoaderLimits {
-  /** A window takes no more than this, and no more than a quarter of the cache. */
+  /** A window takes no more than this, and no more than an eighth of the cache. */
   readonly maxWindowBytes: number;
   /** Interior pages that `prefetch` brings in, at most, and no more than half of the cache. */
   readonly maxPrefetchPages: number;
@@ -25,15 +26,17 @@ export interface FetchLimits extends LoaderLimits {
 
 export const fetchDefaults: FetchLimits = Object.freeze({
   ...requestDefaults,
-  maxRequests: 12,
-  maxAheadRequests: 10,
-  maxFramesInFlight: 2048,
-  maxWindowBytes: 4 * 1024 * 1024,
-  maxPrefetchPages: 4096,
+  maxRequests: 16,
+  maxAheadRequests: 14,
+  maxFramesInFlight: 8192,
+  maxWindowBytes: 8 * 1024 * 1024,
+  maxPrefetchPages: 1024,
 });
 
 const minWindowPages = 4;
-const maxWindowPages = 512;
+const maxWindowPages = 2048;
+/** Of a window whose pages lie anywhere: more than this would be waited for too long. */
+const maxWindowRequests = 256;
 const maxStreams = 16;
 /** 16 MB of child numbers: the interior pages of some 16 GB. */
 const maxChildren = 4 * 1024 * 1024;
@@ -82,7 +85,7 @@ export class Fetcher implements AsyncDisposable {
     signal?.throwIfAborted();
     const frame = map.locate(pgno);
     if (frame === undefined || this.#options.cache.has(frame)) return;
-    if (!this.loader.isPending(frame)) {
+    if (!this.loader.hurry(frame)) {
       this.#order.reach(map.commit);
       this.#load(map, this.#ahead.onMiss(map, pgno), frame);
     }
@@ -101,6 +104,16 @@ export class Fetcher implements AsyncDisposable {
       this.loader.load(wanted, {});
       await Promise.all(wanted.map(({ frame }) => this.loader.wait(frame, { signal })));
     }
+  }
+
+  /**
+   * Takes in pages that came with an index: those of a whole file once it has proved itself, of others each by itself, in its
+   * own time. Throws what the decoder finds wrong with a whole file.
+   */
+  async seed(map: PageMap, seed: Seed): Promise<void> {
+    this.#order.reach(map.commit);
+    if (seed.isWhole) await this.loader.takeFile(seed.wanted, seed);
+    else this.loader.take(seed.wanted, seed);
   }
 
   /** `fetch` for a caller that stands still meanwhile. */
@@ -131,8 +144,8 @@ export class Fetcher implements AsyncDisposable {
 
   /** The reader has come to a marked page: starts what it will want next. Never throws. */
   touch(map: PageMap, pgno: number): void {
-    const window = this.#ahead.onTouch(map, pgno);
-    if (window !== undefined && !this.loader.isClosed) this.#load(map, window);
+    if (this.loader.isClosed) return;
+    for (const window of this.#ahead.onTouch(map, pgno)) this.#load(map, window);
   }
 
   /**
@@ -214,9 +227,10 @@ function wantedOf(map: PageMap, pgnos: readonly number[]): readonly WantedFrame[
 
 function windowLimits(
   { pageSize, slotCount }: FetcherOptions["cache"],
-  { maxWindowBytes }: FetchLimits,
+  { maxWindowBytes, maxGapBytes }: FetchLimits,
 ): ReadAheadLimits {
-  const fitting = Math.min(Math.floor(maxWindowBytes / pageSize), Math.floor(slotCount / 4));
+  const fitting = Math.min(Math.floor(maxWindowBytes / pageSize), Math.floor(slotCount / 8));
   const maxPages = Math.max(1, Math.min(maxWindowPages, fitting));
-  return { minPages: Math.min(minWindowPages, maxPages), maxPages, maxStreams };
+  const minPages = Math.min(minWindowPages, maxPages);
+  return { minPages, maxPages, maxApart: maxWindowRequests, apartBytes: maxGapBytes, maxStreams };
 }

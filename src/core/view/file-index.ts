@@ -1,5 +1,6 @@
 // What a view needs of a file without downloading it: its header and its page index, with one read of its end, which is
-// sized to hold the whole index, and one of its start unless a manifest has told what stands there.
+// sized to hold the whole index, and one of its start unless a manifest has told what stands there. The start of a full image
+// is read with its first pages: the schema, and as a rule the roots of the first tables, which every reader wants next.
 import type { Waiting } from "../base/async.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { dataPageCount, lockPgno } from "../base/page.ts";
@@ -16,6 +17,8 @@ import { readRange } from "./read-range.ts";
 
 /** Smallest read of a file's end, if its index is of unknown size. Smaller files are read whole, their frames with them. */
 export const minTailBytes = 64 * 1024;
+/** First bytes of a full image. */
+const imageStartBytes = 32 * 1024;
 /** An index takes 0.3 % of a file whose pages of 4 KiB compress by a third; of smaller ones it may need one more read. */
 const tailShare = 0.004;
 /** Longest entry: page number, offset and size as varints. */
@@ -30,8 +33,8 @@ export interface FileIndex {
   readonly entries: readonly PageIndexEntry[];
   /** As the trailer has it. */
   readonly fileChecksum: bigint;
-  /** All bytes of a small file. */
-  readonly whole: Uint8Array | undefined;
+  /** The first bytes of the file, as far as they were read: all of a small file. */
+  readonly start: Uint8Array;
 }
 
 /**
@@ -49,7 +52,7 @@ export async function readFileIndex(
   const readsHeader = file.inside === undefined && !isWhole;
   const [tail, start] = await Promise.all([
     readTail(store, file, { tailBytes, signal }),
-    readsHeader ? readStart(store, file, { signal }) : undefined,
+    readsHeader ? readStart(store, file, { signal }) : new Uint8Array(0),
   ]);
   const head = headOf(file, isWhole ? tail : start);
   checkFileIdentity(file, head, pageSize);
@@ -60,7 +63,7 @@ export async function readFileIndex(
     head,
     entries,
     fileChecksum: trailer.fileChecksum,
-    whole: isWhole ? tail : undefined,
+    start: isWhole ? tail : start,
   };
 }
 
@@ -82,11 +85,12 @@ function readTail(
 }
 
 function readStart(store: ObjectStore, file: ViewFile, { signal }: Waiting): Promise<Uint8Array> {
-  return readRange(store, file, { offset: 0, length: ltxHeaderSizeBytes, signal });
+  const length = file.minTxid === 1n ? imageStartBytes : ltxHeaderSizeBytes;
+  return readRange(store, file, { offset: 0, length, signal });
 }
 
-function headOf(file: ViewFile, start: Uint8Array | undefined): FileIndex["head"] {
-  if (start !== undefined) return decodeHeader(start, file.key);
+function headOf(file: ViewFile, start: Uint8Array): FileIndex["head"] {
+  if (start.length > 0) return decodeHeader(start.subarray(0, ltxHeaderSizeBytes), file.key);
   const { minTxid, maxTxid, inside } = file;
   if (inside === undefined) throw new Error("Headwater bug: a header was not read");
   return { ...inside, minTxid, maxTxid, proof: inside.proof };

@@ -6,15 +6,15 @@
 // So no byte is read while it is written, by the rules of JavaScript's memory model and not only by those of one processor.
 //
 // A frame can lie in two sets of 8 slots, which its identity names: no table has to be kept in step between threads. It goes
-// where there is room, so the cache fills almost whole before anything goes. Then the clock decides: each use sets a
-// slot's bit, the hand clears bits and takes the first slot without one. New pages come in with their bit set, else pages
-// read ahead would go before they were used.
+// where there is room, so the cache fills almost whole before anything goes. Then the clock decides: the hand takes the first
+// slot without credit, and from the others one, in the set that has less of it. A page that was read has credit for one round;
+// one that was not, for three: a scan reads thousands of pages ahead, and in some of the sets many of them meet.
 import { assert } from "../base/assert.ts";
 import type { FrameRef } from "./frame-table.ts";
 
 /** Slots of a set. */
 const waysPerSet = 8;
-/** Bytes of a slot beside its page: file, offset (two halves), state, used, marked, and its part of a hand. */
+/** Bytes of a slot beside its page: file, offset (two halves), state, credit, marked, and its part of a hand. */
 const slotOverheadBytes = 19;
 
 /** `touch`: there, and marked: whoever reads it is about to need what was announced with the mark. Told once. */
@@ -36,6 +36,9 @@ export interface FrameCacheOptions {
 
 const writing = -1;
 
+/** Rounds of a hand that a page survives. */
+const credits = { unread: 3, read: 1 } as const;
+
 export class FrameCache {
   readonly pageSize: number;
   /** Pages it can hold. */
@@ -49,13 +52,11 @@ export class FrameCache {
   readonly #offsetsHigh: Uint32Array;
   /** Readers in the slot, or `writing`. */
   readonly #states: Int32Array;
-  readonly #used: Uint8Array;
+  readonly #credits: Uint8Array;
   readonly #marked: Uint8Array;
   /** One for each set. */
   readonly #hands: Uint8Array;
   readonly #pages: Uint8Array;
-  /** Which of its sets a frame evicts from next. */
-  #turn = 0;
 
   private constructor({ buffer, pageSize, slotCount }: SharedFrameCache) {
     this.pageSize = pageSize;
@@ -67,7 +68,7 @@ export class FrameCache {
     this.#offsetsLow = new Uint32Array(buffer, 4 * slotCount, slotCount);
     this.#offsetsHigh = new Uint32Array(buffer, 8 * slotCount, slotCount);
     this.#states = new Int32Array(buffer, 12 * slotCount, slotCount);
-    this.#used = new Uint8Array(buffer, 16 * slotCount, slotCount);
+    this.#credits = new Uint8Array(buffer, 16 * slotCount, slotCount);
     this.#marked = new Uint8Array(buffer, 17 * slotCount, slotCount);
     this.#hands = new Uint8Array(buffer, 18 * slotCount, this.#setCount);
     this.#pages = new Uint8Array(buffer, slotOverheadBytes * slotCount, slotCount * pageSize);
@@ -110,10 +111,16 @@ export class FrameCache {
     return this.#find(frame) !== -1;
   }
 
-  /** Marks a page that is there: its next read is a `touch`. For the writer. */
-  mark(frame: FrameRef): void {
+  /**
+   * Whether the frame is there. If so it stays as long as one that has just been put, and with `isMarked` its next read is a
+   * `touch`. For the writer.
+   */
+  renew(frame: FrameRef, { isMarked = false } = {}): boolean {
     const slot = this.#find(frame);
-    if (slot !== -1) this.#marked[slot] = 1;
+    if (slot === -1) return false;
+    this.#credits[slot] = credits.unread;
+    if (isMarked) this.#marked[slot] = 1;
+    return true;
   }
 
   /**
@@ -122,20 +129,15 @@ export class FrameCache {
    */
   put(frame: FrameRef, page: Uint8Array, { isMarked = false } = {}): boolean {
     assert(page.length === this.pageSize, "a page of another size is put into a frame cache");
-    const known = this.#find(frame);
-    if (known !== -1) {
-      // Bytes of a frame never change: what is there is right.
-      this.#used[known] = 1;
-      if (isMarked) this.#marked[known] = 1;
-      return true;
-    }
+    // Bytes of a frame never change: what is there is right.
+    if (this.renew(frame, { isMarked })) return true;
     const slot = this.#claimFor(frame);
     if (slot === -1) return false;
     this.#files[slot] = frame.file + 1;
     this.#offsetsLow[slot] = lowOf(frame.offset);
     this.#offsetsHigh[slot] = highOf(frame.offset);
     this.#pages.set(page, slot * this.pageSize);
-    this.#used[slot] = 1;
+    this.#credits[slot] = credits.unread;
     this.#marked[slot] = isMarked ? 1 : 0;
     Atomics.store(this.#states, slot, 0);
     return true;
@@ -145,7 +147,7 @@ export class FrameCache {
   #readSlot(slot: number, into: Uint8Array, at: number): FrameRead {
     const start = slot * this.pageSize + at;
     into.set(this.#pages.subarray(start, start + into.length));
-    this.#used[slot] = 1;
+    this.#credits[slot] = credits.read;
     if (this.#marked[slot] === 0) return "hit";
     return Atomics.exchange(this.#marked, slot, 0) === 0 ? "hit" : "touch";
   }
@@ -165,9 +167,17 @@ export class FrameCache {
     const other = this.#setOf(frame, secondSeed);
     const empty = this.#emptySlot(one, other);
     if (empty !== -1 && this.#enterAlone(empty)) return empty;
-    this.#turn ^= 1;
-    const claimed = this.#claim(this.#turn === 0 ? one : other);
-    return claimed === -1 ? this.#claim(this.#turn === 0 ? other : one) : claimed;
+    // Pages that wait to be read meet in fewer sets so than if the sets took turns.
+    const isFirst = this.#creditsIn(one) <= this.#creditsIn(other);
+    const claimed = this.#claim(isFirst ? one : other);
+    return claimed === -1 ? this.#claim(isFirst ? other : one) : claimed;
+  }
+
+  #creditsIn(set: number): number {
+    let sum = 0;
+    const end = (set + 1) * this.#ways;
+    for (let slot = set * this.#ways; slot < end; slot++) sum += this.#credits[slot] ?? 0;
+    return sum;
   }
 
   /** The first empty slot of the set that has more of them: two choices keep sets about equally full. */
@@ -190,14 +200,14 @@ export class FrameCache {
   /** The slot of a full set whose turn it is. */
   #claim(set: number): number {
     const first = set * this.#ways;
-    // Two rounds clear every bit, the third meets what readers left meanwhile.
-    for (let step = 0; step < 3 * this.#ways; step++) {
+    // So many rounds take every credit, the last but one finds a slot, and the last meets what readers left meanwhile.
+    for (let step = 0; step < (credits.unread + 2) * this.#ways; step++) {
       const hand = this.#hands[set] ?? 0;
       const slot = first + hand;
       this.#hands[set] = (hand + 1) % this.#ways;
-      const isUsed = this.#used[slot] === 1;
-      this.#used[slot] = 0;
-      if (!isUsed && this.#enterAlone(slot)) return slot;
+      const credit = this.#credits[slot] ?? 0;
+      if (credit > 0) this.#credits[slot] = credit - 1;
+      else if (this.#enterAlone(slot)) return slot;
     }
     return -1;
   }

@@ -1,20 +1,20 @@
 // Brings frames into the cache: from the persistent cache if there is one, else from the store, few requests for many frames.
 // A frame that is on its way is never asked for again. Each page is decoded and checked as its bytes arrive; one that is
 // damaged is fetched once more before its reader gets the error.
-import { type Waiting, orAborted } from "../base/async.ts";
+import type { Waiting } from "../base/async.ts";
 import { HeadwaterError, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import type { Codec } from "../codec/codec.ts";
-import { openLtx } from "../ltx/decoder.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { corruptPage } from "./corrupt-page.ts";
 import type { FileTable } from "./file-table.ts";
 import type { FrameCache } from "./frame-cache.ts";
-import { type DamagedFrame, type FileBytes, FrameDecoder } from "./frame-decoder.ts";
+import { type DamagedFrame, type FileBytes, FrameDecoder, decodeFile } from "./frame-decoder.ts";
 import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { FileProof, PageProofs } from "./page-proofs.ts";
 import { FrameKeeper } from "./frame-keeper.ts";
+import { type PendingFrame, PendingFrames } from "./pending-frames.ts";
 import type { PersistentFrames } from "./persistent-frames.ts";
 import { openRange, readRange } from "./read-range.ts";
 import {
@@ -46,16 +46,10 @@ export interface LoaderLimits extends RequestLimits {
   readonly maxFramesInFlight: number;
 }
 
-/** A frame on its way. */
-interface PendingFrame extends WantedFrame {
-  isMarked: boolean;
-  readonly done: PromiseWithResolvers<void>;
-}
-
 export interface LoadOptions {
   /** The frame somebody waits for; all others are read ahead. */
   readonly urgent?: FrameRef | undefined;
-  /** The frame whose first read is told. */
+  /** The frame whose first read is told: all are the window of a scan. */
   readonly marked?: FrameRef | undefined;
 }
 
@@ -65,17 +59,18 @@ export class FrameLoader implements AsyncDisposable {
   readonly #keeper: FrameKeeper | undefined;
   readonly #slots: Semaphore;
   readonly #aheadSlots: Semaphore;
-  readonly #pending = new Map<string, PendingFrame>();
+  readonly #pending: PendingFrames;
   readonly #running = new Set<Promise<void>>();
   readonly #ended = new AbortController();
 
   constructor(options: FrameLoaderOptions) {
     this.#options = options;
-    this.#decoder = new FrameDecoder(options.codec, options.cache.pageSize);
-    const { persistent, files, logger } = options;
+    const { codec, cache, limits, persistent, files, logger } = options;
+    this.#pending = new PendingFrames({ cache, maxFrames: limits.maxFramesInFlight });
+    this.#decoder = new FrameDecoder(codec, cache.pageSize);
     if (persistent !== undefined) this.#keeper = new FrameKeeper({ persistent, files, logger });
-    this.#slots = new Semaphore(options.limits.maxRequests);
-    this.#aheadSlots = new Semaphore(options.limits.maxAheadRequests);
+    this.#slots = new Semaphore(limits.maxRequests);
+    this.#aheadSlots = new Semaphore(limits.maxAheadRequests);
   }
 
   /** Ends all requests and waits until they have ended. Who waits for a frame gets the reason. */
@@ -92,48 +87,48 @@ export class FrameLoader implements AsyncDisposable {
 
   /** The files that frames on their way lie in. */
   get filesInFlight(): ReadonlySet<number> {
-    return new Set([...this.#pending.values()].map(({ frame }) => frame.file));
+    return this.#pending.files;
   }
 
-  /** Whether the frame is on its way. */
-  isPending(frame: FrameRef): boolean {
-    return this.#pending.has(nameOf(frame));
+  /** Whether the frame is on its way. If so somebody waits for it from now on: it does not queue any longer. */
+  hurry(frame: FrameRef): boolean {
+    const pending = this.#pending.find(frame);
+    if (pending === undefined) return false;
+    const { file, offset, sizeBytes: length } = frame;
+    const isLeft = pending.isAsked || pending.window !== undefined;
+    if (!isLeft) this.#follow(this.#request({ file, offset, length, frames: [pending] }, true));
+    return true;
   }
 
-  /** Resolves when a frame that was loaded or is on its way has come in; at once for any other. */
-  async wait(frame: FrameRef, { signal }: Waiting): Promise<void> {
-    const pending = this.#pending.get(nameOf(frame));
-    if (pending !== undefined) await orAborted(pending.done.promise, { signal });
+  /** `PendingFrames.wait`. */
+  wait(frame: FrameRef, waiting: Waiting): Promise<void> {
+    return this.#pending.wait(frame, waiting);
   }
 
   /** Starts to load what is neither there nor on its way. Fails for whoever waits, and for nobody else. */
   load(wanted: readonly WantedFrame[], { urgent, marked }: LoadOptions): void {
     this.#ended.signal.throwIfAborted();
     const missing: PendingFrame[] = [];
+    const whole = marked === undefined ? undefined : Promise.withResolvers<void>();
     for (const one of wanted) {
       const isMarked = marked !== undefined && isSameFrame(one.frame, marked);
       const isUrgent = urgent !== undefined && isSameFrame(one.frame, urgent);
-      const missed = this.#announce(one, { isMarked, isUrgent });
+      const missed = this.#pending.announce(one, { isMarked, isUrgent, window: whole?.promise });
       if (missed !== undefined) missing.push(missed);
     }
-    if (missing.length > 0) this.#follow(this.#loadAll(missing, urgent));
+    if (missing.length > 0) this.#follow(this.#loadAll(missing, urgent).then(whole?.resolve));
   }
 
-  /**
-   * Takes in all pages of a file that was read in whole, once the whole has proved itself. `wanted` is its page index.
-   * Throws what the decoder finds wrong.
-   */
-  async seed(
-    wanted: readonly WantedFrame[],
-    { name, bytes }: { readonly name: string; readonly bytes: Uint8Array },
-  ): Promise<void> {
+  /** Takes in frames out of bytes that are here. One that is damaged is fetched when somebody wants it. */
+  take(wanted: readonly WantedFrame[], source: FileBytes): void {
+    const missing = wanted.flatMap((one) => this.#pending.announce(one, {}) ?? []);
+    if (missing.length > 0) this.#follow(this.#takeAll(missing, source));
+  }
+
+  /** Takes in all pages of a file that is here in whole, once it has proved itself. Throws what the decoder finds wrong. */
+  async takeFile(wanted: readonly WantedFrame[], { name, bytes }: FileBytes): Promise<void> {
     const { codec, cache, onPage } = this.#options;
-    const { pageSize } = cache;
-    const pages: Uint8Array[] = [];
-    const reader = await openLtx(codec, chunksOf(bytes), { name, signal: this.#ended.signal });
-    for await (const { count, pages: batch } of reader.pages()) {
-      for (let i = 0; i < count; i++) pages.push(batch.slice(i * pageSize, (i + 1) * pageSize));
-    }
+    const pages = await decodeFile(codec, bytes, { name, signal: this.#ended.signal });
     for (const [index, one] of wanted.entries()) {
       const page = pages[index];
       if (page === undefined || cache.has(one.frame)) continue;
@@ -144,39 +139,19 @@ export class FrameLoader implements AsyncDisposable {
 
   /** Takes in one frame that came another way than by its file, and is known to be unaltered. False if it is of no use. */
   takeIn(one: WantedFrame, bytes: Uint8Array): boolean {
-    if (this.isClosed || this.#options.cache.has(one.frame)) return false;
-    const pending = { ...one, isMarked: false, done: Promise.withResolvers<void>() };
-    const { file, offset } = one.frame;
-    const name = this.#options.files.get(file).key;
-    return this.#accept([pending], { name, offset, bytes }, undefined).length === 0;
+    if (this.isClosed) return false;
+    const pending = this.#pending.announce(one, {});
+    if (pending === undefined) return false;
+    const { offset } = one.frame;
+    const source = { name: this.#nameOf(one), offset, bytes };
+    const isTaken = this.#accept([pending], source, undefined).length === 0;
+    if (!isTaken) this.#pending.settle(pending);
+    return isTaken;
   }
 
   /** Resolves when every request that has begun is over. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.#running);
-  }
-
-  #announce(
-    one: WantedFrame,
-    { isMarked, isUrgent }: { readonly isMarked: boolean; readonly isUrgent: boolean },
-  ): PendingFrame | undefined {
-    const name = nameOf(one.frame);
-    const known = this.#pending.get(name);
-    if (known !== undefined) {
-      known.isMarked ||= isMarked;
-      return undefined;
-    }
-    if (this.#options.cache.has(one.frame)) {
-      if (isMarked) this.#options.cache.mark(one.frame);
-      return undefined;
-    }
-    const isFull = this.#pending.size >= this.#options.limits.maxFramesInFlight;
-    if (isFull && !isUrgent) return undefined;
-    const pending = { ...one, isMarked, done: Promise.withResolvers<void>() };
-    // Nobody may wait for it.
-    pending.done.promise.catch(() => undefined);
-    this.#pending.set(name, pending);
-    return pending;
   }
 
   #follow(work: Promise<void>): void {
@@ -210,16 +185,32 @@ export class FrameLoader implements AsyncDisposable {
   }
 
   async #acceptKept(one: PendingFrame, bytes: Uint8Array): Promise<boolean> {
-    const { files, proofs, logger } = this.#options;
+    const { offset } = one.frame;
+    const bad = await this.#acceptHere([one], { name: this.#nameOf(one), offset, bytes });
+    return bad.length === 0;
+  }
+
+  /** Whoever waits for one that is damaged finds that it is not there, and asks again. */
+  async #takeAll(missing: readonly PendingFrame[], source: FileBytes): Promise<void> {
+    for (const one of missing) one.isAsked = true;
+    const bad = await this.#acceptHere(missing, source);
+    for (const one of bad) this.#pending.settle(one);
+  }
+
+  /** Accepts frames that did not come from the store. Returns those that have to. */
+  async #acceptHere(
+    frames: readonly PendingFrame[],
+    source: FileBytes,
+  ): Promise<readonly PendingFrame[]> {
+    const { proofs, logger } = this.#options;
     try {
-      const proof = await proofs.of(one.frame.file, { signal: this.#ended.signal });
-      const { key: name } = files.get(one.frame.file);
-      const { offset } = one.frame;
-      return this.#accept([one], { name, offset, bytes }, proof).length === 0;
+      const file = frames[0]?.frame.file ?? 0;
+      const proof = await proofs.of(file, { signal: this.#ended.signal });
+      return this.#accept(frames, source, proof).map(({ one }) => one);
     } catch (error) {
       // The request that follows meets it again, and tells who waits.
       logger.log("warn", "view.checksums-failed", { error: messageOf(error) });
-      return false;
+      return frames;
     }
   }
 
@@ -229,12 +220,15 @@ export class FrameLoader implements AsyncDisposable {
     try {
       await (isUrgent ? read() : this.#aheadSlots.run(read, { signal }));
     } catch (error) {
-      for (const one of request.frames) this.#settle(one, { error });
+      for (const one of request.frames) this.#pending.settle(one, { error });
     }
   }
 
   /** One ranged read; frames are taken in as soon as they are whole. */
-  async #read({ file, offset, length, frames }: FrameRequest<PendingFrame>): Promise<void> {
+  async #read({ file, offset, length, frames: all }: FrameRequest<PendingFrame>): Promise<void> {
+    const frames = all.filter(({ isAsked }) => !isAsked);
+    if (frames.length === 0) return;
+    for (const one of frames) one.isAsked = true;
     const { store, files, proofs } = this.#options;
     const { signal } = this.#ended;
     const source = files.get(file);
@@ -242,13 +236,17 @@ export class FrameLoader implements AsyncDisposable {
     // Awaited with the first bytes, or a body that nobody reads would keep its connection; until then its failure is nobody's.
     proving.catch(() => undefined);
     const { body } = await openRange(store, source, { offset, length, signal });
-    const bytes = new Uint8Array(length);
+    // A store that gives all at once has copied once already. To keep frames takes a copy that lasts.
+    const mayBorrow = this.#keeper === undefined;
+    let bytes: Uint8Array | undefined;
     const damaged: PendingFrame[] = [];
     let filled = 0;
     let next = 0;
     for await (const chunk of body) {
       const proof = await proving;
-      bytes.set(chunk.subarray(0, length - filled), filled);
+      const isAll = mayBorrow && filled === 0 && chunk.length === length;
+      bytes ??= isAll ? chunk : new Uint8Array(length);
+      if (!isAll) bytes.set(chunk.subarray(0, length - filled), filled);
       filled = Math.min(length, filled + chunk.length);
       const whole = frames.slice(next).filter(({ frame }) => endOf(frame) <= offset + filled);
       next += whole.length;
@@ -259,7 +257,7 @@ export class FrameLoader implements AsyncDisposable {
     for (const one of again) await this.#readAgain(one, await proving);
     // Within the request's slot, which bounds what waits to be kept.
     const kept = frames.filter((one) => !again.has(one));
-    await this.#keeper?.keep(kept, { bytes, offset }, { signal });
+    if (bytes !== undefined) await this.#keeper?.keep(kept, { bytes, offset }, { signal });
   }
 
   async #readAgain(one: PendingFrame, proof: FileProof | undefined): Promise<void> {
@@ -270,7 +268,7 @@ export class FrameLoader implements AsyncDisposable {
     const bytes = await readRange(store, file, { offset, length, signal });
     const [bad] = this.#accept([one], { name: file.key, offset, bytes }, proof);
     if (bad === undefined) return;
-    this.#settle(one, { error: corruptPage(one, file.key, bad.cause) });
+    this.#pending.settle(one, { error: corruptPage(one, file.key, bad.cause) });
   }
 
   /** Decodes and checks pages, takes them in and tells those who wait. Returns those that are damaged. */
@@ -283,27 +281,16 @@ export class FrameLoader implements AsyncDisposable {
     const take = (one: PendingFrame, page: Uint8Array): void => {
       cache.put(one.frame, page, { isMarked: one.isMarked });
       onPage(one, page);
-      this.#settle(one);
+      this.#pending.settle(one);
     };
     return this.#decoder.decode(frames, source, { proof, take });
   }
 
-  #settle(one: PendingFrame, failed?: { readonly error: unknown }): void {
-    const name = nameOf(one.frame);
-    if (this.#pending.get(name) === one) this.#pending.delete(name);
-    if (failed === undefined) one.done.resolve();
-    else one.done.reject(failed.error);
+  #nameOf({ frame }: WantedFrame): string {
+    return this.#options.files.get(frame.file).key;
   }
-}
-
-async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 function endOf({ offset, sizeBytes }: FrameRef): number {
   return offset + sizeBytes;
-}
-
-function nameOf({ file, offset }: FrameRef): string {
-  return `${file}:${offset}`;
 }

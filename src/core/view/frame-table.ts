@@ -62,8 +62,9 @@ export class FrameTable {
     { isShared }: { readonly isShared: boolean },
   ): FrameTable {
     const table = FrameTable.#allocate(entries.length, entries.at(-1)?.pgno ?? 0, isShared);
-    for (const [index, { pgno, offset, sizeBytes }] of entries.entries()) {
-      table.#set(index, pgno, { file, offset, sizeBytes });
+    let index = 0;
+    for (const { pgno, offset, sizeBytes } of entries) {
+      table.#set(index++, pgno, file, offset, sizeBytes);
     }
     return table;
   }
@@ -92,7 +93,7 @@ export class FrameTable {
       const pgno = pgnos[index] ?? 0;
       const frame = newer.locate(pgno) ?? older.locate(pgno);
       assert(frame !== undefined, "a merged page has no frame");
-      table.#set(index, pgno, frame);
+      table.#set(index, pgno, frame.file, frame.offset, frame.sizeBytes);
     }
     return table;
   }
@@ -142,15 +143,15 @@ export class FrameTable {
     return new FrameTable({ buffer, rowCount, count, isDense });
   }
 
-  /** Fills the `index`th row: only while the table is built. */
-  #set(index: number, pgno: number, { file, offset, sizeBytes }: FrameRef): void {
+  /** Fills the `index`th row: only while the table is built. Of numbers, because it runs for every page before any is read. */
+  #set(index: number, pgno: number, file: number, offset: number, sizeBytes: number): void {
     assert(offset < maxOffset && sizeBytes > 0, "a frame lies out of bounds");
-    const { isDense } = this.#shared;
-    const row = isDense ? pgno - 1 : index;
-    if (!isDense) this.#pgnos[row] = pgno;
+    const isSparse = this.#pgnos.length > 0;
+    const row = isSparse ? index : pgno - 1;
+    if (isSparse) this.#pgnos[row] = pgno;
     this.#files[row] = file;
-    this.#offsetsLow[row] = offset % twoTo32;
-    this.#offsetsHigh[row] = Math.floor(offset / twoTo32);
+    this.#offsetsLow[row] = offset >>> 0;
+    this.#offsetsHigh[row] = offset / twoTo32;
     this.#sizes[row] = sizeBytes;
   }
 

@@ -7,6 +7,7 @@ import { areContradictory } from "../ltx/header.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { type FileIndex, readFileIndex } from "./file-index.ts";
 import type { FileTable, ViewFile } from "./file-table.ts";
+import type { FileBytes } from "./frame-decoder.ts";
 import { FrameTable } from "./frame-table.ts";
 import { PageMap } from "./page-map.ts";
 import type { PageProofs } from "./page-proofs.ts";
@@ -25,11 +26,11 @@ export interface ProvedMap {
   readonly after: bigint;
 }
 
-/** The pages of a file that was read in whole for its index. */
-export interface Seed {
-  readonly name: string;
+/** Pages that came with the index of their file. */
+export interface Seed extends FileBytes {
   readonly wanted: readonly WantedFrame[];
-  readonly bytes: Uint8Array;
+  /** All of the file, which can prove itself. */
+  readonly isWhole: boolean;
 }
 
 export interface BuiltMap extends ProvedMap {
@@ -107,7 +108,7 @@ export class MapBuilder {
       this.#indexes.set(number, known);
       return { ...known, seed: undefined };
     }
-    const { head, entries, fileChecksum, whole } = await readFileIndex(store, file, {
+    const { head, entries, fileChecksum, start } = await readFileIndex(store, file, {
       pageSize,
       signal,
     });
@@ -119,12 +120,12 @@ export class MapBuilder {
       const { checksumKey } = file;
       proofs.expect(number, { checksumKey, fileChecksum, pageSize: head.pageSize, pgnos });
     }
-    if (whole === undefined) return { head, table, seed: undefined };
-    const wanted = entries.map(({ pgno, offset, sizeBytes }) => ({
-      pgno,
-      frame: { file: number, offset, sizeBytes },
-    }));
-    return { head, table, seed: { name: file.key, wanted, bytes: whole } };
+    const wanted = entries
+      .filter(({ offset, sizeBytes }) => offset + sizeBytes <= start.length)
+      .map(({ pgno, offset, sizeBytes }) => ({ pgno, frame: { file: number, offset, sizeBytes } }));
+    if (wanted.length === 0) return { head, table, seed: undefined };
+    const isWhole = start.length === file.sizeBytes;
+    return { head, table, seed: { name: file.key, wanted, offset: 0, bytes: start, isWhole } };
   }
 
   #keep(number: number, index: Omit<KnownIndex, "seed">): void {

@@ -8,7 +8,7 @@ import { TreeOrder } from "./tree-order.ts";
 
 const pageSize = 512;
 const commit = 400;
-const limits = { minPages: 4, maxPages: 16, maxStreams: 2 };
+const limits = { minPages: 4, maxPages: 16, maxApart: 100, apartBytes: 1000, maxStreams: 2 };
 
 function imageMap(txid: number, offset: number): PageMap {
   const entries = Array.from({ length: commit }, (_, n): PageIndexEntry => ({
@@ -39,6 +39,10 @@ function interior(children: readonly number[]): Uint8Array {
   return page;
 }
 
+function range(first: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, n) => first + n);
+}
+
 interface Tree {
   readonly map: PageMap;
   readonly cache: FrameCache;
@@ -67,17 +71,17 @@ function tree(): Tree {
 describe("TreeOrder", () => {
   it("goes in key order, into the next cousin, and ends with the tree", () => {
     const { map, order, note } = tree();
-    expect(order.next(map, 300)).toEqual({ pgno: 20, isEdge: false });
-    expect(order.next(map, 250)).toEqual({ pgno: 11, isEdge: true });
+    expect(order.next(map, 300)).toMatchObject({ pgno: 20, isEdge: false });
+    expect(order.next(map, 250)).toMatchObject({ pgno: 11, isEdge: true });
     note(11, [40, 30]);
-    expect(order.next(map, 250)).toEqual({ pgno: 40, isEdge: false });
+    expect(order.next(map, 250)).toEqual({ pgno: 40, isEdge: false, entered: [11] });
     expect(order.next(map, 30)).toBeUndefined();
-    expect(order.next(map, 10)).toEqual({ pgno: 11, isEdge: false });
+    expect(order.next(map, 10)).toMatchObject({ pgno: 11, isEdge: false });
   });
 
   it("takes the next number only where no parent is known", () => {
     const { map, order } = tree();
-    expect(order.next(map, 350)).toEqual({ pgno: 351, isEdge: false });
+    expect(order.next(map, 350)).toEqual({ pgno: 351, isEdge: false, entered: [] });
     expect(order.next(map, commit)).toBeUndefined();
   });
 
@@ -85,8 +89,8 @@ describe("TreeOrder", () => {
     const { map, order, note } = tree();
     const later = imageMap(2, 90_000);
     note(10, [300, 77], later);
-    expect(order.next(later, 300)).toEqual({ pgno: 77, isEdge: false });
-    expect(order.next(map, 300)).toEqual({ pgno: 20, isEdge: false });
+    expect(order.next(later, 300)).toMatchObject({ pgno: 77, isEdge: false });
+    expect(order.next(map, 300)).toMatchObject({ pgno: 20, isEdge: false });
   });
 
   it("remembers no more than it may, and no page that does not exist", () => {
@@ -98,7 +102,7 @@ describe("TreeOrder", () => {
       );
     expect(order.next(map, 4_000_000)).toBeUndefined();
     // Forgotten, and still in the cache.
-    expect(order.next(map, 300)).toEqual({ pgno: 20, isEdge: false });
+    expect(order.next(map, 300)).toMatchObject({ pgno: 20, isEdge: false });
   });
 
   it("does not go round in circles that a damaged page makes", () => {
@@ -116,15 +120,42 @@ describe("TreeOrder", () => {
 describe("ReadAhead", () => {
   it("doubles the window of a scan, and starts the next when its mark is touched", () => {
     const { map, order } = tree();
-    const ahead = new ReadAhead(order, limits);
+    const ahead = new ReadAhead(order, { ...limits, maxPages: 32 });
     expect(ahead.onMiss(map, 350)).toEqual({ pgnos: [350], marked: undefined });
     expect(ahead.onMiss(map, 351)).toEqual({ pgnos: [351, 352, 353, 354], marked: 351 });
-    expect(ahead.onTouch(map, 352)).toBeUndefined();
-    const next = ahead.onTouch(map, 351);
-    expect(next?.pgnos).toEqual([355, 356, 357, 358, 359, 360, 361, 362]);
-    expect(ahead.onTouch(map, 351)).toBeUndefined();
-    expect(ahead.onTouch(map, 355)?.pgnos.length).toBe(16);
-    expect(ahead.onTouch(map, 363)?.pgnos.length).toBe(16);
+    expect(ahead.onTouch(map, 352)).toEqual([]);
+    expect(ahead.onTouch(map, 351)).toEqual([{ pgnos: range(355, 8), marked: 355 }]);
+    expect(ahead.onTouch(map, 351)).toEqual([]);
+    expect(ahead.onTouch(map, 355)).toEqual([{ pgnos: range(363, 16), marked: 363 }]);
+  });
+
+  it("keeps two windows of full width under way, whichever mark the reader comes to", () => {
+    const { map, order } = tree();
+    const ahead = new ReadAhead(order, { ...limits, minPages: 8, maxPages: 8 });
+    ahead.onMiss(map, 310);
+    expect(ahead.onMiss(map, 311).pgnos).toEqual(range(311, 8));
+    expect(ahead.onTouch(map, 311).map(({ marked }) => marked)).toEqual([319, 327]);
+    expect(ahead.onTouch(map, 319).map(({ marked }) => marked)).toEqual([335]);
+    expect(ahead.onTouch(map, 335).map(({ marked }) => marked)).toEqual([343, 351]);
+  });
+
+  it("grows fourfold once a scan has gone far", () => {
+    const { map, order } = tree();
+    const ahead = new ReadAhead(order, { ...limits, minPages: 64, maxPages: 150 });
+    ahead.onMiss(map, 30);
+    expect(ahead.onMiss(map, 31).pgnos.length).toBe(64);
+    expect(ahead.onTouch(map, 31).map(({ pgnos }) => pgnos.length)).toEqual([150]);
+  });
+
+  it("ends a window where too many of its frames lie apart", () => {
+    const { map, order, note } = tree();
+    const apart = Array.from({ length: 20 }, (_, n) => 100 + 10 * (n % 2) + n);
+    note(12, apart);
+    note(9, [10, 11, 12]);
+    const ahead = new ReadAhead(order, { ...limits, maxApart: 3, apartBytes: 800 });
+    ahead.onMiss(map, 100);
+    expect(ahead.onMiss(map, 111).pgnos).toEqual(apart.slice(1, 5));
+    expect(ahead.onTouch(map, 111).map(({ pgnos }) => pgnos)).toEqual([apart.slice(5, 9)]);
   });
 
   it("does not take a jump forward for a scan", () => {
@@ -152,7 +183,8 @@ describe("ReadAhead", () => {
     ahead.onMiss(map, 300);
     expect(ahead.onMiss(map, 20).pgnos).toEqual([20, 250, 11]);
     note(11, [40, 30]);
-    expect(ahead.onTouch(map, 20)?.pgnos).toEqual([40, 30]);
+    // With the interior page, which may have left the cache since.
+    expect(ahead.onTouch(map, 20)).toEqual([{ pgnos: [11, 40, 30], marked: 40 }]);
   });
 
   it("goes on below a page that it had to wait for", () => {
@@ -162,7 +194,7 @@ describe("ReadAhead", () => {
     ahead.onMiss(map, 20);
     expect(ahead.onMiss(map, 11)).toEqual({ pgnos: [11], marked: undefined });
     note(11, [40, 30]);
-    expect(ahead.onMiss(map, 40)).toEqual({ pgnos: [40, 30], marked: 40 });
+    expect(ahead.onMiss(map, 40)).toEqual({ pgnos: [11, 40, 30], marked: 40 });
   });
 
   it("takes several interior pages where a large window ends", () => {

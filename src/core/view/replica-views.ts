@@ -235,10 +235,8 @@ export class ReplicaViews implements AsyncDisposable {
     }
   }
 
-  async #seed({ seeds }: BuiltMap): Promise<void> {
-    for (const { wanted, name, bytes } of seeds) {
-      await this.#fetcher.loader.seed(wanted, { name, bytes });
-    }
+  async #seed({ map, seeds }: BuiltMap): Promise<void> {
+    for (const seed of seeds) await this.#fetcher.seed(map, seed);
   }
 
   /** Failing here costs requests later, nothing else. */

@@ -1,7 +1,7 @@
 // What has been seen of the b-trees: the children of every interior page that came by, and each page's parent. It says which
 // page comes next in key order, which is how scans go and what page numbers do not tell. Only a hint: a wrong answer costs a
 // read that nobody needs.
-import { childPgnos, decodeBtreePage } from "../sqlite/btree.ts";
+import { childPgnos, decodeBtreePage, looksInterior } from "../sqlite/btree.ts";
 import type { FrameCache } from "./frame-cache.ts";
 import { type FrameRef, isSameFrame } from "./frame-table.ts";
 import type { PageMap } from "./page-map.ts";
@@ -17,6 +17,8 @@ export interface NextPage {
   readonly pgno: number;
   /** It is an interior page of whose children nothing is known yet: the order goes on below it. */
   readonly isEdge: boolean;
+  /** Interior pages on the way to it, which the reader comes to first. */
+  readonly entered: readonly number[];
 }
 
 interface Node {
@@ -54,6 +56,7 @@ export class TreeOrder {
   /** Looks at a page that has come in. */
   note({ pgno, frame }: WantedFrame, page: Uint8Array): void {
     if (pgno === 1) this.#reservedBytes = page[reservedBytesAt] ?? 0;
+    if (!looksInterior(page, pgno)) return;
     const usableBytes = page.length - this.#reservedBytes;
     const btree = decodeBtreePage(page, { pgno, usableBytes });
     const children = btree === undefined ? undefined : childPgnos(btree);
@@ -95,7 +98,7 @@ export class TreeOrder {
       const at = siblings?.indexOf(child) ?? -1;
       if (siblings === undefined || at === -1) {
         if (climbed > 0 || pgno >= map.commit) return undefined;
-        return { pgno: pgno + 1, isEdge: false };
+        return { pgno: pgno + 1, isEdge: false, entered: [] };
       }
       const sibling = siblings[at + 1];
       if (sibling !== undefined) return this.#firstBelow(map, sibling, climbed);
@@ -107,12 +110,14 @@ export class TreeOrder {
   /** The leftmost page `levels` below `pgno`. */
   #firstBelow(map: PageMap, pgno: number, levels: number): NextPage {
     let page = pgno;
+    const entered: number[] = [];
     for (let left = levels; left > 0; left--) {
-      const [first] = this.childrenOf(map, page) ?? [];
-      if (first === undefined) return { pgno: page, isEdge: true };
+      const first = this.childrenOf(map, page)?.[0];
+      if (first === undefined) return { pgno: page, isEdge: true, entered };
+      entered.push(page);
       page = first;
     }
-    return { pgno: page, isEdge: false };
+    return { pgno: page, isEdge: false, entered };
   }
 
   #forget(pgno: number): void {
