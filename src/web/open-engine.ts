@@ -9,6 +9,7 @@ import type { SqliteThread } from "../core/vfs/sqlite-client.ts";
 import { browserClock } from "./clock.ts";
 import { openHttpReplica } from "./http-replica.ts";
 import { openShelf } from "./opfs-shelf.ts";
+import { pushOptions } from "./push-options.ts";
 import type { OpenCall } from "./worker-messages.ts";
 
 export interface EngineParts extends Waiting {
@@ -36,6 +37,7 @@ export async function openEngine(call: OpenCall, parts: EngineParts): Promise<Re
     cacheBytes,
     target,
     follow,
+    push: pushOptions(call),
     shelf: await openShelf(hydrate, { url, logger }),
     onNews,
     signal,

@@ -43,13 +43,14 @@ export async function openReplica(
   url: string | URL,
   options: OpenReplicaOptions = {},
 ): Promise<ReplicaDatabase> {
-  const { at, txid, follow, hydrate, cacheBytes = defaultCacheBytes } = options;
+  const { at, txid, follow, push, pushToken, hydrate, cacheBytes = defaultCacheBytes } = options;
   const { logger = silentLogger, signal } = options;
   checkCacheBytes(cacheBytes);
   const address = new URL(url, globalThis.location.href).href;
+  const moment = { at, txid, follow, push, pushToken };
   if (options.mode === "jspi") {
     const waSqlite = waSqliteOf(options);
-    const more = { at, txid, follow, hydrate, cacheBytes, logger, waSqlite, signal };
+    const more = { ...moment, hydrate, cacheBytes, logger, waSqlite, signal };
     const engine = await openSuspendedReplica(address, more);
     return new ReplicaDatabase({
       name: nameOfReplica(address),
@@ -64,7 +65,7 @@ export async function openReplica(
   const client = opening.use(
     new ReplicaClient(startReplicaWorker(), { logger, standsStill: mode === "worker" }),
   );
-  const call = { kind: "open", url: address, mode, at, txid, follow, cacheBytes, hydrate } as const;
+  const call = { kind: "open", url: address, mode, ...moment, cacheBytes, hydrate } as const;
   await client.open(call, { signal });
   opening.move();
   return new ReplicaDatabase({

@@ -9,6 +9,7 @@ import { browserClock } from "./clock.ts";
 import { giveTurn } from "./give-turn.ts";
 import { openHttpReplica } from "./http-replica.ts";
 import { openShelf } from "./opfs-shelf.ts";
+import { pushOptions } from "./push-options.ts";
 
 export interface SuspendedReplicaOptions extends Waiting, OpenMoment {
   readonly cacheBytes: number;
@@ -35,6 +36,7 @@ export async function openSuspendedReplica(
     cacheBytes,
     target,
     follow: moment.follow ?? false,
+    push: pushOptions(moment),
     shelf: await openShelf(hydrate, { url, logger }),
     signal,
     giveTurn,

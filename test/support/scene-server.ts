@@ -10,6 +10,7 @@ import { readPageIndex } from "../../src/core/ltx/page-index.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
 import { putManifest } from "./manifest.ts";
 import { type FileRange, type ReplicaHistory, ltxPath, writeLtx } from "./replica-builder.ts";
+import { SceneStream } from "./scene-stream.ts";
 import { ReplicaServer, type ServedRequest, type ServerBehaviour } from "./replica-server.ts";
 import { databaseStates, historyOf } from "./sqlite-history.ts";
 import { temporaryDirectory } from "./temporary.ts";
@@ -35,6 +36,11 @@ export interface SceneCommands {
     readonly answer: Record<string, never>;
   };
   readonly remove: {
+    readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
+    readonly answer: Record<string, never>;
+  };
+  /** Sends files of it to those who follow its stream; they are not in the replica. */
+  readonly push: {
     readonly asked: { readonly id: string; readonly ranges: readonly FileRange[] };
     readonly answer: Record<string, never>;
   };
@@ -64,6 +70,13 @@ export interface SceneCommands {
   };
 }
 
+interface Scene {
+  readonly history: ReplicaHistory;
+  readonly stream: SceneStream;
+}
+
+type Scenes = Map<string, Scene>;
+
 type Commands = {
   readonly [Name in keyof SceneCommands]: (
     asked: SceneCommands[Name]["asked"],
@@ -73,12 +86,13 @@ type Commands = {
 /** A server that makes scenes. Disposing it deletes them. */
 export async function startSceneServer(): Promise<ReplicaServer> {
   const directory = temporaryDirectory();
-  const histories = new Map<string, ReplicaHistory>();
+  const scenes: Scenes = new Map();
   const server = await ReplicaServer.start({
     root: directory.path,
-    handle: (request, response) => answer(commands, request, response),
+    handle: async (request, response) =>
+      isStream(scenes, request, response) || answer(commands, request, response),
   });
-  const commands = sceneCommands(server, directory.path, histories);
+  const commands = sceneCommands(server, directory.path, scenes);
   const close = server[Symbol.asyncDispose].bind(server);
   return Object.assign(server, {
     [Symbol.asyncDispose]: async () => {
@@ -88,21 +102,17 @@ export async function startSceneServer(): Promise<ReplicaServer> {
   });
 }
 
-function sceneCommands(
-  server: ReplicaServer,
-  root: string,
-  histories: Map<string, ReplicaHistory>,
-): Commands {
-  const historyOfScene = (id: string): ReplicaHistory => {
-    const history = histories.get(id);
-    if (history === undefined) throw new Error(`there is no scene ${id}`);
-    return history;
+function sceneCommands(server: ReplicaServer, root: string, scenes: Scenes): Commands {
+  const sceneOf = (id: string): Scene => {
+    const scene = scenes.get(id);
+    if (scene === undefined) throw new Error(`there is no scene ${id}`);
+    return scene;
   };
   return {
     make: async ({ pageSize = 4096, steps }) => {
       const states = databaseStates(pageSize, steps);
-      const id = `replica-${histories.size + 1}`;
-      histories.set(id, historyOf(states, pageSize));
+      const id = `replica-${scenes.size + 1}`;
+      scenes.set(id, { history: historyOf(states, pageSize), stream: new SceneStream() });
       // What there is to be read, by TXID.
       const databases = join(root, `${id}-databases`);
       mkdirSync(databases);
@@ -112,7 +122,12 @@ function sceneCommands(
       return { id, txid: states.length };
     },
     put: async ({ id, ranges }) => {
-      await historyOfScene(id).writeFiles(join(root, id), ranges);
+      await sceneOf(id).history.writeFiles(join(root, id), ranges);
+      return {};
+    },
+    push: async ({ id, ranges }) => {
+      const { history, stream } = sceneOf(id);
+      for (const range of ranges) stream.push({ ...range, bytes: await history.fileOf(range) });
       return {};
     },
     describe: async ({ id }) => {
@@ -148,6 +163,19 @@ function sceneCommands(
     },
     requests: async () => server.takeRequests(),
   };
+}
+
+/** Where a scene's stream is followed: `/-/primary/<id>/stream?after=<TXID>`. */
+function isStream(
+  scenes: Scenes,
+  { url, method }: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const asked = /^\/-\/primary\/(?<id>[\w-]+)\/stream\?after=(?<after>[0-9a-f]+)$/u.exec(url ?? "");
+  const { id = "", after = "" } = asked?.groups ?? {};
+  const scene = method === "GET" ? scenes.get(id) : undefined;
+  scene?.stream.follow(response, after);
+  return scene !== undefined;
 }
 
 async function answer(

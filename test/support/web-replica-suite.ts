@@ -150,6 +150,20 @@ export function describeWebReplica(options: Pick<OpenReplicaOptions, "mode" | "w
       expect(await all(db, countSql)).toEqual([{ n: 114 }]);
     });
 
+    it("is followed by push, before it is in the replica and after", async () => {
+      await using db = await open(scene, { follow: true, push: scene.primary });
+      expect(await all(db, countSql)).toEqual([{ n: 57 }]);
+      await scene.push(single(4));
+      await expect.poll(() => db.txid, { timeout: 60_000 }).toBe(4n);
+      expect(await all(db, countSql)).toEqual([{ n: 114 }]);
+      expect(await all(db, "PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+      await scene.put(single(4));
+      await scene.describe();
+      await db.refresh();
+      expect(db.txid).toBe(4n);
+      expect(await all(db, countSql)).toEqual([{ n: 114 }]);
+    });
+
     it("may lie in other files before the old one was read to its end", async () => {
       const large = await WebScene.make({ steps: largeSteps });
       await large.put({ level: 0, min: 1, max: 1 }, single(2));

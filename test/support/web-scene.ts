@@ -33,6 +33,16 @@ export class WebScene {
     await ask("put", { id: this.id, ranges });
   }
 
+  /** Of the stream of its primary. */
+  get primary(): string {
+    return `${inject("replicaServer")}/-/primary/${this.id}`;
+  }
+
+  /** Sends files to those who follow the stream. */
+  async push(...ranges: readonly FileRange[]): Promise<void> {
+    await ask("push", { id: this.id, ranges });
+  }
+
   /** Writes the manifest anew. */
   async describe(): Promise<void> {
     await ask("describe", { id: this.id });

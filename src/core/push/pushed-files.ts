@@ -7,6 +7,7 @@ import type { Codec } from "../codec/codec.ts";
 import { formatLtxName } from "../ltx/file-name.ts";
 import { type LtxHeader, areContradictory } from "../ltx/header.ts";
 import type { ReplicaFile } from "../replica/catalog.ts";
+import type { BlockingReads, GetNowOptions } from "../store/blocking-reads.ts";
 import type { ObjectContent, ObjectInfo, ObjectStore } from "../store/object-store.ts";
 
 const keyPrefix = "pushed/";
@@ -32,6 +33,11 @@ export interface PushedFile {
 export interface PushPoint {
   readonly txid: bigint;
   readonly checksum: bigint;
+}
+
+interface KeptBytes {
+  readonly info: ObjectInfo;
+  readonly bytes: Uint8Array;
 }
 
 /** Reads a whole file. Throws `ltx/*` if it is damaged. */
@@ -122,7 +128,25 @@ export class PushedFiles {
     };
   }
 
-  #get(key: string, options: Parameters<ObjectStore["get"]>[1]): ObjectContent | undefined {
+  /** `over` for a caller that stands still. */
+  overReads(reads: BlockingReads): BlockingReads {
+    return {
+      getNow: (key, options) => {
+        if (!isPushedKey(key)) return reads.getNow(key, options);
+        const { info, bytes } = this.#read(key, options) ?? {};
+        if (info === undefined || bytes === undefined) return undefined;
+        return { etag: info.etag, sizeBytes: info.sizeBytes, bytes: bytes.slice() };
+      },
+    };
+  }
+
+  #get(key: string, options: GetNowOptions): ObjectContent | undefined {
+    const found = this.#read(key, options);
+    return found && { info: found.info, body: once(found.bytes) };
+  }
+
+  /** The part that is asked for. */
+  #read(key: string, options: GetNowOptions): KeptBytes | undefined {
     const found = this.#find(key);
     if (found === undefined) return undefined;
     const { offset = 0, length = Infinity, etag = found.info.etag } = options;
@@ -131,10 +155,10 @@ export class PushedFiles {
         data: { key },
       });
     }
-    return { info: found.info, body: once(found.bytes.subarray(offset, offset + length)) };
+    return { info: found.info, bytes: found.bytes.subarray(offset, offset + length) };
   }
 
-  #find(key: string): { readonly info: ObjectInfo; readonly bytes: Uint8Array } | undefined {
+  #find(key: string): KeptBytes | undefined {
     const found = this.#files.find(({ pushed }) => pushed.file.key === key);
     return found && { info: found.pushed.file, bytes: found.bytes };
   }

@@ -188,10 +188,11 @@ async function openPages(
   const codec = openCodec();
   const pushed = push && new PushedFiles();
   const store = pushed?.over(options.store) ?? options.store;
+  const reads = memory.reads && (pushed?.overReads(memory.reads) ?? memory.reads);
   const layout = layoutForUrl(store.url);
   const views = opened.use(
     await ReplicaViews.open(
-      { store, layout, codec, cacheBytes, logger, pushed, ...memory },
+      { store, layout, codec, cacheBytes, logger, pushed, ...memory, reads },
       { signal, ...(target !== undefined && { target }) },
     ),
   );
