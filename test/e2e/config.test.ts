@@ -292,8 +292,8 @@ describe("commands that read it", () => {
     const json = async (...args: readonly string[]): Promise<unknown> =>
       JSON.parse((await headwater(args, env).success()).join("\n"));
     expect(await json("databases", "-json")).toEqual([
-      { path: a, replica: "file" },
-      { path: b, replica: "s3" },
+      { path: a, name: "a", replica: "file" },
+      { path: b, name: "b", replica: "s3" },
     ]);
     const status = [
       { database: a, status: "ok", local_txid: "0000000000000002" },
