@@ -1,7 +1,8 @@
 // A connection to a database file of our VFS, and its statements, over the C interface of `@sqlite.org/sqlite-wasm`.
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError } from "../base/errors.ts";
-import { bindParameters } from "./sqlite-wasm-bind.ts";
+import { bindParameters } from "./bind-parameters.ts";
+import { parameterSlots } from "./sqlite-wasm-bind.ts";
 import { toQueryError } from "./sqlite-failure.ts";
 import {
   type SqliteExports,
@@ -142,7 +143,7 @@ export class WasmStatement implements SqlStatement, Disposable {
 
   /** Throws `usage/invalid` for a parameter that is missing, unknown, or of a type that SQLite has not. */
   bind(parameters: SqlParameters): void {
-    bindParameters(this.#sqlite3, this.#pointer, parameters);
+    bindParameters(parameterSlots(this.#sqlite3, this.#pointer), parameters);
   }
 
   /** `true`: there is a row to read. Throws what went wrong. */
