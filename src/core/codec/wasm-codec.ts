@@ -57,7 +57,7 @@ const maxIdleKernels = 8;
 
 /** Throws where WebAssembly or its SIMD is missing or forbidden. */
 export function openWasmCodec(): Codec {
-  const module = kernelModule();
+  const module = new WebAssembly.Module(Uint8Array.from(atob(kernelBase64), toCode));
   const idleByPageSize = new Map<number, WasmKernel[]>();
   const openKernel = (pageSize: number): PageKernel => {
     const idle = idleByPageSize.get(pageSize) ?? [];
@@ -81,14 +81,6 @@ export function openWasmCodec(): Codec {
       });
     },
   };
-}
-
-let compiled: WebAssembly.Module | undefined;
-
-/** Compiled once: it has no state. */
-function kernelModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(kernelBase64), toCode));
-  return compiled;
 }
 
 function makeKernel(module: WebAssembly.Module, pageSize: number, idle: WasmKernel[]): WasmKernel {
