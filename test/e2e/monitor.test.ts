@@ -90,9 +90,11 @@ test("health turns red when a replica lags, the webhook is told, and it turns gr
   writeFileSync(ltx, "in the way");
   await scene.app.ledger(1);
   await until(async () => (await health()).status === 503);
+  // The levels can fail, too, if it was their turn.
+  const reasons = expect.arrayContaining(["lagging"]);
   expect((await health()).body).toMatchObject({
     status: "unhealthy",
-    databases: [{ path: scene.path, healthy: false, reasons: ["lagging"] }],
+    databases: [{ path: scene.path, healthy: false, reasons }],
   });
   await daemon.event("database.unhealthy", "lagging");
   await until(() => hook.received.length === 1);
@@ -104,7 +106,7 @@ test("health turns red when a replica lags, the webhook is told, and it turns gr
   await until(() => hook.received.length === 2);
   const events = hook.received.map((line) => JSON.parse(line.replace(/^POST /u, "")));
   expect(events).toMatchObject([
-    { event: "database.unhealthy", database: scene.path, reasons: ["lagging"] },
+    { event: "database.unhealthy", database: scene.path, reasons },
     { event: "database.healthy", database: scene.path, reasons: [] },
   ]);
   expect((await daemon.child.end("SIGTERM")).code).toBe(0);
