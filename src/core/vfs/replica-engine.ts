@@ -74,7 +74,7 @@ export async function openSleepingEngine(
   thread: SqliteThread,
   options: EngineOptions,
 ): Promise<ReplicaEngine> {
-  const { store, clock, logger, name, openLayer } = options;
+  const { store, clock, logger, name, shelf, openLayer } = options;
   await using opened = new AsyncDisposableStack();
   opened.use(thread);
   const known = await openPages(opened, options, { isShared: true });
@@ -85,12 +85,16 @@ export async function openSleepingEngine(
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   const current = (): PageMap => desk.current;
-  const prefetch = opened.use(new InteriorPrefetch({ view: known.views.newest(), logger }));
+  // A local copy brings all pages.
+  const isCopied = shelf !== undefined || layer !== undefined;
+  const prefetch = isCopied
+    ? undefined
+    : opened.use(new InteriorPrefetch({ view: known.views.newest(), logger }));
   return engineOf(opened.move(), {
     current,
     ask:
       layer?.over(client, current) ??
-      ((request, waiting) => client.ask(request, waiting).finally(() => prefetch.start())),
+      ((request, waiting) => client.ask(request, waiting).finally(() => prefetch?.start())),
     refresh: (waiting) => pages.refresh(waiting),
     store,
   });
