@@ -1,10 +1,11 @@
 // The page's side of an open replica: calls to its worker, one answer each.
 import { unreachable } from "../core/base/assert.ts";
-import { HeadwaterError, messageOf } from "../core/base/errors.ts";
+import { HeadwaterError } from "../core/base/errors.ts";
 import type { Waiting } from "../core/base/async.ts";
 import type { Logger } from "../core/base/log.ts";
 import { toError } from "../core/base/sent-error.ts";
 import type { Request, RowsReply } from "../core/vfs/protocol.ts";
+import { closed, postRequest } from "../core/vfs/thread-errors.ts";
 import { CancelToken } from "./cancel-token.ts";
 import { problemOf } from "./sqlite-worker.ts";
 import type { Call, OpenCall, ToldState, WorkerReply, WorkerRequest } from "./worker-messages.ts";
@@ -72,7 +73,7 @@ export class ReplicaClient implements Disposable {
     };
     this.#callById.set(id, answer);
     try {
-      this.#send({ kind: "call", id, call, token: token?.address });
+      postRequest(() => this.#post({ kind: "call", id, call, token: token?.address }));
       signal?.addEventListener("abort", cancel);
       return await answer.promise;
     } catch (error) {
@@ -89,19 +90,6 @@ export class ReplicaClient implements Disposable {
   #tokenFor({ kind }: Call, signal: AbortSignal | undefined): CancelToken | undefined {
     if (!this.#options.standsStill) return undefined;
     return kind === "open" || signal !== undefined ? new CancelToken() : undefined;
-  }
-
-  #send(message: WorkerRequest): void {
-    try {
-      this.#post(message);
-    } catch (cause) {
-      throw new HeadwaterError(
-        "usage/invalid",
-        `A parameter is no value that SQLite has (${messageOf(cause)}): give strings, numbers, bigints, booleans, ` +
-          "Uint8Arrays or null.",
-        { cause },
-      );
-    }
   }
 
   #post(message: WorkerRequest): void {
@@ -130,16 +118,15 @@ export class ReplicaClient implements Disposable {
   }
 
   #end(problem: string | undefined): void {
-    this.#ended ??= closed(problem);
+    this.#ended ??= ended(problem);
     for (const { reject } of this.#callById.values()) reject(this.#ended);
   }
 }
 
-function closed(problem: string | undefined): HeadwaterError {
+function ended(problem: string | undefined): HeadwaterError {
+  if (problem === undefined) return closed();
   return new HeadwaterError(
     "query/closed",
-    problem === undefined
-      ? "The replica was closed. Open it again."
-      : `The worker of the replica has ended: ${problem}. Open the replica again.`,
+    `The worker of the replica has ended: ${problem}. Open the replica again.`,
   );
 }

@@ -32,6 +32,11 @@ export async function collectBytes(
   return concatBytes(parts);
 }
 
+/** A stream of these bytes, in one chunk. Borrowed. */
+export async function* streamOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  if (bytes.length > 0) yield bytes;
+}
+
 /** Lower-case hexadecimal, two digits per byte. */
 export function toHex(bytes: Uint8Array): string {
   let text = "";

@@ -7,7 +7,8 @@ import { silentLogger } from "../base/log.ts";
 import { createSeededRandom } from "../testing/seeded-random.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { PushClient, type PushFetch, type PushSink, type Taken } from "./push-client.ts";
-import type { PushPoint, ReceivedFile } from "./pushed-files.ts";
+import type { ChainPoint } from "../replica/chain-files.ts";
+import type { ReceivedFile } from "./pushed-files.ts";
 import { type StreamFrame, encodeFrame } from "./stream-frames.ts";
 
 const history = sampleHistory();
@@ -40,7 +41,7 @@ class Stage implements PushSink, AsyncDisposable {
   readonly live: boolean[] = [];
   left = 0;
   answer: Taken = "taken";
-  position: PushPoint = { txid: 4n, checksum: (1n << 63n) | 2n };
+  position: ChainPoint = { txid: 4n, checksum: (1n << 63n) | 2n };
   readonly #client: PushClient;
 
   constructor(script: readonly Answer[], url = "http://primary:9090/databases/app") {

@@ -8,7 +8,8 @@ import type { Random } from "../base/random.ts";
 import type { Codec } from "../codec/codec.ts";
 import { areContradictory } from "../ltx/header.ts";
 import { formatTxid, toTxid } from "../ltx/txid.ts";
-import { type PushPoint, type ReceivedFile, receiveFile } from "./pushed-files.ts";
+import type { ChainPoint } from "../replica/chain-files.ts";
+import { type ReceivedFile, receiveFile } from "./pushed-files.ts";
 import { type HelloFrame, type StreamFrame, decodeFrames } from "./stream-frames.ts";
 
 /** What is used of `fetch`. */
@@ -32,7 +33,7 @@ export type Taken = "taken" | "no-room" | "other-history";
 /** Who follows. */
 export interface PushSink {
   /** Where it is, asked for each connection; `undefined`: nowhere yet. */
-  readonly position: PushPoint | undefined;
+  readonly position: ChainPoint | undefined;
   /** The next file. Throws if it cannot be used. */
   take(file: ReceivedFile): Taken | Promise<Taken>;
   /** Every TXID up to it is in the replicas. */
@@ -103,7 +104,7 @@ export class PushClient implements AsyncDisposable {
   }
 
   /** One connection. Never throws. */
-  async #follow(position: PushPoint): Promise<void> {
+  async #follow(position: ChainPoint): Promise<void> {
     const { logger, sink } = this.#options;
     const { signal } = this.#stop;
     const connection = new AbortController();
@@ -123,7 +124,7 @@ export class PushClient implements AsyncDisposable {
     }
   }
 
-  async #stream(position: PushPoint, waiting: { readonly signal: AbortSignal }): Promise<Ending> {
+  async #stream(position: ChainPoint, waiting: { readonly signal: AbortSignal }): Promise<Ending> {
     const { sink, codec, logger } = this.#options;
     let heartbeatMs = firstHeartbeatMs;
     const body = this.#open(position, () => heartbeatMs, waiting);
@@ -158,7 +159,7 @@ export class PushClient implements AsyncDisposable {
   }
 
   async *#open(
-    { txid }: PushPoint,
+    { txid }: ChainPoint,
     heartbeatMs: () => number,
     { signal }: { readonly signal: AbortSignal },
   ): AsyncGenerator<Uint8Array> {
@@ -222,7 +223,7 @@ function streamAddress(text: string): string {
 /** The primary's newest state is older than ours, or another one of the same number. */
 function isOtherHistory(
   { headTxid, headChecksum }: HelloFrame,
-  { txid, checksum }: PushPoint,
+  { txid, checksum }: ChainPoint,
 ): boolean {
   if (headTxid === 0n || headTxid > txid) return false;
   return headTxid < txid || areContradictory(headChecksum, checksum);
@@ -230,7 +231,7 @@ function isOtherHistory(
 
 function isBehind(
   { headTxid }: StreamFrame & { readonly kind: "reset" },
-  { txid }: PushPoint,
+  { txid }: ChainPoint,
 ): boolean {
   return headTxid !== 0n && headTxid < txid;
 }

@@ -1,12 +1,12 @@
 // Files that a primary has pushed, in memory until the store has what they hold. They are read as if they lay in the store:
 // under keys of their own, which no listing shows.
 import { HeadwaterError } from "../base/errors.ts";
-import { toHex64 } from "../base/bytes.ts";
+import { streamOf, toHex64 } from "../base/bytes.ts";
 import { openLtx } from "../ltx/decoder.ts";
 import type { Codec } from "../codec/codec.ts";
 import { formatLtxName } from "../ltx/file-name.ts";
-import { type LtxHeader, areContradictory } from "../ltx/header.ts";
-import type { ReplicaFile } from "../replica/catalog.ts";
+import type { LtxHeader } from "../ltx/header.ts";
+import { type ChainFile, type ChainPoint, chainFrom } from "../replica/chain-files.ts";
 import type { BlockingReads, GetNowOptions } from "../store/blocking-reads.ts";
 import type { ObjectContent, ObjectInfo, ObjectStore } from "../store/object-store.ts";
 
@@ -20,21 +20,6 @@ export interface ReceivedFile {
   readonly bytes: Uint8Array;
 }
 
-/** One that is kept. */
-export interface PushedFile {
-  /** As a listing would name it. */
-  readonly file: ReplicaFile;
-  /** Database checksum before and after it; 0n = unknown. */
-  readonly before: bigint;
-  readonly after: bigint;
-}
-
-/** A state that a file may continue: its TXID and database checksum, 0n = unknown. */
-export interface PushPoint {
-  readonly txid: bigint;
-  readonly checksum: bigint;
-}
-
 interface KeptBytes {
   readonly info: ObjectInfo;
   readonly bytes: Uint8Array;
@@ -42,7 +27,7 @@ interface KeptBytes {
 
 /** Reads a whole file. Throws `ltx/*` if it is damaged. */
 export async function receiveFile(codec: Codec, bytes: Uint8Array): Promise<ReceivedFile> {
-  const reader = await openLtx(codec, once(bytes), { name: "a pushed file" });
+  const reader = await openLtx(codec, streamOf(bytes), { name: "a pushed file" });
   for await (const batch of reader.pages()) void batch;
   return { header: reader.header, fileChecksum: reader.trailer.fileChecksum, bytes };
 }
@@ -55,7 +40,7 @@ export function isPushedKey(key: string): boolean {
 export class PushedFiles {
   readonly maxBytes: number;
   /** Ascending by TXID. */
-  readonly #files: { readonly pushed: PushedFile; readonly bytes: Uint8Array }[] = [];
+  readonly #files: { readonly pushed: ChainFile; readonly bytes: Uint8Array }[] = [];
   #sizeBytes = 0;
 
   constructor({ maxBytes = defaultMaxBytes }: { readonly maxBytes?: number | undefined } = {}) {
@@ -67,12 +52,12 @@ export class PushedFiles {
   }
 
   /** Ascending by TXID. */
-  get files(): readonly PushedFile[] {
+  get files(): readonly ChainFile[] {
     return this.#files.map(({ pushed }) => pushed);
   }
 
   /** Keeps it, in place of the same one; `undefined` if there is no room for it. */
-  add({ header, fileChecksum, bytes }: ReceivedFile): PushedFile | undefined {
+  add({ header, fileChecksum, bytes }: ReceivedFile): ChainFile | undefined {
     const { minTxid, maxTxid, timestampMs, proof } = header;
     // The checksum tells two files of one TXID apart, from two histories.
     const etag = toHex64(fileChecksum);
@@ -89,20 +74,12 @@ export class PushedFiles {
   }
 
   /** The files that lead on from a state, one after the other; none of another history. */
-  following({ txid, checksum }: PushPoint): readonly PushedFile[] {
-    const found: PushedFile[] = [];
-    let at = { txid, after: checksum };
-    for (const { pushed } of this.#files) {
-      const { file, before, after } = pushed;
-      if (file.minTxid !== at.txid + 1n || areContradictory(before, at.after)) continue;
-      found.push(pushed);
-      at = { txid: file.maxTxid, after };
-    }
-    return found;
+  following(point: ChainPoint): readonly ChainFile[] {
+    return chainFrom(point, this.files);
   }
 
   /** Forgets all others. */
-  retain(isKept: (file: PushedFile) => boolean): void {
+  retain(isKept: (file: ChainFile) => boolean): void {
     const kept = this.#files.filter(({ pushed }) => isKept(pushed));
     this.#files.splice(0, this.#files.length, ...kept);
     this.#sizeBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
@@ -142,7 +119,7 @@ export class PushedFiles {
 
   #get(key: string, options: GetNowOptions): ObjectContent | undefined {
     const found = this.#read(key, options);
-    return found && { info: found.info, body: once(found.bytes) };
+    return found && { info: found.info, body: streamOf(found.bytes) };
   }
 
   /** The part that is asked for. */
@@ -162,8 +139,4 @@ export class PushedFiles {
     const found = this.#files.find(({ pushed }) => pushed.file.key === key);
     return found && { info: found.pushed.file, bytes: found.bytes };
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (bytes.length > 0) yield bytes;
 }

@@ -44,6 +44,21 @@ export function listReplica(
   return listBelow(store, layout, layout.prefix, waiting);
 }
 
+/**
+ * The file of level 0 that holds one TXID alone, asked for by its name, which costs less than a tenth of a listing. `undefined`:
+ * there is none, or not yet, or it was merged.
+ */
+export async function findSingle(
+  store: ObjectStore,
+  layout: ReplicaLayout,
+  txid: Txid,
+  waiting: Waiting,
+): Promise<ReplicaFile | undefined> {
+  const name = { level: 0, minTxid: txid, maxTxid: txid };
+  const info = await store.head(layout.key(name), waiting);
+  return info && { ...name, ...info };
+}
+
 async function listBelow(
   store: ObjectStore,
   layout: ReplicaLayout,

@@ -3,6 +3,7 @@
 // Keys are listed as in every replica but those of S3, whichever layout the writer's store had; the manifest says under which
 // key each object really lies. Versions in it are those of the writer's store, which the server behind HTTP may not know:
 // the version that it gives first for a listed one is held to from then on.
+import { streamOf } from "../base/bytes.ts";
 import type { Waiting } from "../base/async.ts";
 import { throwIfAborted } from "../base/async.ts";
 import { HeadwaterError, hasCode } from "../base/errors.ts";
@@ -159,7 +160,7 @@ class ManifestStore implements ObjectStore {
     if (content === undefined || !isWhole || isSame) return content;
     const bytes = await readManifestBytes(content, this.url);
     this.#note(parseManifest(bytes, this.url));
-    return { info: { ...content.info, sizeBytes: bytes.length }, body: chunkOf(bytes) };
+    return { info: { ...content.info, sizeBytes: bytes.length }, body: streamOf(bytes) };
   }
 
   async #newest(waiting: Waiting): Promise<Manifest> {
@@ -245,8 +246,4 @@ function changed(key: string): HeadwaterError {
     `${key} is not the object that the manifest tells of: it was replaced, or the manifest is older than the replica.`,
     { data: { key } },
   );
-}
-
-async function* chunkOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
 }

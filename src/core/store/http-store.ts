@@ -4,6 +4,7 @@
 // A browser asks the server's permission first ("preflight") for most request headers. `Range: bytes=a-b` needs none, so that
 // is the only one that is sent there: versions are compared here, with the ETag of each answer, and not by `If-Match`.
 // Where CORS hides ETag and Content-Range, the time of change takes their place, and a HEAD tells the size.
+import { streamOf } from "../base/bytes.ts";
 import { throwIfAborted } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
 import { HeadwaterError } from "../base/errors.ts";
@@ -184,7 +185,7 @@ class HttpStore implements ObjectStore {
     if (sizeBytes === undefined) {
       // Compressed on its way, which only reading tells the size of.
       const bytes = await collectHttpBody(answer, { ...about, maxBytes: maxWholeBytes, signal });
-      const body = bytesOf(bytes.subarray(offset, length && offset + length));
+      const body = streamOf(bytes.subarray(offset, length && offset + length));
       return { info: infoOf(key, answer, bytes.length), body };
     }
     if (isPart && sizeBytes > maxWholeBytes) throw this.#noRanges(key);
@@ -241,10 +242,6 @@ function infoOf(key: string, answer: HttpAnswer, sizeBytes: number): ObjectInfo 
 
 function unchanged(key: string, { unlessEtag = "" }: GetOptions): ObjectInfo {
   return { key, sizeBytes: 0, etag: unlessEtag, timestampMs: 0, isExactTime: false };
-}
-
-async function* bytesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  if (bytes.length > 0) yield bytes;
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -1,5 +1,6 @@
 // The one interface every storage backend and every wrapper implements. Small, with large promises:
 // `src/core/testing/object-store-suite.ts` holds each implementation to them.
+import { streamOf } from "../base/bytes.ts";
 import type { Waiting } from "../base/async.ts";
 
 /** What is known of an object without reading it. */
@@ -119,10 +120,5 @@ export interface ObjectStore extends AsyncDisposable {
 
 /** A body of bytes in memory. Borrowed until the put is done. */
 export function bodyOf(bytes: Uint8Array): ObjectBody {
-  return {
-    sizeBytes: bytes.length,
-    async *open() {
-      if (bytes.length > 0) yield bytes;
-    },
-  };
+  return { sizeBytes: bytes.length, open: () => streamOf(bytes) };
 }

@@ -6,7 +6,8 @@ import {
   type PushSink,
   type Taken,
 } from "../push/push-client.ts";
-import type { PushPoint, PushedFiles, ReceivedFile } from "../push/pushed-files.ts";
+import type { ChainPoint } from "../replica/chain-files.ts";
+import type { PushedFiles, ReceivedFile } from "../push/pushed-files.ts";
 import type { ReplicaViews } from "../view/replica-views.ts";
 import type { FollowLoop } from "./follow-loop.ts";
 
@@ -35,7 +36,7 @@ export class PushedViews implements PushSink, AsyncDisposable {
     await this.#client[Symbol.asyncDispose]();
   }
 
-  get position(): PushPoint {
+  get position(): ChainPoint {
     const { txid, checksum } = this.#options.views;
     return { txid, checksum };
   }

@@ -4,7 +4,7 @@ import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
 import { type Waiting, orAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import { openCodec } from "../codec/codec.ts";
+import { type Codec, openCodec } from "../codec/codec.ts";
 import type { PushClientOptions } from "../push/push-client.ts";
 import { PushedFiles } from "../push/pushed-files.ts";
 import { layoutForUrl } from "../replica/layout.ts";
@@ -180,6 +180,7 @@ interface OpenedPages<Pages extends ReplicaPages = ReplicaPages<BlockingView>> {
   readonly views: ReplicaViews;
   /** If its primary pushes: what the views read beside the store. */
   readonly pushed: PushedFiles | undefined;
+  readonly codec: Codec;
 }
 
 /** What is opened for them is disposed with `opened`. */
@@ -204,18 +205,17 @@ async function openPages(
     shelf === undefined
       ? views
       : opened.use(new Hydration({ views, shelf, store, codec, clock, logger })).pages;
-  return { pages: target === undefined ? pages : frozenPages(pages), views, pushed };
+  return { pages: target === undefined ? pages : frozenPages(pages), views, pushed, codec };
 }
 
 /** From now on the pages go on to what is new, if they are to, until `opened` is disposed. */
 function follow(
   opened: AsyncDisposableStack,
   { follow: isFollowing, push, clock, logger, onNews }: EngineOptions,
-  { pages, views, pushed: files }: OpenedPages<ReplicaPages>,
+  { pages, views, pushed: files, codec }: OpenedPages<ReplicaPages>,
 ): void {
   if (!isFollowing) return;
   const loop = opened.use(new FollowLoop({ pages, clock, logger, onNews }));
   if (push === undefined || files === undefined) return;
-  const codec = openCodec();
   opened.use(new PushedViews({ ...push, views, files, loop, codec, clock, logger, onNews }));
 }

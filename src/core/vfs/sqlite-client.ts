@@ -1,10 +1,10 @@
 // The caller's end of SQLite's thread: hands it one request at a time, and answers what it asks meanwhile.
 import { Mutex } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
-import { HeadwaterError, messageOf } from "../base/errors.ts";
 import { toError } from "../base/sent-error.ts";
 import type { PageDesk } from "./page-desk.ts";
 import type { Message, Reply, Request, RowsReply, SentRequest, ThreadData } from "./protocol.ts";
+import { closed, postRequest } from "./thread-errors.ts";
 
 /** What a thread tells its owner. */
 export interface ThreadListener {
@@ -80,7 +80,7 @@ export class SqliteClient implements AsyncDisposable {
     this.#reply = Promise.withResolvers();
     this.#thread.keepAlive(true);
     try {
-      this.#desk.tellViews((news) => this.#send({ request, news }));
+      this.#desk.tellViews((news) => postRequest(() => this.#thread.post({ request, news })));
       const reply = await this.#reply.promise;
       this.#desk.settle(reply);
       this.#isInTransaction = reply.isInTransaction;
@@ -95,19 +95,6 @@ export class SqliteClient implements AsyncDisposable {
     }
   }
 
-  #send(request: SentRequest): void {
-    try {
-      this.#thread.post(request);
-    } catch (cause) {
-      throw new HeadwaterError(
-        "usage/invalid",
-        `A parameter is no value that SQLite has (${messageOf(cause)}): give strings, numbers, bigints, booleans, ` +
-          "Uint8Arrays or null.",
-        { cause },
-      );
-    }
-  }
-
   async #hear(message: Message): Promise<void> {
     if (message.kind === "reply") this.#reply?.resolve(message.reply);
     else await this.#desk.answer(message, { signal: this.#signal });
@@ -117,15 +104,4 @@ export class SqliteClient implements AsyncDisposable {
     this.#ended ??= closed(error);
     this.#reply?.reject(this.#ended);
   }
-}
-
-/** The error of whoever asks too late. */
-export function closed(cause?: Error): HeadwaterError {
-  return new HeadwaterError(
-    "query/closed",
-    cause === undefined
-      ? "The replica was closed. Open it again."
-      : `The thread that SQLite runs in has ended: ${cause.message}. Open the replica again.`,
-    { cause },
-  );
 }

@@ -1,15 +1,11 @@
 // A connection to a database file of our VFS, and its statements, over the C interface of `@sqlite.org/sqlite-wasm`.
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
-import { HeadwaterError } from "../base/errors.ts";
 import { bindParameters } from "./bind-parameters.ts";
 import { parameterSlots } from "./sqlite-wasm-bind.ts";
 import { toQueryError } from "./sqlite-failure.ts";
-import {
-  type SqliteExports,
-  sqliteCodes,
-  sqliteExportsOf,
-  sqliteTypes,
-} from "./sqlite-wasm-exports.ts";
+import { decodeText } from "./sql-text.ts";
+import { pointerSizeBytes, resultCodes, stepsBetweenChecks, valueTypes } from "./sqlite-codes.ts";
+import { type SqliteExports, sqliteExportsOf } from "./sqlite-wasm-exports.ts";
 import type { SqliteWasmVfs } from "./sqlite-wasm-vfs.ts";
 import type { SqlParameters, SqlValue } from "./sql-values.ts";
 import type { SqlConnection, SqlStatement } from "./sql-connection.ts";
@@ -23,12 +19,6 @@ export interface WasmConnectionOptions {
   /** Asked now and then while a statement works; `true` ends it. */
   readonly isCancelled: () => boolean;
 }
-
-/** Steps of SQLite's virtual machine between two questions whether to go on: some hundred microseconds. */
-const stepsBetweenChecks = 10_000;
-
-/** Of WebAssembly with 32 bits. */
-const pointerSizeBytes = 4;
 
 /** A statement, and what comes after it in the text. */
 export interface Prepared {
@@ -104,9 +94,6 @@ export class WasmConnection implements SqlConnection, Disposable {
   }
 }
 
-/** A byte order mark is a character like any other. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
 /** A prepared statement. While it is between its first row and its end it holds the snapshot. */
 export class WasmStatement implements SqlStatement, Disposable {
   readonly #sqlite3: Sqlite3Static;
@@ -149,8 +136,8 @@ export class WasmStatement implements SqlStatement, Disposable {
   /** `true`: there is a row to read. Throws what went wrong. */
   step(): boolean {
     const code = this.#exports.sqlite3_step(this.#pointer);
-    if (code === sqliteCodes.row) return true;
-    if (code === sqliteCodes.done) return false;
+    if (code === resultCodes.row) return true;
+    if (code === resultCodes.done) return false;
     throw this.#connection.failure(code);
   }
 
@@ -181,18 +168,18 @@ export class WasmStatement implements SqlStatement, Disposable {
     const raw = this.#exports;
     const pointer = this.#pointer;
     switch (raw.sqlite3_column_type(pointer, column)) {
-      case sqliteTypes.integer: {
+      case valueTypes.integer: {
         const value = raw.sqlite3_column_double(pointer, column);
         return Number.isSafeInteger(value) ? value : raw.sqlite3_column_int64(pointer, column);
       }
-      case sqliteTypes.float:
+      case valueTypes.float:
         return raw.sqlite3_column_double(pointer, column);
-      case sqliteTypes.text: {
+      case valueTypes.text: {
         const start = raw.sqlite3_column_text(pointer, column);
         const end = start + raw.sqlite3_column_bytes(pointer, column);
         return decodeText(this.#heap().subarray(start, end));
       }
-      case sqliteTypes.blob: {
+      case valueTypes.blob: {
         const start = raw.sqlite3_column_blob(pointer, column);
         const end = start + raw.sqlite3_column_bytes(pointer, column);
         return this.#heap().slice(start, end);
@@ -200,17 +187,5 @@ export class WasmStatement implements SqlStatement, Disposable {
       default:
         return null;
     }
-  }
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch (cause) {
-    throw new HeadwaterError(
-      "query/sql",
-      `A text of ${bytes.length} bytes is longer than a string can be. Take parts of it with substr().`,
-      { data: { sizeBytes: bytes.length }, cause },
-    );
   }
 }

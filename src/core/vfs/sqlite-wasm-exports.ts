@@ -35,10 +35,6 @@ export interface SqliteExports {
   sqlite3_column_bytes(statement: WasmPointer, column: number): number;
 }
 
-/** Of https://www.sqlite.org/c3ref/constlist.html. `capi` has them too, and takes as long to find one as a step of SQLite. */
-export const sqliteCodes = { ok: 0, row: 100, done: 101 } as const;
-export const sqliteTypes = { integer: 1, float: 2, text: 3, blob: 4 } as const;
-
 export function sqliteExportsOf({ wasm }: Sqlite3Static): SqliteExports {
   // The package declares its exports as `any`; these are functions of the C interface with the types that WebAssembly has.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion

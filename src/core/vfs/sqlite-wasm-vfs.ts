@@ -1,7 +1,8 @@
 // A VFS for `@sqlite.org/sqlite-wasm`: database files are page readers, nothing can be written, and there is nothing else.
 // Temporary files never come here, because this SQLite keeps them in memory (SQLITE_TEMP_STORE=2).
 // https://www.sqlite.org/c3ref/vfs.html and https://www.sqlite.org/c3ref/io_methods.html
-import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
+import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
+import { OpenFiles, maxPathBytes, sectorSizeBytes } from "./open-files.ts";
 import type { OpenPageReader } from "./page-reader.ts";
 
 /** What a name asks for: `file:app?at=5 minutes ago`. */
@@ -31,13 +32,8 @@ export interface SqliteWasmVfs {
   takeError(): unknown;
 }
 
-/** Longest name that SQLite may give us. */
-const maxPathBytes = 1024;
-
 /** Of our `sqlite3_file`: the pointer to its methods, and room to spare. */
 const fileSizeBytes = 8;
-
-const sectorSizeBytes = 4096;
 
 /** Registers the VFS with a SQLite, for good. It serves the connections that name it. */
 export function installSqliteWasmVfs(
@@ -77,69 +73,20 @@ type IoMethods = NonNullable<Installed["io"]>["methods"];
 type VfsMethods = NonNullable<Installed["vfs"]>["methods"];
 type ResultCode = ReturnType<Capi["sqlite3_close_v2"]>;
 
-/** The files that SQLite has open, by the address of their `sqlite3_file`. */
-class OpenFiles {
-  readonly #readerByFile = new Map<WasmPointer, OpenPageReader>();
-  readonly #codeOf: (error: unknown) => number | undefined;
-  #failure: unknown;
-
-  constructor(codeOf: (error: unknown) => number | undefined) {
-    this.#codeOf = codeOf;
-  }
-
-  add(file: WasmPointer, reader: OpenPageReader): void {
-    this.#readerByFile.set(file, reader);
-  }
-
-  remove(file: WasmPointer): void {
-    this.#readerByFile.delete(file);
-  }
-
-  readers(): Iterable<OpenPageReader> {
-    return this.#readerByFile.values();
-  }
-
-  takeError(): unknown {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure;
-  }
-
-  /** Runs a method; nothing returned is success. An exception must not pass through SQLite: it is kept, and becomes `code`. */
-  guard(code: number, work: () => number | undefined): ResultCode {
-    try {
-      return toResultCode(work() ?? 0);
-    } catch (error) {
-      this.#failure = error;
-      return toResultCode(this.#codeOf(error) ?? code);
-    }
-  }
-
-  /** `guard` for a method of an open file. */
-  with(
-    file: WasmPointer,
-    code: number,
-    work: (reader: OpenPageReader) => number | undefined,
-  ): ResultCode {
-    return this.guard(code, () => {
-      const reader = this.#readerByFile.get(file);
-      return reader === undefined ? code : work(reader);
-    });
-  }
-}
-
 function ioMethods({ capi, wasm }: Sqlite3Static, files: OpenFiles): IoMethods {
   // Several of these run for each transaction, and to find one of the many members of `capi` takes its time.
   const { SQLITE_IOERR_READ, SQLITE_IOERR_FSTAT, SQLITE_IOERR_LOCK, SQLITE_IOERR_UNLOCK } = capi;
   const { SQLITE_IOERR_SHORT_READ, SQLITE_LOCK_SHARED, SQLITE_LOCK_NONE } = capi;
   const refuse = (): ResultCode => toResultCode(capi.SQLITE_READONLY);
+  const within = (...args: Parameters<OpenFiles["with"]>): ResultCode =>
+    toResultCode(files.with(...args));
   return {
     xClose: (file) => {
       files.remove(file);
       return toResultCode(capi.SQLITE_OK);
     },
     xRead: (file, buffer, length, offset) =>
-      files.with(file, SQLITE_IOERR_READ, (reader) => {
+      within(file, SQLITE_IOERR_READ, (reader) => {
         const into = wasm.heap8u().subarray(buffer, buffer + length);
         return reader.read(toNumber(offset), into) ? undefined : SQLITE_IOERR_SHORT_READ;
       }),
@@ -147,18 +94,18 @@ function ioMethods({ capi, wasm }: Sqlite3Static, files: OpenFiles): IoMethods {
     xTruncate: refuse,
     xSync: () => toResultCode(capi.SQLITE_OK),
     xFileSize: (file, out) =>
-      files.with(file, SQLITE_IOERR_FSTAT, (reader) => {
+      within(file, SQLITE_IOERR_FSTAT, (reader) => {
         wasm.poke64(out, BigInt(reader.sizeBytes()));
         return undefined;
       }),
     xLock: (file, level) =>
-      files.with(file, SQLITE_IOERR_LOCK, (reader) => {
+      within(file, SQLITE_IOERR_LOCK, (reader) => {
         if (level > SQLITE_LOCK_SHARED) return capi.SQLITE_READONLY;
         if (level === SQLITE_LOCK_SHARED) reader.pin();
         return undefined;
       }),
     xUnlock: (file, level) =>
-      files.with(file, SQLITE_IOERR_UNLOCK, (reader) => {
+      within(file, SQLITE_IOERR_UNLOCK, (reader) => {
         if (level === SQLITE_LOCK_NONE) reader.unpin();
         return undefined;
       }),
@@ -178,8 +125,8 @@ function vfsMethods(
   { io, open }: Pick<SqliteWasmVfsOptions, "open"> & { readonly io: { readonly pointer: number } },
 ): VfsMethods {
   return {
-    xOpen: (_vfs, path, file, flags, outFlags) =>
-      files.guard(capi.SQLITE_CANTOPEN, () => {
+    xOpen: (_vfs, path, file, flags, outFlags) => {
+      const code = files.guard(capi.SQLITE_CANTOPEN, () => {
         if ((flags & capi.SQLITE_OPEN_MAIN_DB) === 0) return capi.SQLITE_CANTOPEN;
         const parameter = (key: string): string | undefined =>
           capi.sqlite3_uri_parameter(path, key) ?? undefined;
@@ -192,7 +139,9 @@ function vfsMethods(
           wasm.poke32(outFlags, capi.SQLITE_OPEN_MAIN_DB | capi.SQLITE_OPEN_READONLY);
         }
         return undefined;
-      }),
+      });
+      return toResultCode(code);
+    },
     xDelete: () => toResultCode(capi.SQLITE_READONLY),
     xAccess: (_vfs, _path, _flags, out) => {
       wasm.poke32(out, 0);

@@ -2,7 +2,6 @@
 import { Mutex } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
-import { HeadwaterError } from "../base/errors.ts";
 import type { PageMap } from "../view/page-map.ts";
 import { LentViews } from "./lent-views.ts";
 import type { ParseMoment } from "./page-desk.ts";
@@ -11,6 +10,7 @@ import type { ReplicaPages } from "./replica-pages.ts";
 import { runSoon } from "./soon.ts";
 import { Statements } from "./statements.ts";
 import { SuspendingSource } from "./suspending-source.ts";
+import { closed } from "./thread-errors.ts";
 import { ThreadViews } from "./thread-views.ts";
 import { WaConnection } from "./wa-sqlite-connection.ts";
 import type { WaSqliteModule } from "./wa-sqlite-module.ts";
@@ -71,9 +71,7 @@ export class SuspendingClient implements AsyncDisposable {
   /** Ends what is running. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    this.#closing.abort(
-      new HeadwaterError("query/closed", "The replica was closed. Open it again."),
-    );
+    this.#closing.abort(closed());
     // SQLite itself goes with its module.
     await this.#turn.run(() => this.#lent[Symbol.dispose]());
   }

@@ -1,10 +1,16 @@
 // A connection to a database file of our VFS in wa-sqlite with JSPI, and its statements: as `sqlite-wasm-connection.ts`, with
 // promises where a page may have to be waited for. SQLite does one thing at a time: the next call begins when the promise of
 // the one before has been kept.
-import { HeadwaterError } from "../base/errors.ts";
 import { bindParameters } from "./bind-parameters.ts";
-import { openFlags, resultCodes, valueTypes } from "./sqlite-codes.ts";
+import {
+  openFlags,
+  pointerSizeBytes,
+  resultCodes,
+  stepsBetweenChecks,
+  valueTypes,
+} from "./sqlite-codes.ts";
 import { toQueryError } from "./sqlite-failure.ts";
+import { decodeText } from "./sql-text.ts";
 import type { SqlParameters, SqlValue } from "./sql-values.ts";
 import type { PreparedSql, SqlConnection, SqlStatement } from "./sql-connection.ts";
 import { type Pointer, type WaSqliteModule, allocate } from "./wa-sqlite-module.ts";
@@ -18,11 +24,6 @@ export interface WaConnectionOptions {
   /** Asked now and then while a statement works, and waited for; `true` ends the statement. */
   readonly onProgress: () => Promise<boolean>;
 }
-
-/** Steps of SQLite's virtual machine between two questions whether to go on: some hundred microseconds. */
-const stepsBetweenChecks = 10_000;
-
-const pointerSizeBytes = 4;
 
 /** Counter of a statement: how often SQLite has prepared it anew. */
 const timesPreparedCounter = 5;
@@ -90,9 +91,6 @@ export class WaConnection implements SqlConnection {
     return toQueryError({ code, text: module.UTF8ToString(words), cause: this.#vfs.takeError() });
   }
 }
-
-/** A byte order mark is a character like any other. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A prepared statement. While it is between its first row and its end it holds the snapshot. */
 class WaStatement implements SqlStatement {
@@ -201,18 +199,6 @@ class WaStatement implements SqlStatement {
   #bytes(start: Pointer, column: number): Uint8Array {
     const length = this.#module._sqlite3_column_bytes(this.#pointer, column);
     return this.#module.HEAPU8.subarray(start, start + length);
-  }
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch (cause) {
-    throw new HeadwaterError(
-      "query/sql",
-      `A text of ${bytes.length} bytes is longer than a string can be. Take parts of it with substr().`,
-      { data: { sizeBytes: bytes.length }, cause },
-    );
   }
 }
 

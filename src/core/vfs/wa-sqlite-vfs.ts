@@ -1,6 +1,7 @@
 // A VFS for wa-sqlite with JSPI: as `sqlite-wasm-vfs.ts`, but a page that is missing is waited for, and its thread goes on.
 // Every callback's arguments are addresses and halves of 64 bits. https://www.sqlite.org/c3ref/vfs.html
 import type { Waiting } from "../base/async.ts";
+import { OpenFiles, maxPathBytes, sectorSizeBytes } from "./open-files.ts";
 import type { OpenPageReader } from "./page-reader.ts";
 import { Postponed } from "./postponed.ts";
 import { lockLevels, openFlags, resultCodes } from "./sqlite-codes.ts";
@@ -15,8 +16,6 @@ export interface WaSqliteVfsOptions extends Pick<SqliteWasmVfsOptions, "name" | 
 /** The methods that may wait. */
 const waitingMethods: ReadonlySet<string> = new Set(["xOpen", "xRead"]);
 
-const maxPathBytes = 1024;
-const sectorSizeBytes = 4096;
 const twoTo32 = 2 ** 32;
 
 /** How often a page that was waited for may have left a small cache before SQLite could read it. */
@@ -27,9 +26,7 @@ export class WaSqliteVfs {
   readonly mxPathname = maxPathBytes;
   readonly #module: WaSqliteModule;
   readonly #options: WaSqliteVfsOptions;
-  /** By the address of its `sqlite3_file`. */
-  readonly #readerByFile = new Map<Pointer, OpenPageReader>();
-  #failure: unknown;
+  readonly #files = new OpenFiles(() => this.#interruptCode);
 
   /** Registers itself for good. It serves the connections that name it. */
   constructor(module: WaSqliteModule, options: WaSqliteVfsOptions) {
@@ -42,14 +39,12 @@ export class WaSqliteVfs {
 
   /** The readers of the files that are open. */
   readers(): Iterable<OpenPageReader> {
-    return this.#readerByFile.values();
+    return this.#files.readers();
   }
 
   /** What made the newest call fail: SQLite itself knows only result codes. Asking takes it away. */
   takeError(): unknown {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure;
+    return this.#files.takeError();
   }
 
   hasAsyncMethod(method: string): boolean {
@@ -66,7 +61,7 @@ export class WaSqliteVfs {
     if ((flags & openFlags.mainDatabase) === 0) return resultCodes.cannotOpen;
     const request = this.#requestOf(path);
     return this.#waitingFor(resultCodes.cannotOpen, () => {
-      this.#readerByFile.set(file, this.#options.open(request));
+      this.#files.add(file, this.#options.open(request));
       if (outFlags !== 0) this.#poke(outFlags, openFlags.mainDatabase | openFlags.readOnly);
       return resultCodes.ok;
     });
@@ -80,22 +75,23 @@ export class WaSqliteVfs {
     high: number,
   ): Promise<number> {
     const offset = high * twoTo32 + (low >>> 0);
-    return this.#waitingFor(resultCodes.ioErrorRead, () => {
-      const reader = this.#readerByFile.get(file);
-      if (reader === undefined) return resultCodes.ioErrorRead;
-      // Each time anew: while a page was waited for the memory may have grown.
-      const bytes = this.#module.HEAPU8.subarray(into, into + length);
-      return reader.read(offset, bytes) ? resultCodes.ok : resultCodes.ioErrorShortRead;
-    });
+    const code = resultCodes.ioErrorRead;
+    return this.#waitingFor(code, () =>
+      this.#files.use(file, code, (reader) => {
+        // Each time anew: while a page was waited for the memory may have grown.
+        const bytes = this.#module.HEAPU8.subarray(into, into + length);
+        return reader.read(offset, bytes) ? resultCodes.ok : resultCodes.ioErrorShortRead;
+      }),
+    );
   }
 
   xClose(file: Pointer): number {
-    this.#readerByFile.delete(file);
+    this.#files.remove(file);
     return resultCodes.ok;
   }
 
   xFileSize(file: Pointer, out: Pointer): number {
-    return this.#with(file, resultCodes.ioErrorSize, (reader) => {
+    return this.#files.with(file, resultCodes.ioErrorSize, (reader) => {
       const sizeBytes = reader.sizeBytes();
       this.#poke(out, sizeBytes);
       this.#poke(out + 4, Math.floor(sizeBytes / twoTo32));
@@ -104,7 +100,7 @@ export class WaSqliteVfs {
   }
 
   xLock(file: Pointer, level: number): number {
-    return this.#with(file, resultCodes.ioErrorLock, (reader) => {
+    return this.#files.with(file, resultCodes.ioErrorLock, (reader) => {
       if (level > lockLevels.shared) return resultCodes.readOnly;
       if (level === lockLevels.shared) reader.pin();
       return resultCodes.ok;
@@ -112,7 +108,7 @@ export class WaSqliteVfs {
   }
 
   xUnlock(file: Pointer, level: number): number {
-    return this.#with(file, resultCodes.ioErrorUnlock, (reader) => {
+    return this.#files.with(file, resultCodes.ioErrorUnlock, (reader) => {
       if (level === lockLevels.none) reader.unpin();
       return resultCodes.ok;
     });
@@ -176,24 +172,13 @@ export class WaSqliteVfs {
         }
       }
     } catch (error) {
-      return this.#fail(error, code);
+      return this.#files.fail(error, code);
     }
   }
 
-  #with(file: Pointer, code: number, work: (reader: OpenPageReader) => number): number {
-    const reader = this.#readerByFile.get(file);
-    if (reader === undefined) return code;
-    try {
-      return work(reader);
-    } catch (error) {
-      return this.#fail(error, code);
-    }
-  }
-
-  #fail(error: unknown, code: number): number {
-    this.#failure = error;
-    // The wish to stop is no failure, and leaves a transaction as it is.
-    return this.#options.waiting().signal?.aborted === true ? resultCodes.interrupt : code;
+  /** The wish to stop is no failure, and leaves a transaction as it is. */
+  get #interruptCode(): number | undefined {
+    return this.#options.waiting().signal?.aborted === true ? resultCodes.interrupt : undefined;
   }
 
   #requestOf(path: Pointer): OpenRequest {

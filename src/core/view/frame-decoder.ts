@@ -1,7 +1,7 @@
 // Decodes and checks frames out of the bytes of one read. Frames that stand one behind the other, as those of a scan do, go
 // through the codec together: a call for each costs more than its page.
 import { must } from "../base/assert.ts";
-import { viewOf } from "../base/bytes.ts";
+import { streamOf, viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "../codec/codec.ts";
 import { openLtx } from "../ltx/decoder.ts";
 import type { OpenLtxOptions } from "../ltx/opening.ts";
@@ -118,14 +118,10 @@ export async function decodeFile(
   options: OpenLtxOptions,
 ): Promise<readonly Uint8Array[]> {
   const all: Uint8Array[] = [];
-  const reader = await openLtx(codec, chunksOf(bytes), options);
+  const reader = await openLtx(codec, streamOf(bytes), options);
   const { pageSize } = reader.header;
   for await (const { count, pages } of reader.pages()) {
     for (let i = 0; i < count; i++) all.push(pages.slice(i * pageSize, (i + 1) * pageSize));
   }
   return all;
-}
-
-async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

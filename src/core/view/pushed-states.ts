@@ -3,23 +3,16 @@
 import type { Waiting } from "../base/async.ts";
 import { hasCode } from "../base/errors.ts";
 import { areContradictory } from "../ltx/header.ts";
+import { type ChainFile, chainFrom } from "../replica/chain-files.ts";
 import type { ViewFile } from "./file-table.ts";
 import type { BuiltMap, ProvedMap } from "./map-builder.ts";
 import type { ViewPlanner } from "./view-planner.ts";
 
-/** A file that a primary has pushed. */
-export interface PushedViewFile {
-  readonly file: ViewFile;
-  /** Database checksum before and after it; 0n = unknown. */
-  readonly before: bigint;
-  readonly after: bigint;
-}
-
 /** Keeps the bytes of pushed files, which the store that is read shows beside its own. */
 export interface PushedSource {
-  readonly files: readonly PushedViewFile[];
+  readonly files: readonly ChainFile[];
   /** Forgets all others. */
-  retain(isKept: (file: PushedViewFile) => boolean): void;
+  retain(isKept: (file: ChainFile) => boolean): void;
 }
 
 /** Takes the pages of a map that was built into the cache. */
@@ -29,7 +22,7 @@ export class PushedStates {
   readonly #planner: ViewPlanner;
   readonly #source: PushedSource | undefined;
   /** Pushed files of a history that was left; maps may still lead to them. One that is pushed again is another. */
-  #left = new WeakSet<PushedViewFile>();
+  #left = new WeakSet<ChainFile>();
   #era = 0;
   /** The newest state that the store alone makes. */
   #stored: ProvedMap;
@@ -104,7 +97,7 @@ export class PushedStates {
   }
 
   /** Those of the present history. */
-  get #files(): readonly PushedViewFile[] {
+  get #files(): readonly ChainFile[] {
     return (this.#source?.files ?? []).filter((pushed) => !this.#left.has(pushed));
   }
 
@@ -118,15 +111,8 @@ export class PushedStates {
   }
 
   #following({ map, after }: ProvedMap): readonly ViewFile[] {
-    const found: ViewFile[] = [];
-    let at = { txid: map.txid, after };
-    for (const pushed of this.#files) {
-      const { file } = pushed;
-      if (file.minTxid !== at.txid + 1n || areContradictory(pushed.before, at.after)) continue;
-      found.push(file);
-      at = { txid: file.maxTxid, after: pushed.after };
-    }
-    return found;
+    const point = { txid: map.txid, checksum: after };
+    return chainFrom(point, this.#files).map(({ file }) => file);
   }
 
   /** `undefined` if the files are of another history. */

@@ -173,14 +173,14 @@ export class ReplicaViews implements AsyncDisposable {
       : await this.#planner.extend(stored, waiting);
     if (built === undefined) return false;
     await this.#seed(built);
-    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
-    return this.#changing.run(() => this.#states.noteStored(built, seed, waiting), waiting);
+    const note = (): Promise<boolean> => this.#states.noteStored(built, this.#seed, waiting);
+    return this.#changing.run(note, waiting);
   }
 
   /** Goes on to the files that were pushed. False if they are of another history, or do not lead on from the newest state. */
   async takePushed({ signal }: Waiting): Promise<boolean> {
-    const seed = (found: BuiltMap): Promise<void> => this.#seed(found);
-    const work = (waiting: Waiting): Promise<boolean> => this.#states.notePushed(seed, waiting);
+    const work = (waiting: Waiting): Promise<boolean> =>
+      this.#states.notePushed(this.#seed, waiting);
     return this.#changing.run(() => this.#build({ signal }, work), { signal });
   }
 
@@ -235,9 +235,9 @@ export class ReplicaViews implements AsyncDisposable {
     }
   }
 
-  async #seed({ map, seeds }: BuiltMap): Promise<void> {
+  readonly #seed = async ({ map, seeds }: BuiltMap): Promise<void> => {
     for (const seed of seeds) await this.#fetcher.seed(map, seed);
-  }
+  };
 
   /** Failing here costs requests later, nothing else. */
   async #warm(

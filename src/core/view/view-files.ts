@@ -1,7 +1,7 @@
 // The files that views are made of: as the store lists them, or as its manifest does where the store cannot list.
 import type { Waiting } from "../base/async.ts";
 import { type Txid, nextTxid } from "../ltx/txid.ts";
-import { type ReplicaFile, listReplica } from "../replica/catalog.ts";
+import { type ReplicaFile, findSingle, listReplica } from "../replica/catalog.ts";
 import { type ReplicaLayout, isListedByManifest } from "../replica/layout.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { checksumFileKey, listChecksumFiles } from "./checksum-file.ts";
@@ -54,10 +54,9 @@ async function findNextFiles(
   const files: ViewFile[] = [];
   for (let txid = after; files.length < maxNextFiles;) {
     txid = nextTxid(txid);
-    const name = { level: 0, minTxid: txid, maxTxid: txid };
-    const info = await store.head(layout.key(name), waiting);
-    if (info === undefined) break;
-    files.push({ ...name, ...info });
+    const file = await findSingle(store, layout, txid, waiting);
+    if (file === undefined) break;
+    files.push(file);
   }
   return files;
 }

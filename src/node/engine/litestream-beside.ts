@@ -1,5 +1,6 @@
 // A Litestream that has worked, or still works, on the same database. Left in place, its local files would be
 // appended to our history by a Litestream started later; so they are set aside before we put anything.
+import { bodyOf } from "../../core/store/object-store.ts";
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { HeadwaterError, platformCode } from "../../core/base/errors.ts";
@@ -120,8 +121,7 @@ export async function setAsideLitestream(
     for (const local of await litestreamFiles(fileSystem, litestreamDirectory, compareLimit)) {
       const there = bySize.get(local.txid);
       if (there === undefined || there.sizeBytes !== local.bytes.length) continue;
-      const body = { sizeBytes: local.bytes.length, open: () => once(local.bytes) };
-      belongs = await link.isIdentical(there.key, body, waiting);
+      belongs = await link.isIdentical(there.key, bodyOf(local.bytes), waiting);
       if (belongs) break;
     }
   }
@@ -132,8 +132,4 @@ export async function setAsideLitestream(
   const to = await renameAside(fileSystem, litestreamDirectory, asideSuffix(clock.nowMs(), random));
   logger.log("warn", "litestream.set-aside", { to });
   return true;
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

@@ -6,7 +6,7 @@
 import { collectBytes } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { type LtxHeader, areContradictory } from "../../core/ltx/header.ts";
-import type { PushPoint } from "../../core/push/pushed-files.ts";
+import type { ChainPoint } from "../../core/replica/chain-files.ts";
 import { type StreamFrame, maxStreamedFileBytes } from "../../core/push/stream-frames.ts";
 import { Bell } from "./bell.ts";
 import type { StagedFile, Staging } from "./staging.ts";
@@ -138,7 +138,7 @@ export class StagedFeed {
   }
 
   async *#frames(
-    from: PushPoint,
+    from: ChainPoint,
     bell: Bell,
     signal: AbortSignal,
   ): AsyncGenerator<StreamFrame, void, undefined> {
@@ -200,7 +200,7 @@ export class StagedFeed {
   }
 
   /** What comes after `at`; `undefined`: nothing yet. `reset`: it cannot be had here. */
-  async #next(at: PushPoint): Promise<Content | "reset" | undefined> {
+  async #next(at: ChainPoint): Promise<Content | "reset" | undefined> {
     const file = this.#source?.staging.files.find(({ minTxid }) => minTxid === at.txid + 1n);
     if (file !== undefined) this.#keep(file);
     const kept = this.#keptByTxid.get(at.txid + 1n);

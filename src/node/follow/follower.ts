@@ -8,7 +8,7 @@ import type { LogFields } from "../../core/base/log.ts";
 import { openCodec } from "../../core/codec/codec.ts";
 import { type Txid, formatTxid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import type { PushPoint } from "../../core/push/pushed-files.ts";
+import type { ChainPoint } from "../../core/replica/chain-files.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { IntegrityCheck } from "../restore/sqlite-process.ts";
 import type { Environment } from "../restore/environment.ts";
@@ -89,7 +89,7 @@ export class Follower implements AsyncDisposable {
   }
 
   /** The state that the next file has to continue; `undefined` while the output is not known. */
-  get point(): PushPoint | undefined {
+  get point(): ChainPoint | undefined {
     const held = this.#held;
     return held && { txid: held.position.txid, checksum: held.checksums.databaseChecksum };
   }

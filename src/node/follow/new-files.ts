@@ -4,7 +4,12 @@ import type { Waiting } from "../../core/base/async.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { areContradictory } from "../../core/ltx/header.ts";
 import { type Txid, nextTxid, toTxid } from "../../core/ltx/txid.ts";
-import { type ReplicaFile, listLevel, listReplica } from "../../core/replica/catalog.ts";
+import {
+  type ReplicaFile,
+  findSingle,
+  listLevel,
+  listReplica,
+} from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { planAdvance, planRestore, restorableRanges } from "../../core/replica/plan.ts";
 import { isPushedKey } from "../../core/push/pushed-files.ts";
@@ -134,9 +139,8 @@ export class NewFiles {
       last === undefined
         ? planRestore(files, { kind: "latest" })
         : planRestore(sound, { kind: "txid", txid: last });
-    const images = sound.filter(({ minTxid }) => minTxid === 1n);
     const listed = last === undefined ? files : sound;
-    return { files: plan, imageTxid: highestOf(images) ?? toTxid(1), listed };
+    return { files: plan, imageTxid: newestImageTxid(sound), listed };
   }
 
   /** Lists all files that are not known to be damaged. */
@@ -216,11 +220,9 @@ export class NewFiles {
     return { kind: "elsewhere", reason: "gap" };
   }
 
-  async #next({ txid }: FollowedPoint, waiting: Waiting): Promise<ReplicaFile | undefined> {
-    const next = nextTxid(txid);
-    const name = { level: 0, minTxid: next, maxTxid: next };
-    const info = await this.#store.head(layoutForUrl(this.#store.url).key(name), waiting);
-    return info && { ...name, ...info };
+  #next({ txid }: FollowedPoint, waiting: Waiting): Promise<ReplicaFile | undefined> {
+    const layout = layoutForUrl(this.#store.url);
+    return findSingle(this.#store, layout, nextTxid(txid), waiting);
   }
 
   #isDue(atMs: number, wait: number): boolean {
@@ -242,6 +244,11 @@ export class NewFiles {
 
 function nameOf({ key, etag }: AppliedFile): string {
   return `${key} ${etag}`;
+}
+
+/** TXID of the newest full image; 1 if there is none. */
+export function newestImageTxid(files: readonly ReplicaFile[]): Txid {
+  return highestOf(files.filter(({ minTxid }) => minTxid === 1n)) ?? toTxid(1);
 }
 
 function highestOf(files: readonly ReplicaFile[]): Txid | undefined {

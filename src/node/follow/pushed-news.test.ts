@@ -2,14 +2,15 @@
 import { expect, it } from "vitest";
 import { sampleHistory } from "../../../test/support/replica-builder.ts";
 import { silentLogger } from "../../core/base/log.ts";
-import { type PushPoint, receiveFile } from "../../core/push/pushed-files.ts";
+import type { ChainPoint } from "../../core/replica/chain-files.ts";
+import { receiveFile } from "../../core/push/pushed-files.ts";
 import type { Taken } from "../../core/push/push-client.ts";
 import { systemClock, systemRandom } from "../base/clock.ts";
 import { PushedNews } from "./pushed-news.ts";
 
 const history = sampleHistory();
 
-function newsAt(at: () => PushPoint | undefined): {
+function newsAt(at: () => ChainPoint | undefined): {
   news: PushedNews;
   take: (txid: number) => Promise<Taken>;
 } {
@@ -26,7 +27,7 @@ const txidsOf = (news: PushedNews, after: bigint): number[] =>
   news.following(after).map(({ maxTxid }) => Number(maxTxid));
 
 it("takes one file after the other, also while the output is between two states", async () => {
-  let at: PushPoint | undefined;
+  let at: ChainPoint | undefined;
   const { news, take } = newsAt(() => at);
   expect([news.position, await take(5)]).toEqual([undefined, "no-room"]);
   at = { txid: 4n, checksum: 0n };
@@ -42,7 +43,7 @@ it("takes one file after the other, also while the output is between two states"
 
 it("passes over what the store was faster with, and refuses another history", async () => {
   const other = (1n << 63n) | 5n;
-  let at: PushPoint = { txid: 6n, checksum: 0n };
+  let at: ChainPoint = { txid: 6n, checksum: 0n };
   const { news, take } = newsAt(() => at);
   expect(await take(5)).toBe("taken");
   expect(txidsOf(news, 6n)).toEqual([]);

@@ -3,12 +3,8 @@
 import type { Codec } from "../../core/codec/codec.ts";
 import { areContradictory } from "../../core/ltx/header.ts";
 import { PushClient, type PushSink, type Taken } from "../../core/push/push-client.ts";
-import {
-  type PushPoint,
-  PushedFiles,
-  type ReceivedFile,
-  isPushedKey,
-} from "../../core/push/pushed-files.ts";
+import type { ChainPoint } from "../../core/replica/chain-files.ts";
+import { PushedFiles, type ReceivedFile, isPushedKey } from "../../core/push/pushed-files.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
 import type { Environment } from "../restore/environment.ts";
@@ -20,7 +16,7 @@ export interface PushedNewsOptions {
   readonly codec: Codec;
   readonly environment: Pick<Environment, "clock" | "random" | "logger">;
   /** Where the output is; `undefined` while that is not known. */
-  readonly at: () => PushPoint | undefined;
+  readonly at: () => ChainPoint | undefined;
   /** There is something to look at. */
   readonly onNews: () => void;
 }
@@ -33,7 +29,7 @@ export class PushedNews implements PushSink, AsyncDisposable {
   readonly #options: PushedNewsOptions;
   #client: PushClient | undefined;
   /** Where the output was when that was last known. */
-  #lastAt: PushPoint | undefined;
+  #lastAt: ChainPoint | undefined;
   #isLive = false;
   /** The primary has another history than what it has pushed. */
   #isOther = false;
@@ -77,7 +73,7 @@ export class PushedNews implements PushSink, AsyncDisposable {
 
   // --- as the sink of a client ------------------------------------------------------------------------
 
-  get position(): PushPoint | undefined {
+  get position(): ChainPoint | undefined {
     // While a change is applied, the output is between two states.
     this.#lastAt = this.#options.at() ?? this.#lastAt;
     const at = this.#lastAt;

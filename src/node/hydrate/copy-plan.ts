@@ -1,11 +1,11 @@
 // Which files take a local copy to a TXID: those after its own, or a full image and what follows it.
 import type { Waiting } from "../../core/base/async.ts";
 import { type Txid, toTxid } from "../../core/ltx/txid.ts";
-import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
+import { type ReplicaFile, findSingle, listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
 import { planAdvance, planRestore } from "../../core/replica/plan.ts";
 import type { ObjectStore } from "../../core/store/object-store.ts";
-import { type NewestState, hasImageAfter } from "../follow/new-files.ts";
+import { type NewestState, hasImageAfter, newestImageTxid } from "../follow/new-files.ts";
 import type { AppliedFile, Position } from "../follow/state-file.ts";
 
 /** Up to so many TXIDs are asked for by the names that their files have while nothing was merged. */
@@ -61,8 +61,7 @@ function objectUrl({ url }: ObjectStore, { key }: AppliedFile): string {
 
 function planImage(files: readonly ReplicaFile[], target: Txid, reason: ImageReason): CopyPlan {
   const plan = planRestore(files, { kind: "txid", txid: target });
-  const images = files.filter(({ minTxid }) => minTxid === 1n).map(({ maxTxid }) => maxTxid);
-  const imageTxid = images.toSorted((a, b) => (a < b ? -1 : 1)).at(-1) ?? toTxid(1);
+  const imageTxid = newestImageTxid(files);
   return { kind: "image", state: { files: plan, imageTxid, listed: files }, reason };
 }
 
@@ -77,13 +76,7 @@ async function namedFiles(
   const txids = Array.from({ length: Number(target - from) }, (_, i) =>
     toTxid(from + BigInt(i) + 1n),
   );
-  const files = await Promise.all(
-    txids.map(async (txid) => {
-      const name = { level: 0, minTxid: txid, maxTxid: txid };
-      const info = await store.head(layout.key(name), { signal });
-      return info && { ...name, ...info };
-    }),
-  );
+  const files = await Promise.all(txids.map((txid) => findSingle(store, layout, txid, { signal })));
   const found = files.filter((file) => file !== undefined);
   return found.length === files.length ? found : undefined;
 }

@@ -7,7 +7,7 @@ import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import { toError } from "../../core/base/sent-error.ts";
 import type { FailedReply, Request, RowsReply } from "../../core/vfs/protocol.ts";
-import { closed } from "../../core/vfs/sqlite-client.ts";
+import { closed } from "../../core/vfs/thread-errors.ts";
 import { siblingModule } from "../base/sibling-module.ts";
 import type { Copy } from "../hydrate/local-copies.ts";
 

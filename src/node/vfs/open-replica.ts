@@ -8,7 +8,7 @@ import { type OpenMoment, nameOfReplica, openTarget } from "../../core/vfs/repli
 import { checkCacheBytes, defaultCacheBytes } from "../../core/vfs/replica-pages.ts";
 import { type Environment, systemEnvironment } from "../restore/environment.ts";
 import type { StoreSecrets } from "../store/store-secrets.ts";
-import { Hydration } from "./hydration.ts";
+import { HydratedLayer } from "./hydrated-layer.ts";
 import { startSqliteThread } from "./start-thread.ts";
 
 export interface OpenReplicaOptions extends Waiting, OpenMoment {
@@ -65,7 +65,7 @@ export async function openReplicaIn(
   const openLayer: OpenLayer | undefined =
     path === undefined
       ? undefined
-      : (views) => Hydration.start({ environment, store, path, views });
+      : (views) => HydratedLayer.start({ environment, store, path, views });
   const push = primary === undefined ? undefined : { url: primary, token, fetch, random };
   const common = { store, clock, logger, name, cacheBytes, target, signal };
   const known = { ...common, follow, push, openLayer };

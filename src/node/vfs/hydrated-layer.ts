@@ -11,7 +11,7 @@ import { HydratedSqlite, type HydratedSqliteOptions } from "./hydrated-sqlite.ts
 import { NativeSqlite } from "./native-sqlite.ts";
 import { PublishedPages } from "./published-pages.ts";
 
-export interface HydrationOptions {
+export interface HydratedLayerOptions {
   readonly environment: Environment;
   readonly store: ObjectStore;
   /** Of the copy. */
@@ -19,7 +19,7 @@ export interface HydrationOptions {
   readonly views: ReplicaPages;
 }
 
-export class Hydration implements EngineLayer {
+export class HydratedLayer implements EngineLayer {
   /** In the place of the views. */
   readonly pages: PublishedPages;
   readonly #native: NativeSqlite;
@@ -28,7 +28,7 @@ export class Hydration implements EngineLayer {
   #sqlite: HydratedSqlite | undefined;
 
   private constructor(
-    { environment: { fileSystem }, views }: HydrationOptions,
+    { environment: { fileSystem }, views }: HydratedLayerOptions,
     native: NativeSqlite,
     hydrator: Hydrator,
   ) {
@@ -42,9 +42,9 @@ export class Hydration implements EngineLayer {
   }
 
   /** Begins to make the copy. Throws as `Hydrator.start`. */
-  static async start(options: HydrationOptions): Promise<Hydration> {
+  static async start(options: HydratedLayerOptions): Promise<HydratedLayer> {
     const { environment, store, path, views } = options;
-    let hydration: Hydration | undefined;
+    let layer: HydratedLayer | undefined;
     const native = new NativeSqlite(environment.clock);
     const hydrator = await Hydrator.start({
       environment,
@@ -53,11 +53,11 @@ export class Hydration implements EngineLayer {
       target: () => views.txid,
       refresh: (waiting) => views.refresh(waiting),
       readers: native,
-      onChange: () => hydration?.settle(),
+      onChange: () => layer?.settle(),
     });
     native.start();
-    hydration = new Hydration(options, native, hydrator);
-    return hydration;
+    layer = new HydratedLayer(options, native, hydrator);
+    return layer;
   }
 
   /** Runs statements on the copy, or on `wasm`, which is SQLite over the pages. */
