@@ -3,10 +3,8 @@
 // has no timer: only an acknowledged level-0 file starts anything.
 import { must } from "../../core/base/assert.ts";
 import { Mutex } from "../../core/base/async.ts";
-import { messageOf } from "../../core/base/errors.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
 import { maxLevel } from "../../core/replica/layout.ts";
-import { Bell } from "./bell.ts";
 import { msUntilUpkeep } from "./brief-wake.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
@@ -17,6 +15,7 @@ import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
 import { LevelValidation } from "./level-validation.ts";
+import { LevelWork } from "./level-work.ts";
 import type { LevelSchedule, ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -31,7 +30,6 @@ export class Levels {
   readonly #parts: ReplicaParts;
   readonly #schedule: LevelSchedule;
   readonly #hooks: LevelHooks;
-  readonly #bell = new Bell();
   readonly #listing = new Mutex();
   /** Lower levels first, so that a level finds what the one below has just made. */
   readonly #levelJobs: readonly LevelJob[];
@@ -47,9 +45,7 @@ export class Levels {
   readonly #repair: LevelRepair;
   readonly #retention: LevelRetention;
   #snapshots = 0;
-  #isAtWork = false;
-  #failingSinceMs: number | undefined;
-  #lastError: string | undefined;
+  readonly #work: LevelWork;
 
   constructor(parts: ReplicaParts, schedule: LevelSchedule, hooks: LevelHooks) {
     this.#parts = parts;
@@ -106,6 +102,20 @@ export class Levels {
       this.#hotPagesJob = job;
     }
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
+    const jobs = [
+      this.#repairJob,
+      ...this.#levelJobs,
+      this.#snapshotJob,
+      this.#retentionJob,
+      this.#checksumJob,
+      this.#hotPagesJob,
+      this.#validationJob,
+    ].filter((job) => job !== undefined);
+    this.#work = new LevelWork(parts, jobs, {
+      msUntilMay: () => this.#msUntilMay(),
+      onDone: () => this.#noteDone(),
+      onFailed: (error) => this.#noteFailed(error),
+    });
   }
 
   /**
@@ -119,13 +129,12 @@ export class Levels {
   /** True while a job runs or will within `ms`, or has to be tried again. What is left for later keeps nobody awake. */
   isBusyWithin(ms: number): boolean {
     const isSoon = msUntilUpkeep(this.#parts) === 0 && this.msUntilDue <= ms;
-    return this.#isAtWork || isSoon || this.#failingSinceMs !== undefined;
+    return this.#work.isAtWork || isSoon || this.#work.failingSinceMs !== undefined;
   }
 
   /** How long until something is due if nothing changes, ms; `Infinity` = never. */
   get msUntilDue(): number {
-    const nowMs = this.#parts.clock.nowMs();
-    return Math.min(...this.#jobs.map((job) => job.msUntilDue(nowMs)));
+    return this.#work.msUntilDue;
   }
 
   get status(): LevelsStatus {
@@ -138,8 +147,8 @@ export class Levels {
       lostFiles: this.#repair.lostFiles,
       validationFaults: this.#validation.faults,
       validatedAtMs: this.#validation.validatedAtMs,
-      failingSinceMs: this.#failingSinceMs,
-      lastError: this.#lastError,
+      failingSinceMs: this.#work.failingSinceMs,
+      lastError: this.#work.lastError,
     };
   }
 
@@ -148,36 +157,22 @@ export class Levels {
     const [first] = this.#levelJobs;
     if (first !== undefined) first.isPending = true;
     this.#snapshotJob.isPending = true;
-    this.#bell.ring();
+    this.#work.ring();
   }
 
   /** The manifest names no hot pages. */
   noteNoHotPages(): void {
     this.#notePagesMoved();
-    this.#bell.ring();
+    this.#work.ring();
   }
 
   /** Works until aborted. Never throws. */
   async run({ signal }: Waiting): Promise<void> {
-    const { clock, logger } = this.#parts;
     if (!this.#schedule.retentionEnabled) {
-      logger.log("warn", "retention.off", { hint: "nothing in the replica is ever deleted" });
+      const hint = "nothing in the replica is ever deleted";
+      this.#parts.logger.log("warn", "retention.off", { hint });
     }
-    const jobs = this.#jobs;
-    while (!signal.aborted) {
-      const jobMs = Math.min(...jobs.map((job) => job.msUntilDue(clock.nowMs())));
-      const dueMs = Math.max(jobMs, this.#msUntilMay());
-      await this.#bell.wait(dueMs, signal);
-      // Whatever is due is done together, on credit: one after the other, the first would always be first.
-      if (this.#msUntilMay() > 0) continue;
-      for (const job of jobs) {
-        if (signal.aborted) return;
-        if (job.msUntilDue(clock.nowMs()) > 0) continue;
-        this.#isAtWork = true;
-        await this.#attempt(job, { signal });
-        this.#isAtWork = false;
-      }
-    }
+    await this.#work.run({ signal });
   }
 
   /** Nothing is done before its time, nor while the budget has not earned yet what was done last. */
@@ -185,44 +180,16 @@ export class Levels {
     return Math.max(msUntilUpkeep(this.#parts), this.#parts.link.budget?.msUntilUpkeep() ?? 0);
   }
 
-  get #jobs(): readonly LevelJob[] {
-    const optional = [this.#checksumJob, this.#hotPagesJob, this.#validationJob].filter(
-      (job) => job !== undefined,
-    );
-    return [
-      this.#repairJob,
-      ...this.#levelJobs,
-      this.#snapshotJob,
-      this.#retentionJob,
-      ...optional,
-    ];
+  #noteDone(): void {
+    if (this.#checksumJob === undefined) return;
+    this.#checksumJob.isPending = this.#checksums.isBehind(this.#known);
   }
 
-  async #attempt(job: LevelJob, { signal }: Waiting): Promise<void> {
-    const { clock, random, logger, link } = this.#parts;
-    try {
-      const atLeastMs = await job.work({ signal });
-      if (job.failures > 0) logger.log("info", `${job.name}.recovered`, {});
-      job.noteDone(clock.nowMs(), atLeastMs);
-      if (this.#checksumJob !== undefined) {
-        this.#checksumJob.isPending = this.#checksums.isBehind(this.#known);
-      }
-      if (this.#jobs.every(({ failures }) => failures === 0)) {
-        this.#failingSinceMs = undefined;
-        this.#lastError = undefined;
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#repair.noteFault(error);
-      this.#repairJob.isPending = this.#repair.isPending;
-      // What is in the replica is no longer certain.
-      link.known.forget();
-      const waitMs = job.noteFailure(clock.nowMs(), random);
-      this.#failingSinceMs ??= clock.nowMs();
-      this.#lastError = messageOf(error);
-      const { failures } = job;
-      logger.log("warn", `${job.name}.failed`, { failures, waitMs, error: this.#lastError });
-    }
+  #noteFailed(error: unknown): void {
+    this.#repair.noteFault(error);
+    this.#repairJob.isPending = this.#repair.isPending;
+    // What is in the replica is no longer certain.
+    this.#parts.link.known.forget();
   }
 
   /** What may be built upon; `undefined` if the listing came into doubt while it was made. */
