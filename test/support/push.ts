@@ -18,8 +18,8 @@ export class StreamReader implements AsyncDisposable {
   readonly #frames: AsyncGenerator<StreamFrame, void, undefined>;
   readonly #leaving: AbortController;
 
-  private constructor(body: AsyncIterable<Uint8Array>, leaving: AbortController) {
-    this.#frames = decodeFrames(body);
+  private constructor(chunks: AsyncIterable<Uint8Array>, leaving: AbortController) {
+    this.#frames = decodeFrames(chunks);
     this.#leaving = leaving;
   }
 
@@ -29,7 +29,8 @@ export class StreamReader implements AsyncDisposable {
     const response = await fetch(`${url}/stream?after=${text}`, { signal: leaving.signal });
     if (response.status !== 200 || response.body === null)
       throw new Error(`${response.status} ${await response.text()}`);
-    return new StreamReader(response.body, leaving);
+    // Locks the body at once: fetch cancels one that nobody reads yet when its response is collected as garbage.
+    return new StreamReader(response.body.values(), leaving);
   }
 
   /** The next frame; `undefined` at the end. */
