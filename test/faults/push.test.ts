@@ -1,7 +1,7 @@
 // What following by push does to an engine: files are staged soon, uploads stay what they are, and what a follower has seen
 // is never taken back.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -112,14 +112,16 @@ test("what a follower has seen is there after a kill, byte for byte, though noth
   }
   await engine.end("SIGKILL");
   const seen = pushedBy(engine);
-  const onDisk = (txid: string): string => {
-    const bytes = readFileSync(join(scene.stateDirectory, "ltx", "0", `${txid}.ltx`));
-    return createHash("sha256").update(bytes).digest("hex");
+  const onDisk = (txid: string): string | undefined => {
+    const path = join(scene.stateDirectory, "ltx", "0", `${txid}.ltx`);
+    if (!existsSync(path)) return undefined;
+    return createHash("sha256").update(readFileSync(path)).digest("hex");
   };
   for (const [txid, digest] of seen) expect(onDisk(txid)).toBe(digest);
   const next = scene.engine(options);
   await engineReady(next);
-  for (const [txid, digest] of seen) expect(onDisk(txid)).toBe(digest);
+  // Or in the replica already, as part of a wide file.
+  for (const [txid, digest] of seen) expect([digest, undefined]).toContain(onDisk(txid));
   const { txid } = await engineStatus(next);
   expect(BigInt(txid ?? 0)).toBeGreaterThanOrEqual(BigInt(`0x${[...seen.keys()].at(-1)}`));
   await syncEngine(next);

@@ -5,7 +5,7 @@ import type { SqlRow } from "../../src/core/vfs/sql-values.ts";
 import type { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { LogFields, Logger } from "../../src/core/base/log.ts";
 import { type OpenReplicaOptions, openReplica } from "../../src/web/open-replica.ts";
-import { WebScene, takeRequests } from "./web-scene.ts";
+import { WebScene, requestsEnd, takeRequests } from "./web-scene.ts";
 
 const countSql = "SELECT count(*) AS n FROM t";
 const scanSql = "SELECT sum(id) AS ids, sum(length(body)) AS size FROM t NOT INDEXED";
@@ -71,7 +71,7 @@ export function describeHydration(options: Pick<OpenReplicaOptions, "mode" | "wa
     const { db, events } = opened;
     expect(await all(db, countSql)).toEqual([{ n: 6000 }]);
     expect(await events.next("replica.hydrated")).toMatchObject({ txid: "2" });
-    await takeRequests();
+    await requestsEnd();
     expect(await all(db, scanSql)).toEqual([{ ids: 18_003_000, size: 2_400_000 }]);
     expect(await all(db, "PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
     expect(await pageRequests()).toEqual([]);
@@ -88,7 +88,7 @@ export function describeHydration(options: Pick<OpenReplicaOptions, "mode" | "wa
     await using opened = await open(scene);
     const { db, events } = opened;
     expect(await events.next("replica.hydrated")).toMatchObject({ txid: "2" });
-    await takeRequests();
+    await requestsEnd();
     expect(await all(db, scanSql)).toEqual([{ ids: 18_003_000, size: 2_399_607 }]);
     expect(db.txid).toBe(3n);
     // The file that came since is small enough to be read whole when the replica is opened.
@@ -137,7 +137,7 @@ export function describeHydration(options: Pick<OpenReplicaOptions, "mode" | "wa
     await using other = await open(scene);
     await one.events.next("replica.hydrated");
     await other.events.next("replica.hydrated");
-    await takeRequests();
+    await requestsEnd();
     expect(await all(one.db, scanSql)).toEqual(await all(other.db, scanSql));
     expect(await pageRequests()).toEqual([]);
   });

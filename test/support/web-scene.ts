@@ -71,6 +71,13 @@ export async function takeRequests(): Promise<SceneCommands["requests"]["answer"
   return ask("requests", {});
 }
 
+/** Resolves once nothing is asked for any more: read-ahead for queries that have their answer goes on for a while. */
+export async function requestsEnd(): Promise<void> {
+  do {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  } while ((await takeRequests()).length > 0);
+}
+
 async function ask<Name extends keyof SceneCommands>(
   name: Name,
   asked: SceneCommands[Name]["asked"],
