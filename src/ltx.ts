@@ -15,7 +15,7 @@ export type { SinglePage } from "./core/ltx/page-block.ts";
 export { decodePageFrame } from "./core/ltx/page-block.ts";
 export { checksumPages, PageChecksums } from "./core/ltx/page-checksums.ts";
 export type { PageIndexEntry, PageIndexTail } from "./core/ltx/page-index.ts";
-export { readPageIndex } from "./core/ltx/page-index.ts";
+export { PageIndex, readPageIndex } from "./core/ltx/page-index.ts";
 export type { LtxTrailer } from "./core/ltx/trailer.ts";
 export type { Txid } from "./core/ltx/txid.ts";
 export { formatTxid, nextTxid, parseTxid, toTxid } from "./core/ltx/txid.ts";

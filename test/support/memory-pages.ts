@@ -1,5 +1,6 @@
 // The pages of databases in memory, served as those of a replica are: page maps and a frame cache that threads share. Fails
 // and waits when a test says so.
+import { tableOf } from "./frame-tables.ts";
 import { FrameCache } from "../../src/core/view/frame-cache.ts";
 import type { FrameRef } from "../../src/core/view/frame-table.ts";
 import { PageMap } from "../../src/core/view/page-map.ts";
@@ -122,6 +123,6 @@ export class MemoryPages implements ReplicaPages<BlockingView> {
       timestampMs: txid * 1000,
     };
     const empty = PageMap.empty(this.#pageSize, { isShared: true });
-    return empty.apply(state, 1000 * place + txid, entries);
+    return empty.apply(state, tableOf(1000 * place + txid, entries, { isShared: true }));
   }
 }

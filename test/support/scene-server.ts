@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
+import { openCodec } from "../../src/core/codec/codec.ts";
 import { readPageIndex } from "../../src/core/ltx/page-index.ts";
 import { systemEnvironment } from "../../src/node/restore/environment.ts";
 import { putManifest } from "./manifest.ts";
@@ -14,6 +15,8 @@ import { SceneStream } from "./scene-stream.ts";
 import { ReplicaServer, type ServedRequest, type ServerBehaviour } from "./replica-server.ts";
 import { databaseStates, historyOf } from "./sqlite-history.ts";
 import { temporaryDirectory } from "./temporary.ts";
+
+const codec = openCodec();
 
 /** What a scene is asked, and what it answers. */
 export interface SceneCommands {
@@ -150,8 +153,8 @@ function sceneCommands(server: ReplicaServer, root: string, scenes: Scenes): Com
     damagePages: async ({ id, range, pgnos }) => {
       const directory = join(root, id);
       const bytes = await readFile(ltxPath(directory, range));
-      const found = readPageIndex(bytes, { name: id, fileSizeBytes: bytes.length });
-      for (const { pgno, offset } of found.kind === "entries" ? found.entries : []) {
+      const found = readPageIndex(codec, bytes, { name: id, fileSizeBytes: bytes.length });
+      for (const { pgno, offset } of found.kind === "index" ? found.index : []) {
         if (pgnos.includes(pgno)) bytes[offset] = (bytes[offset] ?? 0) ^ 0x11;
       }
       writeLtx(directory, range, bytes);

@@ -3,6 +3,7 @@
 //
 // A kernel is working memory with four areas that the host fills and reads in place, so that nothing is
 // copied between steps: pages, their numbers, their checksums, and frames as they stand in a file.
+import type { IndexReading } from "./index-columns.ts";
 import { openTypescriptCodec } from "./typescript-codec.ts";
 import { openWasmCodec } from "./wasm-codec.ts";
 
@@ -22,6 +23,11 @@ export interface Codec {
    * last put there. Dispose each.
    */
   openKernels(pageSize: number, count: number): readonly PageKernel[];
+  /**
+   * The entries of a page index, in columns of their own, up to its end mark or to what is wrong with it. No frame may end
+   * after `limitBytes` of the file, overlap the one before it, or have a lower page number.
+   */
+  readIndex(bytes: Uint8Array, limitBytes: number): IndexReading;
 }
 
 /** Working memory and running checksums for one file. Its areas keep their place until it is disposed. */

@@ -6,8 +6,11 @@
 import { crc, step32 } from "./crc64.as";
 import { compress, decompress, initRepeats } from "./lz4.as";
 
+export { readIndex } from "./page-index.as";
+
 /** Page size (u32). */
 const PAGE_SIZE: usize = 0x400;
+// page-index.as.ts tells what it has found from 0x410 on.
 /** 16 rows of 16 u64: row t, column v is `v << 4t` after a page of zeros. */
 const MULTIPLES: usize = 0x800;
 // lz4.as.ts has its tables from 0x1000 on and from 0x8000 on.

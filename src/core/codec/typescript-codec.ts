@@ -3,6 +3,7 @@
 import { viewOf } from "../base/bytes.ts";
 import type { Codec, PageKernel } from "./codec.ts";
 import { Crc64, toChecksum } from "./crc64.ts";
+import { readIndexColumns } from "./index-columns.ts";
 import {
   batchPageCount,
   frameAreaBytes,
@@ -18,6 +19,7 @@ const sizedFlag = 1;
 export function openTypescriptCodec(): Codec {
   return {
     engine: "typescript",
+    readIndex: readIndexColumns,
     openKernel(pageSize) {
       const frameBytes = frameAreaBytes(pageSize, batchPageCount(pageSize));
       return new TypescriptKernel(new PageAreas(pageSize), frameBytes);

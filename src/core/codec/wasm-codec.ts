@@ -9,6 +9,7 @@ import {
   slackBytes,
 } from "./kernel-areas.ts";
 import { kernelBase64 } from "./kernel.generated.ts";
+import { type ReadIndex, WasmIndexReader } from "./wasm-index.ts";
 
 /** What the module exports. All but counts, lengths and sizes are addresses of its memory; `file` is that of running values. */
 interface KernelExports {
@@ -42,6 +43,7 @@ interface KernelExports {
   ) => void;
   readonly hashFrames: (file: number, at: number, count: number, contents: number) => void;
   readonly checksumPages: (pgnos: number, pages: number, count: number, checksums: number) => void;
+  readonly readIndex: ReadIndex;
 }
 
 /** From here on the memory of kernel.as.ts is the host's. */
@@ -66,8 +68,13 @@ export function openWasmCodec(): Codec {
     kernel.restart();
     return kernel;
   };
+  const indexes = new WasmIndexReader(
+    (memory) => instantiate(module, memory).readIndex,
+    hostAddress,
+  );
   return {
     engine: "wasm",
+    readIndex: (bytes, limitBytes) => indexes.read(bytes, limitBytes),
     openKernel,
     openKernels(pageSize, count) {
       // So few are at hand, as a rule.

@@ -2,6 +2,8 @@
 // unsigned LEB128 varints; then a zero; then the length of all that as a u64. It stands before the trailer, so
 // that a reader finds any page with two ranged reads. Format: docs/formats/ltx.md, "Page index".
 import { viewOf } from "../base/bytes.ts";
+import type { Codec } from "../codec/codec.ts";
+import type { IndexColumns } from "../codec/index-columns.ts";
 import { ltxFault } from "./fault.ts";
 import { ltxTrailerSizeBytes } from "./trailer.ts";
 
@@ -55,8 +57,33 @@ export interface PageIndexEntry {
   readonly sizeBytes: number;
 }
 
+/** The entries of an index, in ascending order of page numbers and of offsets. */
+export class PageIndex implements Iterable<PageIndexEntry> {
+  readonly columns: IndexColumns;
+
+  constructor(columns: IndexColumns) {
+    this.columns = columns;
+  }
+
+  /** How many entries there are. */
+  get count(): number {
+    return this.columns.count;
+  }
+
+  *[Symbol.iterator](): Generator<PageIndexEntry, void, undefined> {
+    for (let row = 0; row < this.count; row++) yield this.at(row);
+  }
+
+  /** The entry in a row, from 0 to below `count`. */
+  at(row: number): PageIndexEntry {
+    const { pgnos, offsetsLow, offsetsHigh, sizes } = this.columns;
+    const offset = (offsetsHigh[row] ?? 0) * 2 ** 32 + (offsetsLow[row] ?? 0);
+    return { pgno: pgnos[row] ?? 0, offset, sizeBytes: sizes[row] ?? 0 };
+  }
+}
+
 export type PageIndexTail =
-  | { readonly kind: "entries"; readonly entries: readonly PageIndexEntry[] }
+  | { readonly kind: "index"; readonly index: PageIndex }
   /** The index starts before these bytes: read the last `tailSizeBytes` of the file. */
   | { readonly kind: "more"; readonly tailSizeBytes: number };
 
@@ -65,6 +92,7 @@ export type PageIndexTail =
  * entries, not the checksum, which covers the whole file. Throws `ltx/short` or `ltx/invalid`.
  */
 export function readPageIndex(
+  codec: Codec,
   tail: Uint8Array,
   { name, fileSizeBytes }: { readonly name: string; readonly fileSizeBytes: number },
 ): PageIndexTail {
@@ -84,76 +112,13 @@ export function readPageIndex(
   }
   const start = lengthAt - Number(length);
   if (start < 0) return { kind: "more", tailSizeBytes: tail.length - start };
-  return {
-    kind: "entries",
-    entries: readEntries(tail.subarray(0, lengthAt), start, name, tailOffset),
-  };
-}
-
-function readEntries(
-  bytes: Uint8Array,
-  start: number,
-  name: string,
-  fileOffset: number,
-): readonly PageIndexEntry[] {
-  const entries: PageIndexEntry[] = [];
-  const end = fileOffset + start;
-  const varints = new VarintReader(bytes, start);
-  let lastPgno = 0;
-  let lastEnd = 0;
-  for (;;) {
-    const { at } = varints;
-    const pgno = varints.next();
-    if (pgno === 0) break;
-    const offset = varints.next();
-    const sizeBytes = varints.next();
-    if (varints.problem !== undefined) break;
-    if (pgno <= lastPgno || pgno > 0xffff_ffff || offset < lastEnd || offset + sizeBytes > end) {
-      const place = { name, offset: fileOffset + at };
-      throw ltxFault("ltx/invalid", place, `the page index entry of page ${pgno} is out of place`);
-    }
-    entries.push({ pgno, offset, sizeBytes });
-    lastPgno = pgno;
-    lastEnd = offset + sizeBytes;
+  const indexOffset = tailOffset + start;
+  const reading = codec.readIndex(tail.subarray(start, lengthAt), indexOffset);
+  const problem =
+    reading.problem ??
+    (reading.endAt === lengthAt - start ? undefined : "the page index ends before its length says");
+  if (problem !== undefined) {
+    throw ltxFault("ltx/invalid", { name, offset: indexOffset + reading.endAt }, problem);
   }
-  const place = { name, offset: fileOffset + varints.at };
-  if (varints.problem !== undefined) throw ltxFault("ltx/invalid", place, varints.problem);
-  if (varints.at !== bytes.length) {
-    throw ltxFault("ltx/invalid", place, "the page index ends before its length says");
-  }
-  return entries;
-}
-
-/** Reads varints in shortest form one after the other. From the first that is none on it gives 0. */
-class VarintReader {
-  /** Where the next one begins, or the one that is none. */
-  at: number;
-  problem: string | undefined;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array, at: number) {
-    this.#bytes = bytes;
-    this.at = at;
-  }
-
-  next(): number {
-    if (this.problem !== undefined) return 0;
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < maxVarintBytes; i++, scale *= 128) {
-      const byte = this.#bytes[this.at + i];
-      if (byte === undefined) return this.#refuse("the page index has no end");
-      value += (byte & 0x7f) * scale;
-      if (byte >= 0x80) continue;
-      if ((byte === 0 && i > 0) || !Number.isSafeInteger(value)) break;
-      this.at += i + 1;
-      return value;
-    }
-    return this.#refuse("the page index holds a malformed number");
-  }
-
-  #refuse(problem: string): number {
-    this.problem = problem;
-    return 0;
-  }
+  return { kind: "index", index: new PageIndex(reading) };
 }

@@ -65,8 +65,8 @@ async function checkedReplica(): Promise<ViewReplica> {
 
 /** What the page index of a whole file says of a frame. */
 function frameAt(bytes: Uint8Array, index: number): PageIndexEntry {
-  const found = readPageIndex(bytes, { name: "image", fileSizeBytes: bytes.length });
-  return must((found.kind === "entries" ? found.entries : []).at(index), "frame");
+  const found = readPageIndex(codec, bytes, { name: "image", fileSizeBytes: bytes.length });
+  return must([...(found.kind === "index" ? found.index : [])].at(index), "frame");
 }
 
 /** The image with a literal of a page flipped: it decodes as cleanly as before. Returns the page. */

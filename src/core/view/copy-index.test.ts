@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { tableOf } from "../../../test/support/frame-tables.ts";
 import { openCodec } from "../codec/codec.ts";
 import { toTxid } from "../ltx/txid.ts";
 import { CopyIndex, type FileIdentity } from "./copy-index.ts";
@@ -20,13 +21,15 @@ function sampleMap(second = 1): PageMap {
   return PageMap.empty(512)
     .apply(
       { ...state, commit: 5, minTxid: toTxid(1), maxTxid: toTxid(1) },
-      0,
-      [1, 2, 3, 4, 5].map((pgno) => at(pgno, 100 * pgno)),
+      tableOf(
+        0,
+        [1, 2, 3, 4, 5].map((pgno) => at(pgno, 100 * pgno)),
+      ),
     )
-    .apply({ ...state, commit: 7, minTxid: toTxid(2), maxTxid: toTxid(2) }, second, [
-      at(2, 100),
-      at(7, 200),
-    ]);
+    .apply(
+      { ...state, commit: 7, minTxid: toTxid(2), maxTxid: toTxid(2) },
+      tableOf(second, [at(2, 100), at(7, 200)]),
+    );
 }
 
 function sampleIndex(): CopyIndex {

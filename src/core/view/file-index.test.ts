@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ltxHeader } from "../../../test/support/ltx.ts";
 import { ViewReplica, keyOf } from "../../../test/support/view-replica.ts";
 import { concatBytes } from "../base/bytes.ts";
+import { openCodec } from "../codec/codec.ts";
 import { encodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
 import { type PageIndexEntry, PageIndexWriter } from "../ltx/page-index.ts";
 import { encodeTrailer } from "../ltx/trailer.ts";
@@ -43,19 +44,16 @@ function same(count: number, sizeBytes: number): readonly number[] {
   return Array.from({ length: count }, () => sizeBytes);
 }
 
-const anySize = { pageSize: undefined };
+const codec = openCodec();
+const anySize = { codec, pageSize: undefined };
 
 describe("readFileIndex", () => {
   it("takes two reads of a large file whose pages are of the usual size", async () => {
     const { replica, file } = await fileOf(same(30_000, 2900), { pageSize: 4096 });
-    const { entries, head, fileChecksum, start } = await readFileIndex(
-      replica.store,
-      file,
-      anySize,
-    );
+    const { index, head, fileChecksum, start } = await readFileIndex(replica.store, file, anySize);
     expect(replica.takeGets().length).toBe(2);
-    expect(entries.length).toBe(30_000);
-    expect(entries[7]).toEqual<PageIndexEntry>({
+    expect(index.count).toBe(30_000);
+    expect(index.at(7)).toEqual<PageIndexEntry>({
       pgno: 8,
       offset: 100 + 7 * 2900,
       sizeBytes: 2900,
@@ -74,9 +72,9 @@ describe("readFileIndex", () => {
       timestampMs: 5,
       indexSizeBytes: 9 * 30_000,
     };
-    const { entries, head } = await readFileIndex(replica.store, { ...file, inside }, anySize);
+    const { index, head } = await readFileIndex(replica.store, { ...file, inside }, anySize);
     expect(replica.takeGets().length).toBe(1);
-    expect(entries.length).toBe(30_000);
+    expect(index.count).toBe(30_000);
     expect(head.timestampMs).toBe(5);
   });
 
@@ -89,9 +87,9 @@ describe("readFileIndex", () => {
 
   it("takes one more where the index is larger than expected: tiny frames", async () => {
     const { replica, file } = await fileOf(same(30_000, 12));
-    const { entries } = await readFileIndex(replica.store, file, anySize);
+    const { index } = await readFileIndex(replica.store, file, anySize);
     expect(replica.takeGets().length).toBe(3);
-    expect(entries.length).toBe(30_000);
+    expect(index.count).toBe(30_000);
   });
 
   it("refuses an index that is longer than the database can have, before reading it", async () => {
@@ -116,7 +114,9 @@ describe("readFileIndex", () => {
 
   it("refuses another page size than the database has", async () => {
     const { replica, file } = await fileOf(same(3, 90));
-    await expect(readFileIndex(replica.store, file, { pageSize: 4096 })).rejects.toMatchObject({
+    await expect(
+      readFileIndex(replica.store, file, { codec, pageSize: 4096 }),
+    ).rejects.toMatchObject({
       code: "replica/foreign-file",
     });
   });

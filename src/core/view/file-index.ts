@@ -4,10 +4,11 @@
 import type { Waiting } from "../base/async.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { dataPageCount, lockPgno } from "../base/page.ts";
+import type { Codec } from "../codec/codec.ts";
 import { frameHeaderSizeBytes, maxBlockSizeBytes } from "../codec/kernel-areas.ts";
 import { ltxFault } from "../ltx/fault.ts";
 import { type LtxHeader, decodeHeader, ltxHeaderSizeBytes } from "../ltx/header.ts";
-import { type PageIndexEntry, readPageIndex } from "../ltx/page-index.ts";
+import { type PageIndex, readPageIndex } from "../ltx/page-index.ts";
 import { decodeTrailer, ltxTrailerSizeBytes } from "../ltx/trailer.ts";
 import { checkFileIdentity } from "../replica/chain-state.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -29,12 +30,17 @@ const indexEndBytes = 1 + 8;
 export interface FileIndex {
   /** `proof` is unknown where a manifest told only the rest. */
   readonly head: FileState & Pick<LtxHeader, "proof">;
-  /** By page number. */
-  readonly entries: readonly PageIndexEntry[];
+  readonly index: PageIndex;
   /** As the trailer has it. */
   readonly fileChecksum: bigint;
   /** The first bytes of the file, as far as they were read: all of a small file. */
   readonly start: Uint8Array;
+}
+
+export interface ReadIndexOptions extends Waiting {
+  readonly codec: Codec;
+  /** Of the database; `undefined`: not known yet. */
+  readonly pageSize: number | undefined;
 }
 
 /**
@@ -45,7 +51,7 @@ export interface FileIndex {
 export async function readFileIndex(
   store: ObjectStore,
   file: ViewFile,
-  { pageSize, signal }: Waiting & { readonly pageSize: number | undefined },
+  { codec, pageSize, signal }: ReadIndexOptions,
 ): Promise<FileIndex> {
   const tailBytes = firstTailBytes(file);
   const isWhole = tailBytes === file.sizeBytes;
@@ -56,12 +62,13 @@ export async function readFileIndex(
   ]);
   const head = headOf(file, isWhole ? tail : start);
   checkFileIdentity(file, head, pageSize);
-  const { entries, bytes } = await readEntries(store, file, { tail, commit: head.commit, signal });
-  checkEntries(entries, head, file.key);
+  const { commit } = head;
+  const { index, bytes } = await readWhole(store, file, { codec, tail, commit, signal });
+  checkIndex(index, head, file.key);
   const trailer = decodeTrailer(bytes.subarray(bytes.length - ltxTrailerSizeBytes));
   return {
     head,
-    entries,
+    index,
     fileChecksum: trailer.fileChecksum,
     start: isWhole ? tail : start,
   };
@@ -96,14 +103,21 @@ function headOf(file: ViewFile, start: Uint8Array): FileIndex["head"] {
   return { ...inside, minTxid, maxTxid, proof: inside.proof };
 }
 
-async function readEntries(
+interface TailOptions extends Waiting {
+  readonly codec: Codec;
+  readonly tail: Uint8Array;
+  readonly commit: number;
+}
+
+/** The index, and the end of the file that holds all of it. */
+async function readWhole(
   store: ObjectStore,
   file: ViewFile,
-  { tail, commit, signal }: Waiting & { readonly tail: Uint8Array; readonly commit: number },
-): Promise<{ readonly entries: readonly PageIndexEntry[]; readonly bytes: Uint8Array }> {
+  { codec, tail, commit, signal }: TailOptions,
+): Promise<{ readonly index: PageIndex; readonly bytes: Uint8Array }> {
   const { key: name, sizeBytes: fileSizeBytes } = file;
-  const found = readPageIndex(tail, { name, fileSizeBytes });
-  if (found.kind === "entries") return { entries: found.entries, bytes: tail };
+  const found = readPageIndex(codec, tail, { name, fileSizeBytes });
+  if (found.kind === "index") return { index: found.index, bytes: tail };
   const { tailSizeBytes } = found;
   if (tailSizeBytes > commit * maxEntryBytes + indexEndBytes + ltxTrailerSizeBytes) {
     const place = { name, offset: fileSizeBytes - tailSizeBytes };
@@ -111,33 +125,43 @@ async function readEntries(
   }
   const range = { offset: fileSizeBytes - tailSizeBytes, length: tailSizeBytes - tail.length };
   const bytes = concatBytes([await readRange(store, file, { ...range, signal }), tail]);
-  const again = readPageIndex(bytes, { name, fileSizeBytes });
-  if (again.kind === "entries") return { entries: again.entries, bytes };
+  const again = readPageIndex(codec, bytes, { name, fileSizeBytes });
+  if (again.kind === "index") return { index: again.index, bytes };
   const place = { name, offset: fileSizeBytes - tail.length };
   throw ltxFault("ltx/invalid", place, "the page index changed while it was read");
 }
 
 /** What the index cannot tell by itself: that its pages are those of the database. */
-function checkEntries(
-  entries: readonly PageIndexEntry[],
+function checkIndex(
+  index: PageIndex,
   { pageSize, commit, minTxid }: FileState,
   name: string,
 ): void {
-  const lock = lockPgno(pageSize);
-  const maxFrameBytes = frameHeaderSizeBytes + maxBlockSizeBytes(pageSize);
-  for (const { pgno, offset, sizeBytes } of entries) {
-    const isSound =
-      pgno !== lock &&
-      pgno <= commit &&
-      offset >= ltxHeaderSizeBytes &&
-      sizeBytes > 0 &&
-      sizeBytes <= maxFrameBytes;
-    if (isSound) continue;
+  const row = wrongRow(index, { pageSize, commit });
+  if (row !== undefined) {
+    const { pgno, offset } = index.at(row);
     throw ltxFault("ltx/invalid", { name, offset }, `page ${pgno} of the index cannot be there`);
   }
   const expected = dataPageCount(commit, pageSize);
-  if (minTxid === 1n && entries.length !== expected) {
-    const problem = `the full image holds ${entries.length} of ${expected} pages`;
+  if (minTxid === 1n && index.count !== expected) {
+    const problem = `the full image holds ${index.count} of ${expected} pages`;
     throw ltxFault("ltx/order", { name, offset: 0 }, problem);
   }
+}
+
+/** Looks at columns as wholes: there are as many rows as pages. */
+function wrongRow(
+  index: PageIndex,
+  { pageSize, commit }: Pick<FileState, "pageSize" | "commit">,
+): number | undefined {
+  const { count, pgnos, sizes, smallestBytes, largestBytes } = index.columns;
+  if (count === 0) return undefined;
+  const maxFrameBytes = frameHeaderSizeBytes + maxBlockSizeBytes(pageSize);
+  if (index.at(0).offset < ltxHeaderSizeBytes) return 0;
+  if (index.at(count - 1).pgno > commit) return count - 1;
+  if (smallestBytes === 0 || largestBytes > maxFrameBytes) {
+    return sizes.findIndex((sizeBytes) => sizeBytes === 0 || sizeBytes > maxFrameBytes);
+  }
+  const lockRow = pgnos.indexOf(lockPgno(pageSize));
+  return lockRow === -1 ? undefined : lockRow;
 }

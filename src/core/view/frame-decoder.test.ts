@@ -24,8 +24,8 @@ beforeAll(async () => {
   const txids = { minTxid: toTxid(1), maxTxid: toTxid(1) };
   const header = ltxHeader({ pageSize, commit: pageCount, ...txids });
   bytes = await encodeWhole(codec, header, new Map(pages));
-  const index = readPageIndex(bytes, { name, fileSizeBytes: bytes.length });
-  const entries = index.kind === "entries" ? index.entries : [];
+  const index = readPageIndex(codec, bytes, { name, fileSizeBytes: bytes.length });
+  const entries = index.kind === "index" ? [...index.index] : [];
   frames = entries.map(({ pgno, offset, sizeBytes }) => ({
     pgno,
     frame: { file: 0, offset, sizeBytes },

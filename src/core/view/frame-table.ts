@@ -2,7 +2,8 @@
 // pages are there (dense: the row is the page number), 18 where few are (sparse: sorted page numbers, found by halving).
 // Immutable once built.
 import { assert } from "../base/assert.ts";
-import type { PageIndexEntry } from "../ltx/page-index.ts";
+import type { IndexColumns } from "../codec/index-columns.ts";
+import type { PageIndex } from "../ltx/page-index.ts";
 
 /** Where a frame lies. The identity of a frame is (file, offset): its bytes never change. */
 export interface FrameRef {
@@ -23,6 +24,14 @@ export interface SharedFrameTable {
   readonly rowCount: number;
   readonly count: number;
   readonly isDense: boolean;
+}
+
+/** Rows of an index, and the row and the file that they become. */
+interface IndexRows {
+  readonly from: number;
+  readonly end: number;
+  readonly toRow: number;
+  readonly file: number;
 }
 
 const denseRowBytes = 14;
@@ -55,16 +64,23 @@ export class FrameTable {
     this.#offsetsHigh = new Uint16Array(buffer, pgnoBytes + 3 * words, rowCount);
   }
 
-  /** The table of one file's index, in ascending order of page numbers. */
+  /** The table of one file's index. */
   static fromIndex(
     file: number,
-    entries: readonly PageIndexEntry[],
+    { columns }: PageIndex,
     { isShared }: { readonly isShared: boolean },
   ): FrameTable {
-    const table = FrameTable.#allocate(entries.length, entries.at(-1)?.pgno ?? 0, isShared);
-    let index = 0;
-    for (const { pgno, offset, sizeBytes } of entries) {
-      table.#set(index++, pgno, file, offset, sizeBytes);
+    const { count, pgnos } = columns;
+    const table = FrameTable.#allocate(count, pgnos[count - 1] ?? 0, isShared);
+    if (table.#shared.isDense) {
+      for (let from = 0; from < count;) {
+        const end = endOfRun(pgnos, from);
+        table.#copy(columns, { from, end, toRow: (pgnos[from] ?? 0) - 1, file });
+        from = end;
+      }
+    } else {
+      table.#pgnos.set(pgnos);
+      table.#copy(columns, { from: 0, end: count, toRow: 0, file });
     }
     return table;
   }
@@ -143,7 +159,18 @@ export class FrameTable {
     return new FrameTable({ buffer, rowCount, count, isDense });
   }
 
-  /** Fills the `index`th row: only while the table is built. Of numbers, because it runs for every page before any is read. */
+  /** Copies rows of an index: only while the table is built. In one piece, because it comes before any page is read. */
+  #copy(
+    { offsetsLow, offsetsHigh, sizes }: IndexColumns,
+    { from, end, toRow, file }: IndexRows,
+  ): void {
+    this.#files.fill(file, toRow, toRow + end - from);
+    this.#offsetsLow.set(offsetsLow.subarray(from, end), toRow);
+    this.#offsetsHigh.set(offsetsHigh.subarray(from, end), toRow);
+    this.#sizes.set(sizes.subarray(from, end), toRow);
+  }
+
+  /** Fills the `index`th row: only while the table is built. */
   #set(index: number, pgno: number, file: number, offset: number, sizeBytes: number): void {
     assert(offset < maxOffset && sizeBytes > 0, "a frame lies out of bounds");
     const isSparse = this.#pgnos.length > 0;
@@ -180,4 +207,17 @@ export class FrameTable {
     if (row >= this.#shared.rowCount) return Infinity;
     return this.#shared.isDense ? row + 1 : (this.#pgnos[row] ?? 0);
   }
+}
+
+/** The end of the run of page numbers without a gap that begins in a row. Found by halving: runs are as a rule all there is. */
+function endOfRun(pgnos: Uint32Array, from: number): number {
+  const first = pgnos[from] ?? 0;
+  let low = from + 1;
+  let high = pgnos.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((pgnos[middle] ?? 0) - first === middle - from) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -3,7 +3,9 @@
 import { type Waiting, mapConcurrent } from "../base/async.ts";
 import { must } from "../base/assert.ts";
 import { HeadwaterError } from "../base/errors.ts";
+import type { Codec } from "../codec/codec.ts";
 import { areContradictory } from "../ltx/header.ts";
+import type { PageIndex } from "../ltx/page-index.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { type FileIndex, readFileIndex } from "./file-index.ts";
 import type { FileTable, ViewFile } from "./file-table.ts";
@@ -45,6 +47,7 @@ interface KnownIndex {
 
 export interface MapBuilderOptions {
   readonly store: ObjectStore;
+  readonly codec: Codec;
   readonly files: FileTable;
   readonly proofs: PageProofs;
   readonly isShared: boolean;
@@ -84,7 +87,7 @@ export class MapBuilder {
       const before = head.proof?.before ?? 0n;
       const follows = head.minTxid === map.txid + 1n && map.txid > 0n;
       if (follows && areContradictory(before, after)) throw notLinked(file);
-      map = map.applyTable(head, table);
+      map = map.apply(head, table);
       after = head.proof?.after ?? 0n;
     }
     const seeds = indexes.flatMap(({ seed }) => (seed === undefined ? [] : [seed]));
@@ -100,7 +103,7 @@ export class MapBuilder {
     file: ViewFile,
     { pageSize, signal }: Waiting & { readonly pageSize: number | undefined },
   ): Promise<KnownIndex> {
-    const { store, files, proofs, isShared } = this.#options;
+    const { store, codec, files, proofs, isShared } = this.#options;
     const number = files.numberOf(file);
     const known = this.#indexes.get(number);
     if (known !== undefined) {
@@ -108,21 +111,17 @@ export class MapBuilder {
       this.#indexes.set(number, known);
       return { ...known, seed: undefined };
     }
-    const { head, entries, fileChecksum, start } = await readFileIndex(store, file, {
-      pageSize,
-      signal,
-    });
-    const table = FrameTable.fromIndex(number, entries, { isShared });
+    const read = await readFileIndex(store, file, { codec, pageSize, signal });
+    const { head, index, fileChecksum, start } = read;
+    const table = FrameTable.fromIndex(number, index, { isShared });
     this.#keep(number, { head, table });
     files.noteChecksum(number, fileChecksum);
     if (file.checksumKey !== undefined) {
-      const pgnos = Uint32Array.from(entries, ({ pgno }) => pgno);
       const { checksumKey } = file;
+      const { pgnos } = index.columns;
       proofs.expect(number, { checksumKey, fileChecksum, pageSize: head.pageSize, pgnos });
     }
-    const wanted = entries
-      .filter(({ offset, sizeBytes }) => offset + sizeBytes <= start.length)
-      .map(({ pgno, offset, sizeBytes }) => ({ pgno, frame: { file: number, offset, sizeBytes } }));
+    const wanted = framesWithin(start.length, number, index);
     if (wanted.length === 0) return { head, table, seed: undefined };
     const isWhole = start.length === file.sizeBytes;
     return { head, table, seed: { name: file.key, wanted, offset: 0, bytes: start, isWhole } };
@@ -144,6 +143,16 @@ export class MapBuilder {
     this.#indexBytes -= index.table.sizeBytes;
     this.#indexes.delete(number);
   }
+}
+
+/** The frames that end within the first bytes of their file. */
+function framesWithin(bytes: number, file: number, index: PageIndex): readonly WantedFrame[] {
+  const wanted: WantedFrame[] = [];
+  for (const { pgno, offset, sizeBytes } of index) {
+    if (offset + sizeBytes > bytes) break;
+    wanted.push({ pgno, frame: { file, offset, sizeBytes } });
+  }
+  return wanted;
 }
 
 function checkPageSize({ key }: ViewFile, pageSize: number, expected: number): void {

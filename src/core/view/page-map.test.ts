@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { tableOf } from "../../../test/support/frame-tables.ts";
 import type { PageIndexEntry } from "../ltx/page-index.ts";
 import { toTxid } from "../ltx/txid.ts";
 import type { FrameRef } from "./frame-table.ts";
@@ -15,7 +16,7 @@ interface FileSketch {
 /** Applies files in order, numbered from 0. Each frame lies where its page number says. */
 function mapOf(files: readonly FileSketch[], { isShared = false } = {}): PageMap {
   return files.reduce(
-    (map, file, number) => map.apply(stateOf(file), number, entriesOf(file)),
+    (map, file, number) => map.apply(stateOf(file), tableOf(number, entriesOf(file), { isShared })),
     PageMap.empty(4096, { isShared }),
   );
 }
@@ -79,16 +80,16 @@ describe("PageMap", () => {
       [3, 4],
     ] as const) {
       const file = { min, max, commit: 1, pgnos: [1] };
-      expect(() => map.apply(stateOf(file), 1, entriesOf(file))).toThrow("out of order");
+      expect(() => map.apply(stateOf(file), tableOf(1, entriesOf(file)))).toThrow("out of order");
     }
     const state = { ...stateOf({ min: 6, max: 6, commit: 1, pgnos: [] }), pageSize: 512 };
-    expect(() => map.apply(state, 1, [])).toThrow("page size");
+    expect(() => map.apply(state, tableOf(1, []))).toThrow("page size");
   });
 
   it("leaves the map it was made from as it was", () => {
     const before = mapOf([{ min: 1, max: 1, commit: 3, pgnos: upTo(3) }]);
     const file = { min: 2, max: 2, commit: 1, pgnos: [1] };
-    before.apply(stateOf(file), 1, entriesOf(file));
+    before.apply(stateOf(file), tableOf(1, entriesOf(file)));
     expect(filesOf(before)).toEqual([0, 0, 0]);
     expect(before.txid).toBe(1n);
   });
@@ -105,7 +106,7 @@ describe("PageMap", () => {
   it("keeps offsets beyond 32 bits", () => {
     const entry = { pgno: 1, offset: 2 ** 45 + 3, sizeBytes: 131_146 };
     const state = stateOf({ min: 1, max: 1, commit: 1, pgnos: [] });
-    const map = PageMap.empty(4096).apply(state, 70_000, [entry]);
+    const map = PageMap.empty(4096).apply(state, tableOf(70_000, [entry]));
     const { offset, sizeBytes } = entry;
     expect(map.locate(1)).toEqual({ file: 70_000, offset, sizeBytes });
   });
@@ -115,7 +116,7 @@ describe("PageMap", () => {
     let map = mapOf([base]);
     for (let txid = 2; txid < 3000; txid++) {
       const file = { min: txid, max: txid, commit: 5000, pgnos: [1, 2 + ((txid * 37) % 4999)] };
-      map = map.apply(stateOf(file), txid, entriesOf(file));
+      map = map.apply(stateOf(file), tableOf(txid, entriesOf(file)));
       expect(map.depth).toBeLessThan(16);
     }
     expect(map.locate(1)?.file).toBe(2999);

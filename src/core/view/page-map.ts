@@ -4,7 +4,6 @@
 // with the one before. A layer is merged with the one below it once it is half as large, so there are never more than a
 // few, and adding a file costs about what it holds.
 import { assert } from "../base/assert.ts";
-import type { PageIndexEntry } from "../ltx/page-index.ts";
 import type { LtxHeader } from "../ltx/header.ts";
 import { type FrameRef, FrameTable, type SharedFrameTable } from "./frame-table.ts";
 
@@ -133,16 +132,10 @@ export class PageMap {
   }
 
   /**
-   * The map after one more file, whose number in the file table is `file` and whose index is `entries`. The file must
-   * be one that can be applied here: min - 1 <= TXID < max, or a full image, which starts anew.
+   * The map after one more file, whose frames are those of `table`, whose memory it shares. The file must be one that can be
+   * applied here: min - 1 <= TXID < max, or a full image, which starts anew.
    */
-  apply(state: FileState, file: number, entries: readonly PageIndexEntry[]): PageMap {
-    const { isShared } = this.#state;
-    return this.applyTable(state, FrameTable.fromIndex(file, entries, { isShared }));
-  }
-
-  /** The same, with the index as a table, whose memory the new map shares. */
-  applyTable(state: FileState, table: FrameTable): PageMap {
+  apply(state: FileState, table: FrameTable): PageMap {
     const { txid, pageSize, isShared, era } = this.#state;
     const { minTxid, maxTxid, commit, timestampMs } = state;
     assert(pageSize === state.pageSize, "a file of another page size is applied");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { tableOf } from "../../../test/support/frame-tables.ts";
 import type { PageIndexEntry } from "../ltx/page-index.ts";
 import { toTxid } from "../ltx/txid.ts";
 import { FrameCache } from "./frame-cache.ts";
@@ -17,7 +18,8 @@ function imageMap(txid: number, offset: number): PageMap {
     sizeBytes: 90,
   }));
   const txids = { minTxid: toTxid(1), maxTxid: toTxid(txid) };
-  return PageMap.empty(pageSize).apply({ pageSize, commit, timestampMs: 0, ...txids }, 0, entries);
+  const state = { pageSize, commit, timestampMs: 0, ...txids };
+  return PageMap.empty(pageSize).apply(state, tableOf(0, entries));
 }
 
 /** An interior page of a table with these children. */

@@ -42,7 +42,7 @@ export class ViewPlanner {
     const { files } = this;
     this.proofs = new PageProofs({ store, codec, logger });
     this.#store = store;
-    this.#builder = new MapBuilder({ store, files, proofs: this.proofs, isShared });
+    this.#builder = new MapBuilder({ store, codec, files, proofs: this.proofs, isShared });
     this.#source = sourceOf(store, layout, options.list);
   }
 

@@ -1,6 +1,7 @@
 // The last state that an output and its replica have in common, and which pages are as they were in it on both sides.
 import { type Waiting, mapConcurrent } from "../../core/base/async.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import type { Codec } from "../../core/codec/codec.ts";
 import type { PageChecksums } from "../../core/ltx/page-checksums.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
@@ -29,6 +30,7 @@ export interface CommonState {
 
 export interface CommonStateOptions extends Waiting {
   readonly store: ObjectStore;
+  readonly codec: Codec;
   /** What the replica holds. */
   readonly files: readonly ReplicaFile[];
   /** The states of the output, newest first. The first of them is what `checksums` are of. */
@@ -177,7 +179,7 @@ function changedHere(
 async function changedThere(
   txid: Txid,
   view: View,
-  { files, store, budgetBytes, signal }: Omit<ReplicaOptions, "isAnotherHistory">,
+  { files, store, codec, budgetBytes, signal }: Omit<ReplicaOptions, "isAnotherHistory">,
 ): Promise<((pgno: number) => boolean) | undefined> {
   const isNewer = (pgno: number): boolean => (view.fileOf(pgno)?.maxTxid ?? view.txid) > txid;
   const isImageNewer = view.files.some(({ minTxid, maxTxid }) => minTxid === 1n && maxTxid > txid);
@@ -189,8 +191,8 @@ async function changedThere(
   const { pageSize } = view.map;
   const read = await unlessFaulty(() =>
     mapConcurrent(advance, indexReadLimit, async (file) => {
-      const { entries, head } = await readFileIndex(store, file, { pageSize, signal });
-      pages.add({ pgnos: Uint32Array.from(entries, ({ pgno }) => pgno), floor: head.commit });
+      const { index, head } = await readFileIndex(store, file, { codec, pageSize, signal });
+      pages.add({ pgnos: index.columns.pgnos, floor: head.commit });
     }),
   );
   return read && ((pgno) => isNewer(pgno) && pages.has(pgno));

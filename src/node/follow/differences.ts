@@ -61,7 +61,7 @@ export async function fetchDifferences(
   newest: NewestState,
   options: DifferencesOptions,
 ): Promise<ProvedChange | undefined> {
-  const { store, recent, isAnotherHistory, signal } = options;
+  const { store, codec, recent, isAnotherHistory, signal } = options;
   await using views = await openViews(newest, options);
   using view = views.newest();
   const { checksums: old } = output;
@@ -72,6 +72,7 @@ export async function fetchDifferences(
     known &&
     (await findCommonState(view, {
       store,
+      codec,
       files: newest.listed,
       recent,
       checksums: known.checksums,

@@ -14,6 +14,7 @@ import {
 } from "../../../test/support/healing-scene.ts";
 import { type FileRange, ltxPath } from "../../../test/support/replica-builder.ts";
 import { HeadwaterError } from "../../core/base/errors.ts";
+import { openCodec } from "../../core/codec/codec.ts";
 import { readFileIndex } from "../../core/view/file-index.ts";
 import { listReplica } from "../../core/replica/catalog.ts";
 import { litestreamLayout } from "../../core/replica/layout.ts";
@@ -21,6 +22,7 @@ import { createFaultyFileSystem } from "../../core/testing/faulty-file-system.ts
 import { nodeFileSystem } from "../file/node-file-system.ts";
 import { systemEnvironment } from "../restore/environment.ts";
 
+const codec = openCodec();
 const seed = Number(process.env["HEADWATER_SEED"] ?? Date.now() % 1_000_000);
 
 /** Where pages lie in a file of the scene. */
@@ -34,9 +36,9 @@ async function framesOf(
     ({ level, maxTxid }) => level === range.level && maxTxid === BigInt(range.max),
   );
   if (file === undefined) throw new Error("no such file");
-  const { entries } = await readFileIndex(store, file, { pageSize: scene.pageSize });
+  const { index } = await readFileIndex(store, file, { codec, pageSize: scene.pageSize });
   return new Map(
-    entries.map(({ pgno, offset, sizeBytes }) => [pgno, { offset, length: sizeBytes }]),
+    [...index].map(({ pgno, offset, sizeBytes }) => [pgno, { offset, length: sizeBytes }]),
   );
 }
 
