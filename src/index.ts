@@ -17,7 +17,7 @@ export { type FollowCallOptions, type Following, follow } from "./node/follow/fo
 export type { FollowOptions, FollowStatus } from "./node/follow/follow-options.ts";
 export type { SqlParameter, SqlParameters, SqlRow, SqlValue } from "./core/vfs/sql-values.ts";
 export { type OpenReplicaOptions, openReplica } from "./node/vfs/open-replica.ts";
-export { preloadSqlite } from "./node/vfs/start-thread.ts";
+export { preloadSqlite } from "./node/vfs/preload-sqlite.ts";
 export type { ReplicaDatabase, RowBatch } from "./core/vfs/replica-database.ts";
 export type { IntegrityCheck } from "./node/restore/sqlite-process.ts";
 export type { StoreSecrets } from "./node/store/store-secrets.ts";

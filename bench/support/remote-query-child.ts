@@ -10,7 +10,8 @@ import { PageDesk } from "../../src/core/vfs/page-desk.ts";
 import { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { PinnedView, ReplicaPages } from "../../src/core/vfs/replica-pages.ts";
 import { SqliteClient } from "../../src/core/vfs/sqlite-client.ts";
-import { preloadSqlite, startSqliteThread } from "../../src/node/vfs/start-thread.ts";
+import { preloadSqlite } from "../../src/node/vfs/preload-sqlite.ts";
+import { startSqliteThread } from "../../src/node/vfs/start-thread.ts";
 import { countSql, hotIds, lookupSql, scanSql, timed } from "./query-workload.ts";
 
 export interface RemoteOptions {

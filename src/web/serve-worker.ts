@@ -2,7 +2,7 @@
 // SQLite sleeps.
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
 import { HeadwaterError, messageOf } from "../core/base/errors.ts";
-import type { SentRequest, ThreadData } from "../core/vfs/protocol.ts";
+import type { ThreadMessage } from "../core/vfs/protocol.ts";
 import { SleepingThread } from "../core/vfs/sleeping-thread.ts";
 import { ReplicaServer } from "./replica-server.ts";
 import { startSqliteWorker } from "./sqlite-worker.ts";
@@ -34,17 +34,16 @@ function serveReplica(loadSqlite: LoadSqlite, sqliteUrl: string | undefined): vo
 
 /** Messages that come before SQLite is there wait their turn. What loading fails with becomes an error of the worker. */
 function serveSqlite(loading: Promise<Sqlite3Static>): void {
-  loading.catch(reportError);
-  const start = ({ data }: MessageEvent<ThreadData>): void => {
-    const starting = loading.then(
-      (sqlite3) => new SleepingThread(sqlite3, data, (message) => globalThis.postMessage(message)),
+  const starting = loading.then(
+    (sqlite3) => new SleepingThread(sqlite3, (message) => globalThis.postMessage(message)),
+  );
+  starting.catch(reportError);
+  globalThis.addEventListener("message", ({ data }: MessageEvent<ThreadMessage>) => {
+    void starting.then(
+      (thread) => thread.hear(data),
+      () => undefined,
     );
-    starting.catch(() => undefined);
-    globalThis.addEventListener("message", ({ data: request }: MessageEvent<SentRequest>) => {
-      void starting.then((thread) => thread.hear(request));
-    });
-  };
-  globalThis.addEventListener("message", start, { once: true });
+  });
 }
 
 function notLoaded(cause: unknown): never {

@@ -22,6 +22,8 @@ export function startSqliteWorker(sqliteUrl: string | undefined): SqliteThread {
     },
     // A page lives for as long as it is open.
     keepAlive: () => undefined,
+    // The worker that it was started from ends with its replica.
+    release: async () => worker.terminate(),
     [Symbol.asyncDispose]: async () => worker.terminate(),
   };
 }

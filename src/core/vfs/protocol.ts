@@ -41,7 +41,7 @@ export interface ViewNews {
   readonly maps: readonly NumberedView[];
 }
 
-/** The first message to SQLite's thread, which starts before there is anything to read. */
+/** What SQLite's thread, which starts before there is anything to read, is to serve. */
 export interface ThreadData {
   /** Of the replica, for file names in SQL. */
   readonly name: string;
@@ -67,6 +67,12 @@ export interface SentRequest {
   readonly request: Request;
   readonly news: ViewNews;
 }
+
+/** To SQLite's thread. It serves one replica at a time, and between two of them holds on to nothing. */
+export type ThreadMessage =
+  | ({ readonly kind: "begin" } & ThreadData)
+  | ({ readonly kind: "request" } & SentRequest)
+  | { readonly kind: "end" };
 
 /** Some rows of a statement. */
 export interface RowsReply {

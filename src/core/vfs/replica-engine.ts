@@ -85,9 +85,9 @@ export async function openSleepingEngine(
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   const current = (): PageMap => desk.current;
-  // A local copy brings all pages.
-  const isCopied = shelf !== undefined || layer !== undefined;
-  const prefetch = isCopied
+  // A local copy brings all pages, and a replica in a directory has them at hand.
+  const isAtHand = shelf !== undefined || layer !== undefined || store.url.startsWith("file:");
+  const prefetch = isAtHand
     ? undefined
     : opened.use(new InteriorPrefetch({ view: known.views.newest(), logger }));
   return engineOf(opened.move(), {

@@ -3,7 +3,7 @@ import { Mutex } from "../base/async.ts";
 import type { Waiting } from "../base/async.ts";
 import { toError } from "../base/sent-error.ts";
 import type { PageDesk } from "./page-desk.ts";
-import type { Message, Reply, Request, RowsReply, SentRequest, ThreadData } from "./protocol.ts";
+import type { Message, Reply, Request, RowsReply, ThreadMessage } from "./protocol.ts";
 import { closed, postRequest } from "./thread-errors.ts";
 
 /** What a thread tells its owner. */
@@ -15,11 +15,13 @@ export interface ThreadListener {
 
 /** A thread that SQLite is loaded in: a worker of Node or of a browser. Disposing it ends it, whatever it does; may happen twice. */
 export interface SqliteThread extends AsyncDisposable {
-  post(message: ThreadData | SentRequest): void;
+  post(message: ThreadMessage): void;
   /** Tells of everything from now on, and of the end also if it was before. Once. */
   listen(listener: ThreadListener): void;
   /** Whether a program that has nothing else to do waits for the thread. */
   keepAlive(isNeeded: boolean): void;
+  /** In place of disposing it, by an owner that has told it `end`: another may have it. */
+  release(): Promise<void>;
 }
 
 /** SQLite in a thread of its own. It keeps the process alive only while it has something to do. */
@@ -42,7 +44,7 @@ export class SqliteClient implements AsyncDisposable {
       onMessage: (message) => void this.#hear(message),
       onEnd: (error) => this.#end(error),
     });
-    thread.post(desk.threadData(name));
+    thread.post({ kind: "begin", ...desk.threadData(name) });
     thread.keepAlive(false);
   }
 
@@ -62,9 +64,15 @@ export class SqliteClient implements AsyncDisposable {
     this.#closing.abort(closed());
     // Whoever is in the middle of something hears of it before the thread goes.
     await this.#reply?.promise.catch(() => undefined);
-    await this.#thread[Symbol.asyncDispose]();
+    await this.#leaveThread();
     this.#end(undefined);
     this.#desk[Symbol.dispose]();
+  }
+
+  async #leaveThread(): Promise<void> {
+    if (this.#ended !== undefined) return this.#thread[Symbol.asyncDispose]();
+    this.#thread.post({ kind: "end" });
+    await this.#thread.release();
   }
 
   async #ask(request: Request, signal: AbortSignal | undefined): Promise<RowsReply> {
@@ -80,7 +88,9 @@ export class SqliteClient implements AsyncDisposable {
     this.#reply = Promise.withResolvers();
     this.#thread.keepAlive(true);
     try {
-      this.#desk.tellViews((news) => postRequest(() => this.#thread.post({ request, news })));
+      this.#desk.tellViews((news) =>
+        postRequest(() => this.#thread.post({ kind: "request", request, news })),
+      );
       const reply = await this.#reply.promise;
       this.#desk.settle(reply);
       this.#isInTransaction = reply.isInTransaction;

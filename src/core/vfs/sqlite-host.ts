@@ -21,8 +21,8 @@ export interface SqliteHostOptions {
   readonly isInterrupt: (error: unknown) => boolean;
 }
 
-/** One for each SQLite that was loaded. */
-export class SqliteHost {
+/** One at a time for each SQLite that was loaded. Disposing it closes the connection with all that stands on it. */
+export class SqliteHost implements Disposable {
   readonly #sqlite3: Sqlite3Static;
   readonly #options: SqliteHostOptions;
   readonly #vfs: SqliteWasmVfs;
@@ -38,6 +38,12 @@ export class SqliteHost {
       open: (request) => views.open(request),
       isInterrupt,
     });
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#statements !== undefined) runNow(this.#statements.close());
+    this.#connection?.[Symbol.dispose]();
+    this.#vfs[Symbol.dispose]();
   }
 
   /** Throws what SQLite says, and what the source of a page has thrown. */

@@ -15,7 +15,7 @@ export interface WasmConnectionOptions {
   readonly file: string;
   /** Name under which `vfs` was installed; without it SQLite's own, for databases in memory. */
   readonly vfsName: string | undefined;
-  readonly vfs: SqliteWasmVfs;
+  readonly vfs: Pick<SqliteWasmVfs, "takeError">;
   /** Asked now and then while a statement works; `true` ends it. */
   readonly isCancelled: () => boolean;
 }
@@ -30,7 +30,7 @@ export interface Prepared {
 /** A connection. Dispose its statements first, then it. */
 export class WasmConnection implements SqlConnection, Disposable {
   readonly #sqlite3: Sqlite3Static;
-  readonly #vfs: SqliteWasmVfs;
+  readonly #vfs: WasmConnectionOptions["vfs"];
   readonly #db: WasmPointer;
 
   constructor(sqlite3: Sqlite3Static, { file, vfsName, vfs, isCancelled }: WasmConnectionOptions) {

@@ -24,8 +24,8 @@ export interface SqliteWasmVfsOptions {
   readonly isInterrupt?: (error: unknown) => boolean;
 }
 
-/** An installed VFS. */
-export interface SqliteWasmVfs {
+/** An installed VFS. Disposing it takes it away again, once its last connection is closed. */
+export interface SqliteWasmVfs extends Disposable {
   /** The readers of the files that are open. */
   readers(): Iterable<OpenPageReader>;
   /** What made the newest call fail: SQLite itself knows only result codes. Asking takes it away. */
@@ -35,7 +35,7 @@ export interface SqliteWasmVfs {
 /** Of our `sqlite3_file`: the pointer to its methods, and room to spare. */
 const fileSizeBytes = 8;
 
-/** Registers the VFS with a SQLite, for good. It serves the connections that name it. */
+/** Registers the VFS with a SQLite. It serves the connections that name it. */
 export function installSqliteWasmVfs(
   sqlite3: Sqlite3Static,
   { name, open, isInterrupt = () => false }: SqliteWasmVfsOptions,
@@ -57,7 +57,15 @@ export function installSqliteWasmVfs(
     io: { struct: io, methods: ioMethods(sqlite3, files) },
     vfs: { struct: own, name, methods: vfsMethods(sqlite3, files, { io, open }) },
   });
-  return { readers: () => files.readers(), takeError: () => files.takeError() };
+  return {
+    readers: () => files.readers(),
+    takeError: () => files.takeError(),
+    [Symbol.dispose]: () => {
+      capi.sqlite3_vfs_unregister(own.pointer);
+      own.dispose();
+      io.dispose();
+    },
+  };
 }
 
 const inheritedMethods = [

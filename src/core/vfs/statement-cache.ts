@@ -28,8 +28,17 @@ export class StatementCache {
     }
     yield* settled(statement.reset());
     this.#statementBySql.set(sql, statement);
+    yield* this.#leave(limits.statements);
+  }
+
+  /** Finalizes all of them. */
+  *clear(): Steps<void> {
+    yield* this.#leave(0);
+  }
+
+  *#leave(count: number): Steps<void> {
     for (const [oldest, kept] of this.#statementBySql) {
-      if (this.#statementBySql.size <= limits.statements) break;
+      if (this.#statementBySql.size <= count) break;
       this.#statementBySql.delete(oldest);
       yield* settled(kept.finalize());
     }

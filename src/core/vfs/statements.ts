@@ -55,6 +55,12 @@ export class Statements {
     }
   }
 
+  /** Ends them all. */
+  *close(): Steps<void> {
+    for (const id of this.#runById.keys()) yield* this.#drop(id);
+    yield* this.#cache.clear();
+  }
+
   *#start({ sql, parameters, isSingle }: Extract<Request, { kind: "start" }>): Steps<RowsReply> {
     const kept = this.#cache.take(sql);
     const { statement, rest } =
@@ -117,7 +123,7 @@ export class Statements {
     else yield* this.#cache.keep(run.sql, run.statement);
   }
 
-  /** It has failed. */
+  /** It has failed, or is not wanted any more. */
   *#drop(id: number): Steps<void> {
     const run = this.#runById.get(id);
     this.#runById.delete(id);

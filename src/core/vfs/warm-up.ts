@@ -14,7 +14,7 @@ const rounds = 20;
 
 /** Runs a lookup a few times on a database in memory. */
 export function warmUp(sqlite3: Sqlite3Static): void {
-  const vfs = { readers: () => [], takeError: () => undefined };
+  const vfs = { takeError: () => undefined };
   using connection = new WasmConnection(sqlite3, {
     file: ":memory:",
     vfsName: undefined,
