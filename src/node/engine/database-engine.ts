@@ -65,6 +65,7 @@ export class DatabaseEngine {
       onUploaded: () => this.#cadence.noteUpload(),
       isUrgent: () => this.#syncs.isAimed,
       isFollowed,
+      savedThrough: () => this.#keeper.savedThrough,
       onStopped: (error) => this.#syncs.rejectReplicated(error),
       tidy: () => this.#tidy(),
     });
@@ -294,7 +295,9 @@ export class DatabaseEngine {
 
   #acknowledged(): void {
     this.#parts.feed?.notify();
-    this.#syncs.resolveThrough(this.#replicas.ackedThrough, this.#head());
+    const { staging, history } = this.#parts;
+    const endOf = (txid: Txid): Txid => staging.endOf(txid);
+    if (history.head !== undefined) this.#syncs.resolveThrough(this.#replicas.ackedThrough, endOf);
     this.#noteLag();
   }
 

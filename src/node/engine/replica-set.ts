@@ -29,6 +29,8 @@ export interface ReplicaSetHooks extends Pick<
     worker: ReplicaWorker,
     ...why: Parameters<WorkerHooks["rejoin"]>
   ) => Promise<void>;
+  /** See `StagingKeeper`. */
+  readonly savedThrough: () => bigint;
   /** A replica has ended for good, and the others go on. */
   readonly onStopped: (error: unknown) => void;
 }
@@ -46,7 +48,10 @@ export class ReplicaSet {
   ) {
     this.#parts = parts;
     this.#hooks = hooks;
-    const merger = new StagingMerger(parts, () => this.#workers);
+    const merger = new StagingMerger(parts, {
+      readers: () => this.#workers,
+      savedThrough: hooks.savedThrough,
+    });
     const isOneOfSeveral = links.length > 1;
     this.#workers = links.map((link, index) => {
       const worker: ReplicaWorker = new ReplicaWorker(

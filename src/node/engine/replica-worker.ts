@@ -5,6 +5,7 @@ import { follow } from "./follow.ts";
 import type { PrepareImage } from "./image-taker.ts";
 import { putImages, snapshotOf } from "./replica-image.ts";
 import type { Stager } from "./stager.ts";
+import type { StagedFile } from "./staging.ts";
 import type { StagingMerger } from "./staging-merger.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
@@ -139,6 +140,11 @@ export class ReplicaWorker {
 
   get isReading(): boolean {
     return this.#stoppedBy === undefined && this.#uploader.isReading;
+  }
+
+  /** The staged file whose name has to stay for the replica. */
+  get attempted(): StagedFile | undefined {
+    return this.#stoppedBy === undefined ? this.#uploader.attempted : undefined;
   }
 
   /** What ended replication to this replica while the others went on. */

@@ -16,13 +16,18 @@ const maxHeldForLevelsBytes = 256 << 20;
 
 export class StagingKeeper {
   readonly #parts: EngineParts;
-  /** The saved table is that of this TXID; staged files up to it are not needed to replay it. */
+  /** Staged files up to it are not needed to replay the saved table. */
   #savedThrough = 0n;
   /** The database checksum that the saved table proves. */
   #savedAfter = 0n;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+  }
+
+  /** The saved table is that of this TXID; 0 = none. */
+  get savedThrough(): bigint {
+    return this.#savedThrough;
   }
 
   /**

@@ -1,5 +1,5 @@
-// Staged files that wait for a replica which is away are merged when they become too large: neighbours become wide files,
-// the newest stays single. Files that another replica may be reading stay as they are.
+// Staged files that wait for a replica are merged when they become too many or too large: neighbours become wide files, the
+// newest stays single. What another replica is about to read one by one stays as it is.
 import { Mutex } from "../../core/base/async.ts";
 import { messageOf } from "../../core/base/errors.ts";
 import { mergeLtx } from "../../core/ltx/merge.ts";
@@ -15,21 +15,35 @@ const filesPerMerge = 64;
 export interface StagingReader {
   /** Staged files after this TXID are there for the replica; `undefined`: none are. */
   readonly heldAfter: bigint | undefined;
-  /** It is reading them now. */
+  /** It is reading them now, each as it is. */
   readonly isReading: boolean;
+  /** It is being put, or may have been: its name has to stay. */
+  readonly attempted: StagedFile | undefined;
+}
+
+export interface MergerHooks {
+  readonly readers: () => readonly StagingReader[];
+  /** The saved page-checksum table is that of this TXID, and goes on only with a file that begins after it. */
+  readonly savedThrough: () => bigint;
+}
+
+/** What is to become of the files that a merge may take. */
+interface MergeRequest extends Waiting {
+  /** Together they may be no larger, unless there is no limit. */
+  readonly maxBytes?: number | undefined;
 }
 
 export class StagingMerger {
   readonly #parts: EngineParts;
-  readonly #readers: () => readonly StagingReader[];
+  readonly #hooks: MergerHooks;
   readonly #merging = new Mutex();
 
-  constructor(parts: EngineParts, readers: () => readonly StagingReader[]) {
+  constructor(parts: EngineParts, hooks: MergerHooks) {
     this.#parts = parts;
-    this.#readers = readers;
+    this.#hooks = hooks;
   }
 
-  /** Calls `begin` while nothing is being merged: from then on the reader is reading. */
+  /** Calls `begin` while nothing is being merged: from then on the reader is reading, or has taken a file. */
   beginReading(begin: () => void): Promise<void> {
     return this.#merging.run(begin);
   }
@@ -37,48 +51,49 @@ export class StagingMerger {
   /** For a reader whose attempt has failed: merges once if too much waits. */
   mergeIfTooLarge(reader: StagingReader, waiting: Waiting): Promise<void> {
     return this.#merging.run(async () => {
-      const kept = this.#after(leastOf(this.#held) ?? 0n);
+      const held = this.#hooks.readers().flatMap(({ heldAfter }) => heldAfter ?? []);
+      const kept = this.#after(leastOf(held) ?? 0n);
       const { maxStagingBytes } = this.#parts.limits;
       if (sizeOf(kept) > maxStagingBytes) await this.#merge(kept, reader, waiting);
     }, waiting);
   }
 
-  /**
-   * For a reader that is between two attempts: merges until it waits for no more than so many files after `after`, or after
-   * what it has.
-   */
-  mergeIfMoreThan(
-    files: number,
-    reader: StagingReader,
-    { after, ...waiting }: Waiting & { readonly after?: bigint | undefined },
-  ): Promise<void> {
+  /** For a reader that is between two attempts: merges until it waits for no more than so many files. */
+  mergeIfMoreThan(files: number, reader: StagingReader, request: MergeRequest): Promise<void> {
     return this.#merging.run(async () => {
       for (;;) {
-        const kept = this.#after(after ?? reader.heldAfter ?? 0n);
-        if (kept.length <= files || !(await this.#merge(kept, reader, waiting))) return;
+        const kept = this.#after(reader.heldAfter ?? 0n);
+        if (kept.length <= files || !(await this.#merge(kept, reader, request))) return;
       }
-    }, waiting);
-  }
-
-  get #held(): readonly bigint[] {
-    return this.#readers().flatMap(({ heldAfter }) => heldAfter ?? []);
+    }, request);
   }
 
   #after(txid: bigint): readonly StagedFile[] {
     return this.#parts.staging.files.filter((file) => file.txid > txid);
   }
 
+  /** Where a wide file may end and the next one begin, but none go on. */
+  get #cuts(): readonly bigint[] {
+    const ofReaders = this.#hooks.readers().flatMap(({ heldAfter, attempted }) => [
+      // Each replica has files up to a TXID of its own.
+      ...(heldAfter === undefined ? [] : [heldAfter]),
+      ...(attempted === undefined ? [] : [attempted.minTxid - 1n, attempted.txid]),
+    ]);
+    return [...ofReaders, this.#hooks.savedThrough()];
+  }
+
   /** `false` if nothing was merged: not being able to is no reason not to upload. */
   async #merge(
     kept: readonly StagedFile[],
     reader: StagingReader,
-    { signal }: Waiting,
+    { signal, maxBytes = Number.POSITIVE_INFINITY }: MergeRequest,
   ): Promise<boolean> {
     const { staging, codec, state, logger } = this.#parts;
-    const others = this.#readers().filter((one) => one !== reader && one.isReading);
+    const others = this.#hooks.readers().filter((one) => one !== reader && one.isReading);
     const through = leastOf(others.flatMap(({ heldAfter }) => heldAfter ?? []));
     const free = kept.slice(0, -1).filter((file) => through === undefined || file.txid <= through);
-    const files = smallest(runsBetween(free, this.#held).map(neighboursToMerge));
+    const runs = runsBetween(free, this.#cuts);
+    const files = smallest(runs.map((run) => neighboursToMerge(run, maxBytes)));
     if (files.length < 2) return false;
     try {
       const inputs = files.map((file) => ({
@@ -108,7 +123,7 @@ function sizeOf(files: readonly StagedFile[]): number {
   return files.reduce((sum, file) => sum + file.sizeBytes, 0);
 }
 
-/** Each replica has files up to a TXID of its own: a wide file must not begin before it and end after it. */
+/** The files without a cut between them. */
 function runsBetween(
   files: readonly StagedFile[],
   cuts: readonly bigint[],
@@ -117,11 +132,23 @@ function runsBetween(
   return [...Map.groupBy(files, below).values()];
 }
 
-/** The neighbours that are smallest together: merging what is wide already again and again would copy it each time. */
-function neighboursToMerge(files: readonly StagedFile[]): readonly StagedFile[] {
-  const count = Math.min(filesPerMerge, files.length);
-  const starts = Array.from({ length: files.length - count + 1 }, (_, from) => from);
-  return smallest(starts.map((from) => files.slice(from, from + count)));
+/**
+ * The most neighbours that are no larger than `maxBytes` together. Among as many the smallest: merging what is wide already
+ * again and again would copy it each time.
+ */
+function neighboursToMerge(files: readonly StagedFile[], maxBytes: number): readonly StagedFile[] {
+  const groups = files.map((_, from) =>
+    neighboursFrom(files.slice(from, from + filesPerMerge), maxBytes),
+  );
+  const most = Math.max(0, ...groups.map((group) => group.length));
+  return smallest(groups.filter((group) => group.length === most));
+}
+
+/** The first of the files, as many as are no larger than `maxBytes` together. */
+function neighboursFrom(files: readonly StagedFile[], maxBytes: number): readonly StagedFile[] {
+  let sizeBytes = 0;
+  const end = files.findIndex((file) => (sizeBytes += file.sizeBytes) > maxBytes);
+  return end === -1 ? files : files.slice(0, end);
 }
 
 /** The group of at least two files that is smallest together, if there is one. */

@@ -99,6 +99,12 @@ export class Staging {
     return this.#files.find((file) => file.txid === txid);
   }
 
+  /** The last TXID of the staged file that holds it, which can be restored; itself if none does. */
+  endOf(txid: Txid): Txid {
+    const holder = this.#files.find((file) => file.minTxid <= txid && file.txid >= txid);
+    return holder?.txid ?? txid;
+  }
+
   /** The bytes of a staged file, to put or to compare. */
   body(file: LocalFile): ObjectBody {
     return this.#ltx.body(file);

@@ -68,12 +68,12 @@ export class SyncRequests {
     this.#aimed = requests.length === 0 ? [] : [{ txid, requests }];
   }
 
-  /** Everything through `acked` is in the replica. */
-  resolveThrough(acked: bigint, head: Txid | undefined): void {
-    if (head === undefined) return;
+  /** Everything through `acked` is in the replica: `endOf` is the restore point there that holds a TXID. */
+  resolveThrough(acked: bigint, endOf: (txid: Txid) => Txid): void {
     const done = this.#aimed.filter(({ txid }) => txid <= acked);
     this.#aimed = this.#aimed.filter(({ txid }) => txid > acked);
-    for (const { txid, requests } of done) for (const request of requests) request.resolve(txid);
+    for (const { txid, requests } of done)
+      for (const request of requests) request.resolve(endOf(txid));
   }
 
   /** Nothing gets into all replicas any more; what is to be staged is not concerned. */

@@ -22,12 +22,16 @@ const requestsWhenMerged = 3;
  */
 export type DrainOutcome = "done" | "more" | "settle" | "damaged";
 
-const filesPerDrain = 64;
+/**
+ * So many files are put one by one. More wait only where the store was away, or where staging is faster than putting: then
+ * each put would leave us further behind. At the default interval a store may be away for 16 s without costing a restore
+ * point, and no sync waits for more puts than take a store a second or two.
+ */
+const filesPerDrain = 16;
 
-/** What was staged for followers is uploaded as a wide file and the newest one, unless it is more than is worth copying. */
-const filesWhenFollowed = 2;
+/** What waits is then uploaded as a wide file and the newest one; as several wide ones if a single one would be large. */
+const filesWhenMerged = 2;
 const maxMergedBytes = 16 * 1024 * 1024;
-const maxFilesWhenFollowed = 256;
 
 export interface UploaderHooks {
   /** After each object that the replica has acknowledged. */
@@ -36,10 +40,10 @@ export interface UploaderHooks {
   readonly beginReading: (begin: () => void) => Promise<void>;
   /** An attempt has failed: what waits for the replica may have to be merged. */
   readonly mergeIfTooLarge: (waiting: Waiting) => Promise<void>;
-  /** Merges what waits for the replica, after `after` if it is given, until it is no more than so many files. */
+  /** Merges what waits for the replica until it is no more than so many files, each of at most `maxBytes`. */
   readonly mergeIfMoreThan: (
     files: number,
-    waiting: Waiting & { readonly after?: bigint | undefined },
+    waiting: Waiting & { readonly maxBytes?: number | undefined },
   ) => Promise<void>;
   /** Somebody follows by push: many small files are staged between two uploads. */
   readonly isFollowed: () => boolean;
@@ -59,7 +63,7 @@ export class Uploader {
   readonly #hooks: UploaderHooks;
   #mustFollow = false;
   #isAttempting = false;
-  /** The file that was put last, whatever came of it. */
+  /** The file that was taken last to be put, whatever came of it. */
   #attempted: StagedFile | undefined;
   #failingSinceMs: number | undefined;
   #lastError: string | undefined;
@@ -96,9 +100,21 @@ export class Uploader {
     this.#mustFollow = value;
   }
 
-  /** Staged files are read. */
+  /** Staged files are read, each as it is: more than are put one by one may be merged by others, too. */
   get isReading(): boolean {
-    return this.#isAttempting;
+    return this.#isAttempting && (this.#mustFollow || !this.#isBehind);
+  }
+
+  /**
+   * The file that is being put, or may have been put under its name already by an attempt that failed or an engine that
+   * died.
+   */
+  get attempted(): StagedFile | undefined {
+    return this.#uploadedAtMs === undefined ? this.#waiting[0] : this.#attempted;
+  }
+
+  get #isBehind(): boolean {
+    return this.#waiting.length > filesPerDrain;
   }
 
   get failingSinceMs(): number | undefined {
@@ -149,24 +165,15 @@ export class Uploader {
     }
   }
 
-  /** More waits than the budget can pay file by file, or than one upload is to be while somebody follows. */
+  /** More waits than is put one by one, while somebody follows than one upload is to be, or than the budget can pay. */
   async #mergeIfTooMany(waiting: Waiting): Promise<void> {
-    if (this.#hooks.isFollowed()) await this.#mergeForFollowers(waiting);
+    // Until it has followed, its head may be a file that is staged here.
+    const isMany = !this.#mustFollow && (this.#isBehind || this.#hooks.isFollowed());
+    if (isMany)
+      await this.#hooks.mergeIfMoreThan(filesWhenMerged, { ...waiting, maxBytes: maxMergedBytes });
     const putsLeft = this.#parts.link.budget?.putsLeft() ?? Number.POSITIVE_INFINITY;
     const most = Math.max(requestsWhenMerged, putsLeft);
     if (this.#waiting.length > most) await this.#hooks.mergeIfMoreThan(most, waiting);
-  }
-
-  /** The first one may have been put under its name already, by an attempt that failed or an engine that died: it stays. */
-  async #mergeForFollowers(waiting: Waiting): Promise<void> {
-    const [first, ...others] = this.#waiting;
-    if (first === undefined) return;
-    const mayBeThere = this.#uploadedAtMs === undefined || first === this.#attempted;
-    const files = mayBeThere ? others : [first, ...others];
-    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    const most = sizeBytes <= maxMergedBytes ? filesWhenFollowed : maxFilesWhenFollowed;
-    const after = mayBeThere ? first.txid : undefined;
-    if (files.length > most) await this.#hooks.mergeIfMoreThan(most, { ...waiting, after });
   }
 
   async #attempt(waiting: Waiting): Promise<DrainOutcome> {
@@ -194,9 +201,7 @@ export class Uploader {
     for (let puts = 0; ; puts++) {
       if (puts === filesPerDrain) return "more";
       const image = staging.images.waiting;
-      const next = staging.files.find(
-        ({ txid }) => txid > this.ackedThrough && (through === undefined || txid <= through),
-      );
+      const next = await this.#take(through);
       const isDone = image === undefined && next === undefined;
       if (next !== undefined && this.#hooks.several && !this.#continues(next)) return "settle";
       // A single pass is not over before the replica has been looked at.
@@ -227,6 +232,16 @@ export class Uploader {
     }
   }
 
+  /** The file that is to be put next; from now on it stays as it is. */
+  async #take(through: bigint | undefined): Promise<StagedFile | undefined> {
+    let next: StagedFile | undefined;
+    await this.#hooks.beginReading(() => {
+      next = this.#waiting.find(({ txid }) => through === undefined || txid <= through);
+      this.#attempted = next;
+    });
+    return next;
+  }
+
   /** While somebody follows there is a wide file each time: level 0 is listed no more often than other things are looked at. */
   #hasStrangers({ minTxid, txid: maxTxid }: StagedFile, waiting: Waiting): Promise<boolean> {
     const { link } = this.#parts;
@@ -249,7 +264,6 @@ export class Uploader {
     await staging.checkIntact(file, codec, { signal });
     const { timestampMs } = await staging.readHeader(file);
     const { minTxid, txid: maxTxid } = file;
-    this.#attempted = file;
     await link.create(
       { level: 0, minTxid, maxTxid, timestampMs, body: staging.body(file) },
       { signal },
