@@ -1,15 +1,5 @@
 // A configuration file as a user meets it: bin/headwater.js in a process of its own.
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Child } from "../support/children.ts";
 import { headwater, rows, write } from "../support/headwater.ts";
@@ -75,50 +65,6 @@ describe("headwater replicate with a configuration file", () => {
     expect(child.stderr).not.toContain("a.db:");
     expect(await restored(directory, config, "a")).toEqual([1, 2]);
     expect(await restored(directory, config, "b")).toEqual([10, 20]);
-  });
-
-  test("applies retention at the end of -once, by the policy of the file", async () => {
-    using directory = temporaryDirectory();
-    const path = directory.file("a.db");
-    write(path, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
-    const config = configFor(directory, ["a"], "snapshot:\n  retention: 30h\n");
-    const replica = directory.file("replicas/a/ltx");
-    const once = async (...flags: readonly string[]): Promise<readonly string[]> => {
-      await using child = headwater(["replicate", "-config", config, "-once", ...flags]);
-      return await child.success();
-    };
-    /** Makes everything so far look older by a day. */
-    const age = (): void => {
-      for (const entry of readdirSync(replica, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue;
-        const file = join(entry.parentPath, entry.name);
-        const time = new Date(statSync(file).mtimeMs - 86_400_000);
-        utimesSync(file, time, time);
-      }
-    };
-    const images = (): number => readdirSync(join(replica, "9")).length;
-    for (const x of [2, 3, 4]) {
-      await once("-force-snapshot");
-      age();
-      write(path, `INSERT INTO t VALUES(${x})`);
-      // What is last in the replica is not what was put: this run looks through it.
-      await once();
-    }
-    expect(images()).toBe(4);
-    const off = configFor(
-      directory,
-      ["a"],
-      "snapshot:\n  retention: 30h\nretention:\n  enabled: false\n",
-    );
-    expect((await once("-enforce-retention")).join("\n")).toContain("retention.off");
-    expect(images()).toBe(4);
-    expect(off).toBe(config);
-    configFor(directory, ["a"], "snapshot:\n  retention: 30h\n");
-    const lines = await once("-force-snapshot", "-enforce-retention");
-    // The image of a day ago is young enough.
-    expect(lines.join("\n")).toMatch(/retention\.enforced .*deleted=3/u);
-    expect(images()).toBe(2);
-    expect(await restored(directory, config, "a")).toEqual([1, 2, 3, 4]);
   });
 
   test("goes on with a database that has been mended", async () => {

@@ -6,7 +6,7 @@ import { toTxid } from "../ltx/txid.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { ReplicaFile } from "./catalog.ts";
 import { type FileFacts, readFileFacts } from "./file-facts.ts";
-import type { Manifest, ManifestFile, ManifestHot } from "./manifest.ts";
+import type { Manifest, ManifestFile, ManifestHot, WithdrawnFile } from "./manifest.ts";
 import { planRestore } from "./plan.ts";
 
 /** Files that are looked into at the same time. */
@@ -17,6 +17,7 @@ export interface KnownOfFiles {
   readonly factsOf: (file: ReplicaFile) => FileFacts | undefined;
   readonly checksumKeyOf: (file: ReplicaFile) => string | undefined;
   readonly hot: ManifestHot | undefined;
+  readonly withdrawn?: readonly WithdrawnFile[] | undefined;
 }
 
 /** The manifest of the files; `undefined` if there are none, or the newest of them cannot be read. */
@@ -27,7 +28,7 @@ export function makeManifest(
   const head = newestOf(files, known);
   if (head === undefined) return undefined;
   const { maxTxid: txid, timestampMs, pageSize, commit } = head;
-  const { hot } = known;
+  const { hot, withdrawn = [] } = known;
   return {
     txid,
     timestampMs,
@@ -37,6 +38,7 @@ export function makeManifest(
       .map((file) => toManifestFile(file, pageSize, known))
       .toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     hot,
+    withdrawn,
   };
 }
 

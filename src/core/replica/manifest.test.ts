@@ -44,6 +44,7 @@ const whole: Manifest = {
     fileOf({ inside: { commit: 0, indexSizeBytes: 9, proof: undefined } }),
   ],
   hot: { key: "hot-pages/0000000000000007.hot", sizeBytes: 77, txid: toTxid(7) },
+  withdrawn: [{ key: "ltx/0/1.ltx" }, { key: "ltx/0/2.ltx", sinceMs: 1_700_000_000_999 }],
 };
 
 /** The text with a field changed, under a checksum that fits. */
@@ -57,7 +58,7 @@ function changed(from: string | RegExp, to: string): Uint8Array {
 
 test("what was written is read", () => {
   expect(parseManifest(encodeManifest(whole), url)).toEqual(whole);
-  const without = { ...whole, files: [], hot: undefined };
+  const without = { ...whole, files: [], hot: undefined, withdrawn: undefined };
   expect(parseManifest(encodeManifest(without), url)).toEqual(without);
 });
 
@@ -149,6 +150,9 @@ test.each([
   [/"after":"8/u, '"after":"x'],
   ['"checksumKey":"', '"checksumKey":"../'],
   ['"hot":{"key":"', '"hot":{"key":"//'],
+  ['"withdrawn":[', '"withdrawn":[null,'],
+  ['"withdrawn":[{"key":"', '"withdrawn":[{"key":"../'],
+  ['"sinceMs":1700000000999', '"sinceMs":"2023"'],
 ])("%s in place of which stands %s is refused", (from, to) => {
   expect(() => parseManifest(changed(from, to), url)).toThrow(
     expect.objectContaining({ code: "replica/manifest" }),

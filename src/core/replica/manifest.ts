@@ -44,6 +44,13 @@ export interface ManifestHot {
   readonly txid: Txid;
 }
 
+/** A file that is in the replica and about to be deleted: readers are told of it no longer. */
+export interface WithdrawnFile {
+  readonly key: string;
+  /** When a manifest without it was there first; `undefined`: this is the first. */
+  readonly sinceMs?: number | undefined;
+}
+
 export interface Manifest {
   /** The newest in the replica, and when it was captured. */
   readonly txid: Txid;
@@ -51,14 +58,16 @@ export interface Manifest {
   readonly pageSize: number;
   /** Size of the database in pages then. */
   readonly commit: number;
-  /** All files of the replica, by key. */
+  /** All files of the replica, by key, but those withdrawn. */
   readonly files: readonly ManifestFile[];
   readonly hot?: ManifestHot | undefined;
+  /** By key. */
+  readonly withdrawn?: readonly WithdrawnFile[] | undefined;
 }
 
 /** The bytes: JSON, a line for each file, closed by a checksum of all that stands before it. */
 export function encodeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
-  const { txid, timestampMs, pageSize, commit, files, hot } = manifest;
+  const { txid, timestampMs, pageSize, commit, files, hot, withdrawn = [] } = manifest;
   const head = {
     format: manifestFormat,
     version: manifestVersion,
@@ -67,6 +76,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
     pageSize,
     commit,
     ...(hot !== undefined && { hot: { ...hot, txid: formatTxid(hot.txid) } }),
+    ...(withdrawn.length > 0 && { withdrawn }),
   };
   const rows = files.map((file) => JSON.stringify(rowOf(file)));
   const body = `${JSON.stringify(head).slice(0, -1)},"files":[\n${rows.join(",\n")}\n],\n`;

@@ -11,6 +11,7 @@ import {
   type ManifestFile,
   type ManifestHot,
   type ManifestInside,
+  type WithdrawnFile,
   manifestChecksum,
   manifestFault,
   manifestFormat,
@@ -65,7 +66,7 @@ function readJson(text: string, url: string): unknown {
 }
 
 function manifestOf(fields: Fields): Manifest {
-  const { files, hot } = fields;
+  const { files, hot, withdrawn } = fields;
   const pageSize = countOf(fields, "pageSize");
   if (!isPageSize(pageSize)) throw new FieldFault("pageSize");
   const timestampMs = Date.parse(textOf(fields, "timestamp"));
@@ -78,6 +79,7 @@ function manifestOf(fields: Fields): Manifest {
     commit: countOf(fields, "commit"),
     files: files.map((one: unknown) => fileOf(recordOf(one, "files"))),
     hot: hot === undefined ? undefined : hotOf(recordOf(hot, "hot")),
+    withdrawn: withdrawn === undefined ? undefined : withdrawnOf(withdrawn),
   };
 }
 
@@ -124,6 +126,15 @@ function hotOf(fields: Fields): ManifestHot {
     sizeBytes: countOf(fields, "sizeBytes"),
     txid: txidOf(fields, "txid"),
   };
+}
+
+function withdrawnOf(value: unknown): readonly WithdrawnFile[] {
+  if (!Array.isArray(value)) throw new FieldFault("withdrawn");
+  return value.map((one: unknown) => {
+    const fields = recordOf(one, "withdrawn");
+    const key = keyOf(fields, "key");
+    return fields["sinceMs"] === undefined ? { key } : { key, sinceMs: countOf(fields, "sinceMs") };
+  });
 }
 
 function recordOf(value: unknown, name: string): Fields {

@@ -74,6 +74,17 @@ describe("level 0", () => {
   });
 });
 
+it("what readers may still ask for stays, and what follows it in its level", () => {
+  const files = [...singles(1, 9), file(1, 1, 4), file(1, 5, 9)];
+  const held = files.find(({ level, minTxid }) => level === 0 && minTxid === 3n);
+  const nowMs = 1000 * minuteMs;
+  const { verdicts, gone: going } = planRetention(files, policy, nowMs, (one) => one === held);
+  expect(names(going)).toEqual([]);
+  const reasonOf = (n: number): string | undefined =>
+    verdicts.find(({ file: { level, minTxid } }) => level === 0 && minTxid === BigInt(n))?.reason;
+  expect([reasonOf(3), reasonOf(4)]).toEqual(["in-manifest", "after-kept"]);
+});
+
 describe("images and the levels between", () => {
   const files = [
     ...[10, 50, 90, 200].map((max) => file(9, 1, max)),

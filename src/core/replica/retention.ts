@@ -42,6 +42,8 @@ export type RetentionReason =
   | "in-plan"
   /** Stays: the newest state was restored from it a grace period ago. */
   | "in-recent-plan"
+  /** Stays: the manifest names it, or has left it out only just now. */
+  | "in-manifest"
   /** Stays: younger than the policy asks for, or than the grace period. */
   | "young"
   /** Stays: level 1 does not hold all of it yet, or holds it in one file with others that stay. */
@@ -69,13 +71,14 @@ export interface RetentionPlan {
 }
 
 /**
- * Judges every file. Guarantee: the newest restore point before is one after; so is every end of a file of levels 1 to
+ * Judges every file; what `isHeld` says of one stays, whatever the policy is. Guarantee: the newest restore point before is one after; so is every end of a file of levels 1 to
  * 8 after the oldest kept image, and every end of a kept level-0 file that can be restored now.
  */
 export function planRetention(
   files: readonly ReplicaFile[],
   policy: RetentionPolicy,
   nowMs: number,
+  isHeld: (file: ReplicaFile) => boolean = () => false,
 ): RetentionPlan {
   const youngSinceMs = nowMs - policy.graceMs;
   const inPlan = new Set(newestPlan(files));
@@ -100,7 +103,8 @@ export function planRetention(
     if (!verdict.goes) return verdict;
     if (file.timestampMs > youngSinceMs) return stays(file, "young");
     if (inPlan.has(file)) return stays(file, "in-plan");
-    return inRecentPlan.has(file) ? stays(file, "in-recent-plan") : verdict;
+    if (inRecentPlan.has(file)) return stays(file, "in-recent-plan");
+    return isHeld(file) ? stays(file, "in-manifest") : verdict;
   };
   judge(maxLevel, imageRule(files, policy, nowMs));
   const floor = verdicts.findLast(({ goes }) => goes)?.file.maxTxid ?? 0n;

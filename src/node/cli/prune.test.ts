@@ -7,7 +7,10 @@ import { replicaFiles } from "../../../test/support/history-check.ts";
 import { ltxPath, sampleHistory } from "../../../test/support/replica-builder.ts";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import type { TemporaryDirectory } from "../../../test/support/temporary.ts";
+import { putManifest } from "../../../test/support/manifest.ts";
+import { manifestKey } from "../../core/replica/manifest.ts";
 import { restorableRanges } from "../../core/replica/plan.ts";
+import { openReplicaStore } from "../restore/environment.ts";
 import { restore } from "../restore/restore.ts";
 
 const program = fileURLToPath(new URL("../../../bin/headwater.js", import.meta.url));
@@ -81,6 +84,29 @@ it("deletes nothing when a file of level 1 is damaged where only reading it show
   const { messages } = await prune(url);
   expect(messages).toContain("0000000000000004-0000000000000006.ltx");
   expect(await names(url)).toEqual(before);
+});
+
+it("leaves to readers what a manifest names, and says so", async () => {
+  using directory = temporaryDirectory();
+  const url = await oldReplica(directory);
+  const manifest = directory.file(`replica/${manifestKey}`);
+  await using store = await openReplicaStore(url);
+  await putManifest(store);
+  const before = await names(url);
+  const { output } = await prune(url, "-snapshot-retention", "3h");
+  expect(output).toContain("0 files deleted");
+  expect(output).toContain("11 more would go, but readers by manifest.json may still ask for them");
+  const { kept } = JSON.parse((await prune(url, "-snapshot-retention", "3h", "-json")).output);
+  expect(kept.filter(({ reason }: { reason: string }) => reason === "in-manifest")).toHaveLength(
+    11,
+  );
+  expect(await names(url)).toEqual(before);
+  // Its files are no longer named, but some may still read by the one before.
+  writeFileSync(manifest, "");
+  expect((await prune(url, "-snapshot-retention", "3h")).output).toContain("0 files deleted");
+  const time = new Date(Date.now() - hourMs);
+  utimesSync(manifest, time, time);
+  expect((await prune(url, "-snapshot-retention", "3h")).output).toContain("12 files deleted");
 });
 
 it("keeps level 0 for ever with a retention of 0", async () => {

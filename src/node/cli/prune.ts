@@ -6,6 +6,8 @@ import { openCodec } from "../../core/codec/codec.ts";
 import { formatTxid } from "../../core/ltx/txid.ts";
 import { listReplica } from "../../core/replica/catalog.ts";
 import { layoutForUrl } from "../../core/replica/layout.ts";
+import { manifestKey } from "../../core/replica/manifest.ts";
+import { heldByReaders, readPublishedManifest } from "../../core/replica/manifest-readers.ts";
 import { applyRetention } from "../../core/replica/prune.ts";
 import {
   type RetentionPlan,
@@ -72,7 +74,10 @@ export function pruneCommand(context: CliContext): Command {
         `There is no backup at ${store.url}. Check the URL.`,
       );
     }
-    const plan = planRetention(files, policy, systemClock.nowMs());
+    const published = await readPublishedManifest(store, { signal });
+    const nowMs = systemClock.nowMs();
+    const isHeld = heldByReaders(published, { graceMs: policy.graceMs, nowMs });
+    const plan = planRetention(files, policy, nowMs, isHeld);
     const isDryRun = flags.dryRun === true;
     if (!isDryRun) await applyRetention(plan, { store, layout, codec: openCodec(), signal });
     const print = flags.json === true ? toJson : describe;
@@ -113,6 +118,7 @@ const meaning: Readonly<Record<RetentionReason, string>> = {
   newest: "newest of its level",
   "in-plan": "the newest state is restored from it",
   "in-recent-plan": "a restore that still runs may need it",
+  "in-manifest": "readers by the manifest may still ask for it",
   young: "young",
   "not-compacted": "level 1 does not replace it yet",
   "in-history": "part of the history that is kept",
@@ -124,6 +130,7 @@ function describe({ verdicts, gone, lost }: RetentionPlan, { isDryRun }: Shown):
   const going = verdicts.filter(({ goes }) => goes);
   const sizeBytes = gone.reduce((sum, file) => sum + file.sizeBytes, 0);
   const verb = isDryRun ? "would go" : "deleted";
+  const held = verdicts.filter(({ reason }) => reason === "in-manifest").length;
   const points = lost.reduce((sum, { from, to }) => sum + (to - from) + 1n, 0n);
   const table =
     going.length === 0
@@ -138,7 +145,16 @@ function describe({ verdicts, gone, lost }: RetentionPlan, { isDryRun }: Shown):
     ...losses,
     `${gone.length} files ${verb} (${formatBytes(sizeBytes)}), ${verdicts.length - gone.length} stay. `,
     `${points} restore points ${isDryRun ? "would be" : "are"} lost; the newest stays.\n`,
+    held === 0 ? "" : heldHint(held),
   ].join("");
+}
+
+/** Why less goes than the policy says, and what would change that. */
+function heldHint(count: number): string {
+  return (
+    `${count} more would go, but readers by ${manifestKey} may still ask for them. A replication with retention leaves them ` +
+    `out of it and deletes them later; if nobody reads by it, delete ${manifestKey}.\n`
+  );
 }
 
 function toRow({ file, reason }: RetentionVerdict): readonly string[] {

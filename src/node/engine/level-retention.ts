@@ -71,9 +71,7 @@ export class LevelRetention {
   }
 
   #msUntilForgotten(file: ReplicaFile): number {
-    const { link, clock } = this.#parts;
-    const { graceMs } = this.#policy;
-    return link.manifest?.msUntilForgotten(file, graceMs, clock.monotonicMs()) ?? 0;
+    return this.#parts.link.manifest?.msUntilForgotten(file, this.#policy.graceMs) ?? 0;
   }
 
   #plan(): RetentionPlan {

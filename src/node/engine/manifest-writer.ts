@@ -161,17 +161,21 @@ export class ManifestWriter {
     const nowMs = clock.monotonicMs();
     this.#nextAtMs = nowMs + (bytes.length / bytesPerSecond) * 1000;
     this.#txid = manifest.txid;
-    this.#book.noteWritten(manifest, nowMs);
+    this.#book.noteWritten(manifest);
   }
 
   /** What an earlier engine has written, and knew. */
   async #readStored({ signal }: Waiting): Promise<Uint8Array> {
-    const { link, logger } = this.#parts;
+    const { link, logger, schedule } = this.#parts;
     const content = await link.upkeepStore.get(manifestKey, { signal });
     if (content === undefined) return new Uint8Array(0);
     const bytes = await collectBytes(content.body);
     try {
-      this.#book.learn(parseManifest(bytes, link.store.url));
+      const manifest = parseManifest(bytes, link.store.url);
+      // What nobody is going to delete is for readers again.
+      const isKept = schedule?.retentionEnabled === false;
+      const learned = isKept ? { ...manifest, withdrawn: [] } : manifest;
+      this.#book.learn(learned, content.info.timestampMs);
     } catch (error) {
       if (isForeign(error) || !hasCode(error, "replica/manifest")) throw error;
       logger.log("warn", "manifest.unusable", { error: messageOf(error) });

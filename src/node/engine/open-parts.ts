@@ -131,7 +131,7 @@ export async function openParts(
     const about = { ...tools, ...where, once, endedRest, brief, latePuts, logger: named };
     const records = await ReplicaRecordFile.open(about);
     if (records.record === undefined) await records.clear();
-    const manifest = hasManifest ? new ManifestBook() : undefined;
+    const manifest = hasManifest ? new ManifestBook(clock) : undefined;
     const link = await openLink({ options, address }, store, { ...about, records, manifest });
     stack.use(link.lease);
     links.push(link);
