@@ -168,6 +168,34 @@ test("checksum files: each merged file and image has one, each has its file, and
   expect(warnings).toEqual([]);
 });
 
+test("checksum files: a database that was captured anew has one, for as long as its level-0 file is there", async () => {
+  await using scene = await Scene.open();
+  await scene.app.exec("CREATE TABLE noise(x); INSERT INTO noise VALUES(randomblob(2000000))");
+  const first = scene.engine({ ...fast, pageChecksums: true });
+  await engineReady(first);
+  await syncEngine(first);
+  expect(await stopEngine(first)).toBe(0);
+  rmSync(scene.stateDirectory, { recursive: true });
+  await scene.app.ledger(1);
+  const slower = { ...fast, pageChecksums: true, l0RetentionMs: 20_000 };
+  const again = scene.engine({ ...slower, takeOver: true });
+  await engineReady(again);
+  await syncEngine(again);
+  const files = await replicaFiles(scene.replica);
+  const large = files.find(({ level, sizeBytes }) => level === 0 && sizeBytes > 1 << 20);
+  await using store = await openReplicaStore(scene.replica);
+  const key = large === undefined ? "no level-0 file holds every page" : checksumFileKey(large);
+  await until(async () => (await listChecksumFiles(store, {})).has(key), 60_000);
+  const ofLevel0 = [...(await listChecksumFiles(store, {}))].filter((one) => one.includes("/0/"));
+  expect(ofLevel0).toEqual([key]);
+  expect(await stopEngine(again)).toBe(0);
+  const last = scene.engine({ ...fast, pageChecksums: true });
+  await engineReady(last);
+  await writeUntil(scene, last, async () => !(await listChecksumFiles(store, {})).has(key));
+  expect((await replicaFiles(scene.replica)).map((file) => file.key)).not.toContain(large?.key);
+  expect(await stopEngine(last)).toBe(0);
+});
+
 test("retention off, or 0 for level 0: nothing goes", async () => {
   for (const options of [{ retentionEnabled: false }, { l0RetentionMs: 0 }]) {
     await using scene = await Scene.open();

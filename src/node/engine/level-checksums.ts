@@ -1,7 +1,8 @@
-// Checksum files beside the merged files and the full images of a replica, for those who read single pages of it
-// (docs/formats/checksum-file.md). Each costs one read of its file; nothing depends on them.
+// Checksum files beside the merged files and the full images of a replica, and beside what of level 0 is as large as an image,
+// for those who read single pages of it (docs/formats/checksum-file.md). Each costs one read of its file; nothing depends on them.
 import { hasCode } from "../../core/base/errors.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
+import { maxLevel } from "../../core/replica/layout.ts";
 import {
   checksumFileKey,
   leftOverChecksumFiles,
@@ -11,6 +12,9 @@ import {
 import { heavyJobs } from "./heavy-jobs.ts";
 import type { ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
+
+/** What is smaller is fetched in whole as quickly. */
+const minImageBytes = 1024 * 1024;
 
 export class LevelChecksums {
   readonly #parts: ReplicaParts;
@@ -65,7 +69,19 @@ export class LevelChecksums {
   }
 }
 
-/** Level 0 is read in whole, which proves it. */
+/**
+ * Level 0 is read in whole, which proves it. But a database that was captured anew, because its local state was lost, is a
+ * file of level 0 with every page, and most of them are what readers have already.
+ */
 function checked(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
-  return files.filter(({ level }) => level > 0);
+  const image = files
+    .filter(({ level }) => level === maxLevel)
+    .toSorted(byTxid)
+    .at(-1);
+  const largeBytes = Math.max(minImageBytes, (image?.sizeBytes ?? 0) / 2);
+  return files.filter(({ level, sizeBytes }) => level > 0 || sizeBytes >= largeBytes);
+}
+
+function byTxid(a: ReplicaFile, b: ReplicaFile): number {
+  return a.maxTxid < b.maxTxid ? -1 : 1;
 }
