@@ -1,10 +1,9 @@
-// The engine of one database: attaches, settles, then captures and uploads until it is stopped. One loop decides what is
-// captured and staged (capture-loop.ts); carrying it to a replica is the work of its worker (replica-worker.ts).
+// The engine of one database: attaches and settles (attacher.ts), then captures and uploads until it is stopped. One loop
+// decides what is captured and staged (capture-loop.ts); carrying it to a replica is the work of its worker (replica-worker.ts).
 import { runTogether } from "../../core/base/async.ts";
-import { HeadwaterError, hasCode, messageOf } from "../../core/base/errors.ts";
-import { formatTxid } from "../../core/ltx/txid.ts";
+import { HeadwaterError, messageOf } from "../../core/base/errors.ts";
 import type { Txid } from "../../core/ltx/txid.ts";
-import { openCaptureWhenThere, settleAgain } from "./attach-database.ts";
+import { Attacher } from "./attacher.ts";
 import { commonBudget } from "./budget-keeper.ts";
 import { Cadence } from "./cadence.ts";
 import { CaptureLoop } from "./capture-loop.ts";
@@ -13,18 +12,14 @@ import { LitestreamWatch } from "./litestream-beside.ts";
 import type { EngineParts } from "./parts.ts";
 import type { ReplicaLink } from "./replica-link.ts";
 import { ReplicaSet } from "./replica-set.ts";
-import type { Disunion, ReplicaWorker } from "./replica-worker.ts";
 import { RestTaker } from "./rest-taker.ts";
 import type { RestRequest } from "./rest-taker.ts";
 import type { RestRecord } from "./rest-record.ts";
 import { Stager } from "./stager.ts";
-import { StagingKeeper, setStagedAside } from "./staging-keeper.ts";
+import { StagingKeeper } from "./staging-keeper.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import type { EngineStatus } from "./engine-status.ts";
 import type { Waiting } from "./waiting.ts";
-
-/** How soon a database that vanished while it was being attached is looked at again. */
-const attachRetryMs = 1_000;
 
 export class DatabaseEngine {
   readonly #parts: EngineParts;
@@ -37,6 +32,7 @@ export class DatabaseEngine {
   readonly #litestream: LitestreamWatch;
   readonly #rest: RestTaker;
   readonly #loop: CaptureLoop;
+  readonly #attacher: Attacher;
   #state: EngineStatus["state"] = "starting";
   #unreplicatedSinceMs: number | undefined;
   #feeding: Disposable | undefined;
@@ -60,7 +56,7 @@ export class DatabaseEngine {
     this.#checkpoints = new CheckpointPolicy(clock, logger, limits.maxWalSizeBytes);
     this.#stager = new Stager(parts, this.#checkpoints, () => this.#staged());
     this.#replicas = new ReplicaSet(parts, links, this.#stager, {
-      rejoin: (worker, why, waiting) => this.#rejoin(worker, why, waiting),
+      rejoin: (...why) => this.#attacher.rejoin(...why),
       onAcked: () => this.#acknowledged(),
       onUploaded: () => this.#cadence.noteUpload(),
       isUrgent: () => this.#syncs.isAimed,
@@ -81,7 +77,20 @@ export class DatabaseEngine {
       isAwaited: () => this.#syncs.isWaiting,
       onNews: () => this.#rest.noteNews(),
       flush: (waiting) => this.#flush(waiting),
-      attach: (waiting) => this.#attach(waiting),
+      attach: (waiting) => this.#attacher.attach(waiting),
+    });
+    this.#attacher = new Attacher({
+      parts,
+      stager,
+      replicas,
+      keeper,
+      litestream,
+      onState: (state) => {
+        this.#state = state;
+      },
+      onSettled: () => this.#aimAnew(),
+      onNews: () => this.#rest.noteNews(),
+      attachSoon: (fault) => this.#attachSoon(fault),
     });
     parts.history.whenFull(() => this.#keeper.makeRoom(this.#replicas.ackedSomewhere));
   }
@@ -92,7 +101,7 @@ export class DatabaseEngine {
    */
   async open({ signal }: Waiting): Promise<void> {
     await this.#keeper.load();
-    await this.#attach({ signal });
+    await this.#attacher.attach({ signal });
     this.#feeding = this.#feed();
   }
 
@@ -204,79 +213,18 @@ export class DatabaseEngine {
     return this.#parts.history.head?.txid;
   }
 
-  // --- attaching -------------------------------------------------------------------------------------
-
-  /** Attaches and joins, again and again while the database comes and goes. */
-  async #attach({ signal }: Waiting): Promise<void> {
-    for (;;) {
-      try {
-        return await this.#attachOnce({ signal });
-      } catch (error) {
-        const isPassing = hasCode(error, "capture/gone", "capture/locked", "capture/empty");
-        if (signal.aborted || this.#parts.once || !isPassing) throw error;
-        const { logger, path, clock } = this.#parts;
-        logger.log("warn", "database.waiting", { path, why: error.message });
-        this.#state = "waiting";
-        await this.#stager.detach();
-        await clock.sleep(attachRetryMs, { signal });
-      }
-    }
-  }
-
-  async #attachOnce({ signal }: Waiting): Promise<void> {
-    const { path, logger, history } = this.#parts;
-    const onWaiting = (): void => {
-      this.#state = "waiting";
-    };
-    const capture = await openCaptureWhenThere(this.#parts, { signal, onWaiting });
-    if (this.#parts.endedRest?.wasWatched === true) this.#litestream.check();
-    this.#litestream.note();
-    this.#stager.attach(capture);
-    this.#state = "settling";
-    if (!capture.resumed) this.#rest.noteNews();
-    await this.#stager.compare(async () => {
-      await this.#replicas.join(capture, { signal });
-      this.#aimAnew();
-      await this.#keeper.trySave();
-    });
-    this.#litestream.check();
-    this.#state = "replicating";
-    // What was compared on the way may have been staged.
-    this.#replicas.wake();
-    const txid = history.head && formatTxid(history.head.txid);
-    const replica = this.#replicas.urls;
-    const level = this.#parts.endedRest === undefined ? "info" : "debug";
-    logger.log(level, "database.replicating", { path, replica, txid });
-  }
-
-  async #settleAgain({ parts }: ReplicaWorker, { signal }: Waiting): Promise<void> {
-    await this.#stager.compare(async (capture) => {
-      await settleAgain(parts, capture, { signal });
-      this.#aimAnew();
-      await this.#keeper.trySave();
-    });
-  }
-
-  async #rejoin(worker: ReplicaWorker, why: Disunion, { signal }: Waiting): Promise<void> {
-    if (why === "damaged") await this.#stager.exclusively(() => setStagedAside(this.#parts));
-    try {
-      await this.#settleAgain(worker, { signal });
-    } catch (error) {
-      const isGone = hasCode(error, "capture/gone", "capture/locked");
-      if (!isGone || this.#state === "stopping") throw error;
-      // It is settled when it is attached again.
-      this.#stager.noteFault(error);
-      this.#loop.wake();
-      await this.#parts.clock.sleep(attachRetryMs, { signal });
-    }
+  /** `false`: the engine stops, and no more is attached. */
+  #attachSoon(fault: unknown): boolean {
+    if (this.#state === "stopping") return false;
+    this.#stager.noteFault(fault);
+    this.#loop.wake();
+    return true;
   }
 
   #aimAnew(): void {
     const head = this.#head();
     if (head !== undefined) this.#syncs.aimAnew(head);
   }
-
-  // --- staging and replicas -------------------------------------------------------------------------
 
   /** Stages everything committed so far and wakes the uploader. */
   async #flush({ signal }: Waiting): Promise<void> {

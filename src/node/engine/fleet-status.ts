@@ -1,6 +1,6 @@
 // What a database of a fleet says about itself across the engines that it has had.
 import type { EngineStatus } from "./engine-status.ts";
-import { noLevels } from "./replica-worker.ts";
+import { noLevels } from "./replica-upkeep.ts";
 import type { RestRecord } from "./rest-record.ts";
 import { noVerification } from "./verification.ts";
 

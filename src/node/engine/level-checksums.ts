@@ -2,7 +2,6 @@
 // for those who read single pages of it (docs/formats/checksum-file.md). Each costs one read of its file; nothing depends on them.
 import { hasCode } from "../../core/base/errors.ts";
 import type { ReplicaFile } from "../../core/replica/catalog.ts";
-import { maxLevel } from "../../core/replica/layout.ts";
 import {
   checksumFileKey,
   leftOverChecksumFiles,
@@ -10,6 +9,7 @@ import {
   writeChecksumFile,
 } from "../../core/view/checksum-file.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
+import { newestImage } from "./level-snapshot.ts";
 import type { ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -74,14 +74,7 @@ export class LevelChecksums {
  * file of level 0 with every page, and most of them are what readers have already.
  */
 function checked(files: readonly ReplicaFile[]): readonly ReplicaFile[] {
-  const image = files
-    .filter(({ level }) => level === maxLevel)
-    .toSorted(byTxid)
-    .at(-1);
+  const image = newestImage(files);
   const largeBytes = Math.max(minImageBytes, (image?.sizeBytes ?? 0) / 2);
   return files.filter(({ level, sizeBytes }) => level > 0 || sizeBytes >= largeBytes);
-}
-
-function byTxid(a: ReplicaFile, b: ReplicaFile): number {
-  return a.maxTxid < b.maxTxid ? -1 : 1;
 }

@@ -4,18 +4,19 @@
 import { must } from "../../core/base/assert.ts";
 import { Mutex } from "../../core/base/async.ts";
 import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
-import { maxLevel } from "../../core/replica/layout.ts";
 import { msUntilUpkeep } from "./brief-wake.ts";
 import type { LevelsStatus } from "./engine-status.ts";
 import { heavyJobs } from "./heavy-jobs.ts";
 import { LevelChecksums } from "./level-checksums.ts";
-import { LevelCompaction, newestTxid } from "./level-compaction.ts";
+import { LevelCompaction } from "./level-compaction.ts";
 import { LevelHotPages } from "./level-hot-pages.ts";
 import { LevelJob, retentionIntervalMs } from "./level-job.ts";
 import { LevelRepair } from "./level-repair.ts";
 import { LevelRetention } from "./level-retention.ts";
+import { LevelSnapshot } from "./level-snapshot.ts";
 import { LevelValidation } from "./level-validation.ts";
 import { LevelWork } from "./level-work.ts";
+import type { ManifestBook } from "./manifest-book.ts";
 import type { LevelSchedule, ReplicaParts } from "./parts.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -29,7 +30,6 @@ export interface LevelHooks {
 export class Levels {
   readonly #parts: ReplicaParts;
   readonly #schedule: LevelSchedule;
-  readonly #hooks: LevelHooks;
   readonly #listing = new Mutex();
   /** Lower levels first, so that a level finds what the one below has just made. */
   readonly #levelJobs: readonly LevelJob[];
@@ -44,13 +44,12 @@ export class Levels {
   readonly #compaction: LevelCompaction;
   readonly #repair: LevelRepair;
   readonly #retention: LevelRetention;
-  #snapshots = 0;
+  readonly #snapshots: LevelSnapshot;
   readonly #work: LevelWork;
 
   constructor(parts: ReplicaParts, schedule: LevelSchedule, hooks: LevelHooks) {
     this.#parts = parts;
     this.#schedule = schedule;
-    this.#hooks = hooks;
     this.#compaction = new LevelCompaction(parts, {
       usable: () => this.#known,
       soundFiles: (waiting) => this.#soundFiles(waiting),
@@ -58,9 +57,11 @@ export class Levels {
       onMade: (file) => this.#noteMade(file),
       onCompacted: hooks.onCompacted,
     });
+    const onPut = (): void => this.#noteSnapshot();
+    this.#snapshots = new LevelSnapshot(parts, { put: hooks.putSnapshot, onPut });
     this.#repair = new LevelRepair(parts, {
       make: (plan, options) => this.#compaction.make(plan, options),
-      putSnapshot: (waiting) => this.#putSnapshot(waiting),
+      putSnapshot: (waiting) => this.#snapshots.put(waiting),
       localBody: (file) => this.#compaction.stagedBody(file),
     });
     this.#retention = new LevelRetention(parts, schedule, this.#repair);
@@ -84,23 +85,13 @@ export class Levels {
     this.#checksums = new LevelChecksums(parts);
     if (schedule.pageChecksums) {
       this.#checksumJob = new LevelJob("page-checksums", checkMs, async (waiting) => {
-        await this.#files(waiting);
-        await this.#checksums.run(this.#known, waiting);
+        await this.#checksums.run(await this.#files(waiting), waiting);
         return undefined;
       });
       this.#checksumJob.isPending = true;
     }
     const { manifest } = parts.link;
-    if (manifest !== undefined) {
-      const hotPages = new LevelHotPages(parts, manifest);
-      const intervalMs = schedule.levels.at(-1) ?? schedule.snapshotIntervalMs;
-      const job = new LevelJob("hot-pages", intervalMs, async (waiting) => {
-        await hotPages.run(await this.#soundFiles(waiting), waiting);
-        job.isPending = false;
-        return undefined;
-      });
-      this.#hotPagesJob = job;
-    }
+    this.#hotPagesJob = manifest && this.#hotPagesJobOf(manifest);
     this.#repairJob = new LevelJob("repair", checkMs, (waiting) => this.#mend(waiting));
     const jobs = [
       this.#repairJob,
@@ -116,6 +107,17 @@ export class Levels {
       onDone: () => this.#noteDone(),
       onFailed: (error) => this.#noteFailed(error),
     });
+  }
+
+  #hotPagesJobOf(manifest: ManifestBook): LevelJob {
+    const hotPages = new LevelHotPages(this.#parts, manifest);
+    const intervalMs = this.#schedule.levels.at(-1) ?? this.#schedule.snapshotIntervalMs;
+    const job = new LevelJob("hot-pages", intervalMs, async (waiting) => {
+      await hotPages.run(await this.#soundFiles(waiting), waiting);
+      job.isPending = false;
+      return undefined;
+    });
+    return job;
   }
 
   /**
@@ -141,7 +143,7 @@ export class Levels {
     return {
       compactedThrough: this.#compaction.through,
       compactions: this.#compaction.compactions,
-      snapshots: this.#snapshots,
+      snapshots: this.#snapshots.count,
       deletedFiles: this.#retention.deletedFiles,
       repairedFiles: this.#repair.repairedFiles + this.#compaction.filledFiles,
       lostFiles: this.#repair.lostFiles,
@@ -268,35 +270,11 @@ export class Levels {
   // --- full images -----------------------------------------------------------------------------------
 
   async #snapshot(waiting: Waiting): Promise<undefined> {
-    const { clock } = this.#parts;
-    const files = await this.#files(waiting);
-    const newest = files
-      .filter(({ level }) => level === maxLevel)
-      .reduce<ReplicaFile | undefined>(
-        (best, file) => (best === undefined || file.maxTxid > best.maxTxid ? file : best),
-        undefined,
-      );
-    if (newest !== undefined && newest.maxTxid === newestTxid(files)) {
-      this.#snapshotJob.isPending = false;
-      return undefined;
-    }
-    const nowMs = clock.nowMs();
-    const newestMs = newest?.timestampMs ?? Number.NEGATIVE_INFINITY;
-    const isTooEarly = newestMs > this.#snapshotJob.boundaryMs(nowMs) && newestMs <= nowMs;
-    if (isTooEarly) return undefined;
-    this.#snapshotJob.isPending = false;
-    try {
-      await heavyJobs.run(() => this.#putSnapshot(waiting), waiting);
-    } catch (error) {
-      this.#snapshotJob.isPending = true;
-      throw error;
-    }
+    await this.#snapshots.run(this.#snapshotJob, await this.#files(waiting), waiting);
     return undefined;
   }
 
-  async #putSnapshot(waiting: Waiting): Promise<void> {
-    await this.#hooks.putSnapshot(waiting);
-    this.#snapshots++;
+  #noteSnapshot(): void {
     this.#notePagesMoved();
     this.#retentionJob.isPending = this.#schedule.retentionEnabled;
   }

@@ -2,7 +2,7 @@
 // The rules are those of architecture section 6: names are created once, an existing name is compared before
 // anything is decided, and a replica that somebody else writes to is never written over.
 import { Mutex } from "../../core/base/async.ts";
-import { collectBytes, toHex64 } from "../../core/base/bytes.ts";
+import { collectBytes } from "../../core/base/bytes.ts";
 import type { Clock } from "../../core/base/clock.ts";
 import { HeadwaterError, hasCode } from "../../core/base/errors.ts";
 import type { Logger } from "../../core/base/log.ts";
@@ -16,6 +16,7 @@ import { WatchedBody } from "../../core/replica/file-facts.ts";
 import type { ReplicaLayout } from "../../core/replica/layout.ts";
 import type { ObjectBody, ObjectInfo, ObjectStore } from "../../core/store/object-store.ts";
 import { findEqualObject } from "../../core/store/settle-put.ts";
+import { anotherWriter } from "./another-writer.ts";
 import type { BudgetKeeper } from "./budget-keeper.ts";
 import { KnownFiles } from "./known-files.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
@@ -234,29 +235,8 @@ export class ReplicaLink {
   }
 
   /** The error that says who else wrote `key`, and when. */
-  async conflict(key: string, { signal }: Waiting): Promise<HeadwaterError> {
-    const content = await this.store
-      .get(key, { length: ltxHeaderSizeBytes, signal })
-      .catch(() => undefined);
-    const bytes = content === undefined ? new Uint8Array(0) : await collectBytes(content.body);
-    let who = "an unknown program";
-    let since: string | undefined;
-    try {
-      const header = decodeHeader(bytes);
-      who =
-        header.nodeId === 0n
-          ? "a Litestream"
-          : `a Headwater with node id ${toHex64(header.nodeId)}`;
-      since = new Date(header.timestampMs).toISOString();
-    } catch {
-      // The object is not LTX: the message then says less, the conflict stays the same.
-    }
-    return new HeadwaterError(
-      "engine/another-writer",
-      `${key} in ${this.store.url} was written by ${who}${since === undefined ? "" : ` at ${since}`}. ` +
-        `Two writers on one replica destroy its history: stop the other one, or give each its own URL.`,
-      { data: { key, url: this.store.url, who, since } },
-    );
+  conflict(key: string, waiting: Waiting): Promise<HeadwaterError> {
+    return anotherWriter(this.store, key, waiting);
   }
 
   /** Takes an object found in the replica as our last acknowledged one. */

@@ -1,4 +1,4 @@
-// One replica at work: carries staged files to it, makes its levels, and tells how far it has come.
+// One replica at work: carries staged files to it, has its upkeep done (replica-upkeep.ts), and tells how far it has come.
 import { Mutex, orAborted } from "../../core/base/async.ts";
 import { Bell } from "./bell.ts";
 import { follow } from "./follow.ts";
@@ -8,15 +8,12 @@ import type { Stager } from "./stager.ts";
 import type { StagedFile } from "./staging.ts";
 import type { StagingMerger } from "./staging-merger.ts";
 import { messageOf } from "../../core/base/errors.ts";
-import { type ReplicaFile, listReplica } from "../../core/replica/catalog.ts";
-import type { LevelsStatus, ReplicaStatus } from "./engine-status.ts";
-import { Levels } from "./levels.ts";
-import { ManifestWriter } from "./manifest-writer.ts";
+import type { ReplicaStatus } from "./engine-status.ts";
 import type { ReplicaParts } from "./parts.ts";
 import type { ReplicaLink } from "./replica-link.ts";
+import { ReplicaUpkeep } from "./replica-upkeep.ts";
 import { Uploader } from "./uploader.ts";
 import type { DrainOutcome } from "./uploader.ts";
-import { Verification, noVerification } from "./verification.ts";
 import type { Waiting } from "./waiting.ts";
 
 /** Why the uploader cannot go on until database and replica are one history again. */
@@ -42,30 +39,11 @@ export interface WorkerHooks {
   readonly isOneOfSeveral: boolean;
 }
 
-/** The status where nobody makes levels. */
-export const noLevels: LevelsStatus = Object.freeze({
-  compactedThrough: 0n,
-  compactions: 0,
-  snapshots: 0,
-  deletedFiles: 0,
-  repairedFiles: 0,
-  lostFiles: 0,
-  validationFaults: 0,
-  validatedAtMs: undefined,
-  failingSinceMs: undefined,
-  lastError: undefined,
-});
-
 export class ReplicaWorker {
   readonly parts: ReplicaParts;
   readonly #hooks: WorkerHooks;
   readonly #uploader: Uploader;
-  /** `undefined`: nobody here makes levels. */
-  readonly #levels: Levels | undefined;
-  /** `undefined`: nothing is verified. */
-  readonly #verification: Verification | undefined;
-  /** `undefined`: no manifest is written. */
-  readonly #manifest: ManifestWriter | undefined;
+  readonly #upkeep: ReplicaUpkeep;
   readonly #bell = new Bell();
   /** Nothing is put while replica and staged files are brought to one history. Taken inside the stager's lock. */
   readonly #putting = new Mutex();
@@ -82,32 +60,18 @@ export class ReplicaWorker {
     this.parts = parts;
     this.#hooks = hooks;
     const { merger, isOneOfSeveral } = hooks;
-    this.#levels =
-      parts.schedule &&
-      new Levels(parts, parts.schedule, {
-        putSnapshot: (waiting) => this.putSnapshot(waiting),
-        onCompacted: () => this.wake(),
-      });
-    this.#verification =
-      parts.verification &&
-      new Verification(parts, parts.verification, {
-        stager: hooks.stager,
-        ackedThrough: () => this.ackedThrough,
-        whileNotUploading: (work) => this.whilePaused(work),
-        putSnapshot: (waiting) => this.putSnapshot(waiting),
-      });
-    const { manifest } = parts.link;
-    this.#manifest =
-      manifest &&
-      new ManifestWriter(parts, manifest, {
-        files: (waiting) => this.#files(waiting),
-        onNoHotPages: () => this.#levels?.noteNoHotPages(),
-      });
+    this.#upkeep = new ReplicaUpkeep(parts, {
+      stager: hooks.stager,
+      ackedThrough: () => this.ackedThrough,
+      whilePaused: (work) => this.whilePaused(work),
+      putSnapshot: (waiting) => this.putSnapshot(waiting),
+      onCompacted: () => this.wake(),
+    });
     this.#uploader = new Uploader(parts, {
       onAcked: () => {
         hooks.onAcked();
         hooks.onUploaded();
-        this.#levels?.noteUpload();
+        this.#upkeep.noteUpload();
       },
       beginReading: (begin) => merger.beginReading(begin),
       mergeIfTooLarge: (waiting) => merger.mergeIfTooLarge(this, waiting),
@@ -154,7 +118,7 @@ export class ReplicaWorker {
 
   /** Level 1 holds everything up to it, so far as anybody here makes levels. */
   get compactedThrough(): bigint {
-    return this.#levels?.compactedThrough ?? this.ackedThrough;
+    return this.#upkeep.compactedThrough ?? this.ackedThrough;
   }
 
   get status(): ReplicaStatus {
@@ -169,9 +133,7 @@ export class ReplicaWorker {
       uploadedAtMs: this.#uploader.uploadedAtMs,
       failingSinceMs: this.#uploader.failingSinceMs ?? stopped?.sinceMs,
       lastError: stopped === undefined ? this.#uploader.lastError : messageOf(stopped.error),
-      levels: this.#levels?.status ?? noLevels,
-      verification: this.#verification?.status ?? noVerification,
-      manifest: this.#manifest?.status,
+      ...this.#upkeep.status,
     };
   }
 
@@ -179,22 +141,17 @@ export class ReplicaWorker {
   isIdleFor(ms: number, txid: bigint): boolean {
     if (this.#stoppedBy !== undefined || this.#uploader.mustFollow || this.#images > 0)
       return false;
-    if (this.ackedThrough < txid || this.#levels?.isBusyWithin(ms) === true) return false;
-    if (this.#manifest?.isBusy === true) return false;
-    return this.#verification?.isBusyWithin(ms) !== true;
+    return this.ackedThrough >= txid && !this.#upkeep.isBusyWithin(ms);
   }
 
   /** How long until something is due if nothing changes, ms; `Infinity` = never. */
   get untilUpkeep(): { readonly levelsMs: number; readonly verificationMs: number } {
-    return {
-      levelsMs: this.#levels?.msUntilDue ?? Number.POSITIVE_INFINITY,
-      verificationMs: this.#verification?.msUntilDue ?? Number.POSITIVE_INFINITY,
-    };
+    return this.#upkeep.msUntilDue;
   }
 
   /** An earlier engine has left something of the levels to do. */
   noteLeftLevels(): void {
-    this.#levels?.noteUpload();
+    this.#upkeep.noteUpload();
   }
 
   /** Something may be there to upload. */
@@ -260,7 +217,7 @@ export class ReplicaWorker {
     if (this.#stoppedBy !== undefined) throw this.#stoppedBy.error;
     for (;;) {
       const outcome = await this.#uploader.drain({ signal });
-      if (outcome === "done") return this.#manifest?.finish({ signal });
+      if (outcome === "done") return this.#upkeep.finish({ signal });
       if (outcome !== "more") await this.#hooks.rejoin(outcome, { signal });
     }
   }
@@ -272,18 +229,7 @@ export class ReplicaWorker {
     } catch {
       return;
     }
-    await Promise.all([
-      this.#levels?.run(waiting),
-      this.#verification?.run(waiting),
-      this.#manifest?.run(waiting),
-    ]);
-  }
-
-  async #files(waiting: Waiting): Promise<readonly ReplicaFile[] | undefined> {
-    if (this.#levels !== undefined) return this.#levels.knownFiles(waiting);
-    const { known, upkeepStore, layout } = this.link;
-    if (!known.isLoaded) await known.load(() => listReplica(upkeepStore, layout, waiting));
-    return known.isLoaded ? known.files : undefined;
+    await this.#upkeep.run(waiting);
   }
 
   async #follow(waiting: Waiting): Promise<void> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { HeadwaterError } from "../../core/base/errors.ts";
 import type { EngineStatus } from "../engine/engine-status.ts";
-import { noLevels } from "../engine/replica-worker.ts";
+import { noLevels } from "../engine/replica-upkeep.ts";
 import { noVerification } from "../engine/verification.ts";
 import { healthOf } from "./health.ts";
 import type { DatabaseHealth, Patient } from "./health.ts";
