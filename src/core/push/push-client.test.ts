@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { type ReplicaHistory, sampleHistory } from "../../../test/support/replica-builder.ts";
 import { until } from "../../../test/support/until.ts";
+import type { Waiting } from "../base/async.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { silentLogger } from "../base/log.ts";
 import { createSeededRandom } from "../testing/seeded-random.ts";
@@ -98,6 +99,10 @@ class Stage implements PushSink, AsyncDisposable {
     });
   }
 
+  caughtUp(waiting: Waiting = {}): Promise<boolean> {
+    return this.#client.caughtUp(waiting);
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#client[Symbol.asyncDispose]();
   }
@@ -117,6 +122,51 @@ it("asks for what comes after the follower's TXID, and again from where it is wh
   expect(stage.asked).toEqual([`${address}4 Bearer secret`, `${address}5 Bearer secret`]);
   expect(stage.live).toEqual([true, false, true]);
   expect(stage.durable).toEqual([6n, 6n]);
+});
+
+it("says when the follower has what the primary had at the start, and again after each connection", async () => {
+  const script = [
+    { frames: [hello(6n), await fileFrame(5), await fileFrame(6)] },
+    { frames: [hello(7n), await fileFrame(7)], isOpen: true },
+  ];
+  await using stage = new Stage(script);
+  expect(await stage.caughtUp()).toBe(true);
+  expect(stage.taken).toEqual([5n, 6n]);
+  await until(() => stage.live.length === 2);
+  expect(await stage.caughtUp()).toBe(false);
+  await stage.untilAsked(2);
+  await until(() => stage.caughtUp());
+  expect(stage.taken).toEqual([5n, 6n, 7n]);
+});
+
+it("does not say so of a head that it cannot reach: the primary is away, of another history, or sends to the store", async () => {
+  const reset: StreamFrame = { kind: "reset", headTxid: 9n, durableTxid: 9n };
+  const scripts: readonly (readonly Answer[])[] = [
+    [],
+    [{ status: 503 }],
+    [{ frames: [hello(6n)] }],
+    [{ frames: [hello(2n)], isOpen: true }],
+    [{ frames: [hello(6n), { kind: "end" }] }],
+  ];
+  for (const script of scripts) {
+    await using stage = new Stage(script);
+    expect(await stage.caughtUp()).toBe(false);
+  }
+  await using behind = new Stage([0, 1, 2].map(() => ({ frames: [hello(9n), reset] })));
+  const answer = behind.caughtUp();
+  await behind.untilAsked(3);
+  expect(await answer).toBe(false);
+});
+
+it("whoever waits for the head can give up, and does not outlast the client", async () => {
+  const silent = new Stage([{ frames: [hello(6n)], isOpen: true }]);
+  const giveUp = new AbortController();
+  const given = silent.caughtUp(giveUp);
+  const kept = silent.caughtUp();
+  giveUp.abort(new Error("enough"));
+  await expect(given).rejects.toThrow("enough");
+  await silent[Symbol.asyncDispose]();
+  expect(await kept).toBe(false);
 });
 
 it("takes nothing of a file that was cut off, at any byte", async () => {

@@ -1,6 +1,6 @@
 // Follows the stream of a primary: connects, checks what comes, hands it over, and connects again for as long as it lives.
 // It decides nothing about the store: whoever follows reads that as if there were no stream whenever this is not live.
-import { type Backoff, backoffMs, orAborted } from "../base/async.ts";
+import { type Backoff, type Waiting, backoffMs, orAborted } from "../base/async.ts";
 import type { Clock } from "../base/clock.ts";
 import { HeadwaterError, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -9,6 +9,7 @@ import type { Codec } from "../codec/codec.ts";
 import { areContradictory } from "../ltx/header.ts";
 import { formatTxid, toTxid } from "../ltx/txid.ts";
 import type { ChainPoint } from "../replica/chain-files.ts";
+import { HeadArrival } from "./head-arrival.ts";
 import { type ReceivedFile, receiveFile } from "./pushed-files.ts";
 import { type HelloFrame, type StreamFrame, decodeFrames } from "./stream-frames.ts";
 
@@ -74,6 +75,7 @@ export class PushClient implements AsyncDisposable {
   readonly #options: PushClientOptions;
   readonly #address: string;
   readonly #stop = new AbortController();
+  readonly #arrival = new HeadArrival();
   readonly #running: Promise<void>;
   #failures = 0;
 
@@ -87,6 +89,12 @@ export class PushClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    this.#arrival.noteAway();
+  }
+
+  /** Waits until the follower has what the primary had when it was connected to; false: as `HeadArrival`. */
+  caughtUp(waiting: Waiting): Promise<boolean> {
+    return this.#arrival.wait(waiting);
   }
 
   async #run(): Promise<void> {
@@ -112,9 +120,12 @@ export class PushClient implements AsyncDisposable {
     try {
       const why = await this.#stream(position, { signal: both });
       if (why === "other-history") await sink.leave();
+      if (why === "reset" || why === "no-room") this.#arrival.noteDetour();
+      else this.#arrival.noteAway();
       logger.log(why === "other-history" ? "warn" : "info", "push.ended", { why });
     } catch (error) {
       if (signal.aborted) return;
+      this.#arrival.noteAway();
       // One line for an outage, however long it is.
       const level = this.#failures === 0 ? "warn" : "debug";
       logger.log(level, "push.failed", { error: messageOf(error) });
@@ -136,11 +147,13 @@ export class PushClient implements AsyncDisposable {
           logger.log("info", "push.live", { after: formatTxid(toTxid(position.txid)) });
           sink.noteLive(true);
           sink.noteDurable(frame.durableTxid);
+          this.#arrival.noteHead(frame.headTxid, position.txid);
           break;
         case "file": {
           const taken = await sink.take(await receiveFile(codec, frame.bytes));
           if (taken !== "taken") return taken;
           this.#failures = 0;
+          this.#noteAt();
           break;
         }
         case "durable":
@@ -148,6 +161,8 @@ export class PushClient implements AsyncDisposable {
           break;
         case "heartbeat":
           this.#failures = 0;
+          // The store may have brought the follower there.
+          this.#noteAt();
           break;
         case "reset":
           return isBehind(frame, sink.position ?? position) ? "other-history" : "reset";
@@ -158,6 +173,11 @@ export class PushClient implements AsyncDisposable {
     return "end";
   }
 
+  #noteAt(): void {
+    const { position } = this.#options.sink;
+    if (position !== undefined) this.#arrival.noteAt(position.txid);
+  }
+
   async *#open(
     { txid }: ChainPoint,
     heartbeatMs: () => number,
@@ -166,7 +186,10 @@ export class PushClient implements AsyncDisposable {
     const { fetch, token } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const address = `${this.#address}?after=${formatTxid(toTxid(txid))}`;
-    const response = await this.#within(connectTimeoutMs, fetch(address, { headers, signal }));
+    const asked = fetch(address, { headers, signal }).catch((error: unknown) => {
+      throw unreachableAt(this.#address, error);
+    });
+    const response = await this.#within(connectTimeoutMs, asked);
     if (response.status !== 200 || response.body === null) {
       throw await refusal(this.#address, response);
     }
@@ -234,6 +257,16 @@ function isBehind(
   { txid }: ChainPoint,
 ): boolean {
   return headTxid !== 0n && headTxid < txid;
+}
+
+function unreachableAt(address: string, error: unknown): HeadwaterError {
+  // Node says why in the cause; a browser says nothing.
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return new HeadwaterError(
+    "push/refused",
+    `${address} cannot be reached: ${messageOf(cause)}. The store is read instead.`,
+    { cause: error },
+  );
 }
 
 async function refusal(

@@ -1,4 +1,5 @@
 // Views that a primary keeps new: what it pushes is the newest state at once, read from memory until the store has it.
+import type { Waiting } from "../base/async.ts";
 import { areContradictory } from "../ltx/header.ts";
 import {
   PushClient,
@@ -34,6 +35,11 @@ export class PushedViews implements PushSink, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#client[Symbol.asyncDispose]();
+  }
+
+  /** Waits until the newest state is what the primary had when it was connected to; false: it is away, or cannot bring it. */
+  caughtUp(waiting: Waiting): Promise<boolean> {
+    return this.#client.caughtUp(waiting);
   }
 
   get position(): ChainPoint {

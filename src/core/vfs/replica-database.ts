@@ -87,7 +87,8 @@ export class ReplicaDatabase implements AsyncDisposable {
 
   /**
    * Looks for a newer state, which queries see from now on unless a snapshot is held, and resolves to the TXID they see. A
-   * replica opened at a moment stays there.
+   * replica opened at a moment stays there. One that a primary pushes to also waits for what that has committed when it is
+   * connected to, unless it is away.
    */
   async refresh(waiting: Waiting = {}): Promise<Txid> {
     await this.#options.refresh(waiting);

@@ -65,9 +65,11 @@ export interface ReplicaEngine extends AsyncDisposable {
   /** The state that the next query sees. */
   readonly current: () => Pick<PageMap, "txid" | "timestampMs">;
   readonly ask: AskSqlite;
-  /** Looks for a newer state. */
-  readonly refresh: (waiting: Waiting) => Promise<unknown>;
+  /** Looks for a newer state: at the primary, if it pushes and is not away, and in the store. */
+  readonly refresh: Refresh;
 }
+
+type Refresh = (waiting: Waiting) => Promise<unknown>;
 
 /** SQLite in a thread of its own, which is the engine's from now on, and sleeps while pages are fetched here. */
 export async function openSleepingEngine(
@@ -81,7 +83,7 @@ export async function openSleepingEngine(
   const layer = await openLayer?.(known.pages);
   if (layer !== undefined) opened.use(layer);
   const pages = layer?.pages ?? known.pages;
-  follow(opened, options, { ...known, pages });
+  const refresh = follow(opened, options, { ...known, pages });
   const desk = new PageDesk(pages, (asked) => askedTarget(asked, clock.nowMs()));
   const client = opened.use(new SqliteClient(thread, desk, { name }));
   const current = (): PageMap => desk.current;
@@ -95,7 +97,7 @@ export async function openSleepingEngine(
     ask:
       layer?.over(client, current) ??
       ((request, waiting) => client.ask(request, waiting).finally(() => prefetch?.start())),
-    refresh: (waiting) => pages.refresh(waiting),
+    refresh,
     store,
   });
 }
@@ -118,14 +120,14 @@ export async function openDirectEngine(
   await using opened = new AsyncDisposableStack();
   const known = await openPages(opened, options, { reads });
   const { pages } = known;
-  follow(opened, options, known);
+  const refresh = follow(opened, options, known);
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const sqlite3 = await orAborted(loading, options);
   const client = opened.use(new DirectClient(sqlite3, { name, pages, parseMoment, isCancelled }));
   return engineOf(opened.move(), {
     current: () => client.current,
     ask: (request, waiting) => client.ask(request, waiting),
-    refresh: (waiting) => pages.refresh(waiting),
+    refresh,
     store,
   });
 }
@@ -144,7 +146,7 @@ export async function openSuspendingEngine(
   await using opened = new AsyncDisposableStack();
   const known = await openPages(opened, options, {});
   const { pages } = known;
-  follow(opened, options, known);
+  const refresh = follow(opened, options, known);
   const parseMoment: ParseMoment = (asked) => askedTarget(asked, clock.nowMs());
   const client = opened.use(
     new SuspendingClient(module, { name, pages, parseMoment, clock, giveTurn }),
@@ -152,7 +154,7 @@ export async function openSuspendingEngine(
   return engineOf(opened.move(), {
     current: () => client.current,
     ask: (request, waiting) => client.ask(request, waiting),
-    refresh: (waiting) => pages.refresh(waiting),
+    refresh,
     store,
   });
 }
@@ -208,14 +210,21 @@ async function openPages(
   return { pages: target === undefined ? pages : frozenPages(pages), views, pushed, codec };
 }
 
-/** From now on the pages go on to what is new, if they are to, until `opened` is disposed. */
+/** From now on the pages go on to what is new, if they are to, until `opened` is disposed. Returns what has them look now. */
 function follow(
   opened: AsyncDisposableStack,
   { follow: isFollowing, push, clock, logger, onNews }: EngineOptions,
   { pages, views, pushed: files, codec }: OpenedPages<ReplicaPages>,
-): void {
-  if (!isFollowing) return;
+): Refresh {
+  const refresh: Refresh = (waiting) => pages.refresh(waiting);
+  if (!isFollowing) return refresh;
   const loop = opened.use(new FollowLoop({ pages, clock, logger, onNews }));
-  if (push === undefined || files === undefined) return;
-  opened.use(new PushedViews({ ...push, views, files, loop, codec, clock, logger, onNews }));
+  if (push === undefined || files === undefined) return refresh;
+  const pushed = opened.use(
+    new PushedViews({ ...push, views, files, loop, codec, clock, logger, onNews }),
+  );
+  return async (waiting) => {
+    await pushed.caughtUp(waiting);
+    return refresh(waiting);
+  };
 }

@@ -16,15 +16,15 @@ import type { ConfigFlags } from "./config-flags.ts";
 import { createLineLogger } from "./line-logger.ts";
 import { formatTime } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { type PushFlags, addPushFlag, pushTokenOf } from "./replica-source.ts";
 import { logLevelOf, logLevels } from "./replicate-steps.ts";
 import { StopSignals } from "./signals.ts";
 import { type Source, replicaKind, resolveSource } from "./sources.ts";
 import { parseChoiceFlag, parseCountFlag, parseDurationFlag, usage } from "./values.ts";
 
-interface FollowFlags extends ConfigFlags {
+interface FollowFlags extends ConfigFlags, PushFlags {
   readonly output?: string;
   readonly followInterval: string;
-  readonly push?: string;
   readonly parallelism: string;
   readonly integrityCheck: string;
   readonly ifReplicaExists?: boolean;
@@ -50,11 +50,8 @@ export function followCommand(context: CliContext): Command {
       "--follow-interval <duration>",
       "look for news this often; up to ten times as long while there are none",
       defaultFollowInterval,
-    )
-    .option(
-      "--push <url>",
-      "also follow the primary at http://host:port/databases/NAME; its token, if it asks for one, from HEADWATER_PUSH_TOKEN",
-    )
+    );
+  addPushFlag(command, "also follow the primary")
     .option("--parallelism <n>", "requests at once", String(followDefaults.parallelism))
     .option(
       "--integrity-check <kind>",
@@ -74,7 +71,7 @@ export function followCommand(context: CliContext): Command {
       output: localPath(flags.output),
       interval: flags.followInterval,
       push: flags.push,
-      pushToken: context.environment["HEADWATER_PUSH_TOKEN"],
+      pushToken: pushTokenOf(context),
       integrityCheck: parseChoiceFlag("integrity-check", integrityChecks, flags.integrityCheck),
       parallelism: parseCountFlag("parallelism", flags.parallelism),
       force: flags.force === true,

@@ -7,13 +7,13 @@ import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import type { ConfigFlags } from "./config-flags.ts";
-import { addMomentFlags, openSource } from "./replica-source.ts";
-import type { MomentFlags } from "./replica-source.ts";
+import { addMomentFlags, addPushFlag, openSource } from "./replica-source.ts";
+import type { MomentFlags, PushFlags } from "./replica-source.ts";
 import { type RowFormat, type RowWriter, openRowWriter, rowFormats } from "./row-formats.ts";
 import { abortOnSignals } from "./signals.ts";
 import { parseChoiceFlag } from "./values.ts";
 
-interface QueryFlags extends ConfigFlags, MomentFlags {
+interface QueryFlags extends ConfigFlags, MomentFlags, PushFlags {
   readonly format: string;
   readonly json?: boolean;
 }
@@ -26,7 +26,8 @@ export function queryCommand(context: CliContext): Command {
     )
     .argument("<source>", "URL of a replica, its directory, or path of a replicated database")
     .argument("[sql]", "statements; without them, or with -, they are read from standard input");
-  addMomentFlags(command)
+  addMomentFlags(command);
+  addPushFlag(command, "also see what the primary has committed and the replica does not have yet")
     .option("--format <kind>", `how rows are printed: ${rowFormats.join(", ")}`, "table")
     .option("--json", "the same as --format json");
   return addConfigFlags(command).action(

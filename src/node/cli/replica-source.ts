@@ -1,9 +1,9 @@
-// A command's SOURCE, opened as a replica at the moment that its flags name.
+// A command's SOURCE, opened as a replica at the moment that its flags name, or at what its primary pushes.
 import type { Command } from "commander";
 import type { Waiting } from "../../core/base/async.ts";
 import { parseMoment } from "../../core/base/moments.ts";
 import { systemClock } from "../base/clock.ts";
-import { openReplica } from "../vfs/open-replica.ts";
+import { type OpenReplicaOptions, openReplica } from "../vfs/open-replica.ts";
 import type { ReplicaDatabase } from "../../core/vfs/replica-database.ts";
 import type { CliContext } from "./command.ts";
 import type { ConfigFlags } from "./config-flags.ts";
@@ -17,6 +17,23 @@ export interface MomentFlags {
   readonly txid?: string;
 }
 
+export interface PushFlags {
+  readonly push?: string;
+}
+
+/** Adds `-push`, whose token is `pushTokenOf`. */
+export function addPushFlag(command: Command, summary: string): Command {
+  return command.option(
+    "--push <url>",
+    `${summary}: http://host:port/databases/NAME; its token, if it asks for one, from HEADWATER_PUSH_TOKEN`,
+  );
+}
+
+/** What a primary may ask of who follows it. */
+export function pushTokenOf({ environment }: CliContext): string | undefined {
+  return environment["HEADWATER_PUSH_TOKEN"];
+}
+
 /** Adds `-at`, `-timestamp` and `-txid`. */
 export function addMomentFlags(command: Command): Command {
   return command
@@ -28,26 +45,39 @@ export function addMomentFlags(command: Command): Command {
     .option("--txid <hex>", "exactly this TXID, 16 hexadecimal digits");
 }
 
-/** Opens it. Throws `usage/invalid` for flags that exclude each other. */
+/**
+ * Opens it, with `push` at what the primary has committed by now; if that is away, a warning says so, and it is at what the store
+ * has. Throws `usage/invalid` for flags that exclude each other.
+ */
 export async function openSource(
   context: CliContext,
   sourceText: string,
-  flags: ConfigFlags & MomentFlags & { readonly hydrate?: string },
+  flags: ConfigFlags & MomentFlags & PushFlags & { readonly hydrate?: string },
   { signal }: Waiting,
 ): Promise<ReplicaDatabase> {
-  const { at, timestamp, txid, hydrate } = flags;
-  if ([at, timestamp, txid].filter((flag) => flag !== undefined).length > 1) {
+  const { at, timestamp, txid, push, hydrate } = flags;
+  const moments = [at, timestamp, txid].filter((flag) => flag !== undefined);
+  if (moments.length > 1) {
     throw usage("Give one of -at (or -timestamp, which is the same) and -txid.");
+  }
+  if (moments.length > 0 && push !== undefined) {
+    throw usage("-push shows the newest state: leave it out, or -at, -timestamp and -txid.");
   }
   const nowMs = systemClock.nowMs();
   const { url, secrets } = await resolveSource(sourceText, flags, context);
-  return openReplica(url, {
+  const options: OpenReplicaOptions = {
     signal,
     secrets,
     hydrate,
     logger: createMessageLogger(context, systemClock),
+    ...(push !== undefined && { follow: true, push, pushToken: pushTokenOf(context) }),
     ...(at !== undefined && { at: parseMoment(at, nowMs, "-at") }),
     ...(timestamp !== undefined && { at: parseMoment(timestamp, nowMs, "-timestamp") }),
     ...(txid !== undefined && { txid: parseTxidFlag(txid) }),
-  });
+  };
+  await using opened = new AsyncDisposableStack();
+  const db = opened.use(await openReplica(url, options));
+  if (push !== undefined) await db.refresh({ signal });
+  opened.move();
+  return db;
 }

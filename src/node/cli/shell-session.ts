@@ -7,10 +7,10 @@ import type { CliContext } from "./command.ts";
 import type { ConfigFlags } from "./config-flags.ts";
 import { formatLocalTime } from "./output.ts";
 import { openSource } from "./replica-source.ts";
-import type { MomentFlags } from "./replica-source.ts";
+import type { MomentFlags, PushFlags } from "./replica-source.ts";
 import type { RowFormat } from "./row-formats.ts";
 
-export interface ShellFlags extends ConfigFlags, MomentFlags {
+export interface ShellFlags extends ConfigFlags, MomentFlags, PushFlags {
   readonly hydrate?: string;
 }
 
@@ -55,14 +55,12 @@ export class ShellSession implements AsyncDisposable {
       timestamp: _timestamp,
       txid: _txid,
       hydrate: _hydrate,
+      push,
       ...config
     } = this.#flags;
-    const next = await openSource(
-      this.#context,
-      this.#source,
-      { ...config, ...moment },
-      { signal },
-    );
+    const isNewest = at === undefined && moment.txid === undefined;
+    const flags = { ...config, ...moment, ...(isNewest && push !== undefined && { push }) };
+    const next = await openSource(this.#context, this.#source, flags, { signal });
     await this.#db[Symbol.asyncDispose]();
     this.#db = next;
   }

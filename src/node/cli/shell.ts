@@ -9,7 +9,7 @@ import { messageOf, platformCode } from "../../core/base/errors.ts";
 import type { CliContext } from "./command.ts";
 import { addConfigFlags } from "./config-flags.ts";
 import { printResults } from "./query.ts";
-import { addMomentFlags } from "./replica-source.ts";
+import { addMomentFlags, addPushFlag } from "./replica-source.ts";
 import { isShellCommand, runShellCommand } from "./shell-commands.ts";
 import type { ShellFlags } from "./shell-session.ts";
 import { ShellSession } from "./shell-session.ts";
@@ -22,7 +22,11 @@ export function shellCommand(context: CliContext): Command {
   const command = new Command("shell")
     .description("Open a replica and run the SQL that is typed. Commands begin with a dot: .help")
     .argument("<source>", "URL of a replica, its directory, or path of a replicated database");
-  addMomentFlags(command).option(
+  addMomentFlags(command);
+  addPushFlag(
+    command,
+    "also follow the primary: statements see its commits after milliseconds",
+  ).option(
     "--hydrate <path>",
     "make a local copy there meanwhile, on which queries run as soon as it is whole; it stays for the next time",
   );

@@ -110,6 +110,7 @@ export class DatabaseEngine {
     return this.#parts.feed?.open({
       staging: this.#parts.staging,
       durableTxid: () => this.#replicas.ackedThrough,
+      stage: (waiting) => this.stage(waiting),
       onFollowed: () => {
         this.#loop.wake();
         this.#replicas.wake();

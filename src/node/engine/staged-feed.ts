@@ -21,6 +21,9 @@ const maxFollowers = 64;
 /** Newest files that are kept in memory for all followers together while there are any. */
 const maxKeptBytes = maxStreamedFileBytes;
 
+/** How long a follower waits for what is committed to be staged before it is told the head, ms. */
+const stageWaitMs = 1_000;
+
 /** So many heartbeats without an engine, and not at rest: the stream ends. */
 const patience = 2;
 
@@ -29,6 +32,8 @@ export interface FeedSource {
   readonly staging: Staging;
   /** Every TXID up to it is in all replicas; 0 = none. */
   readonly durableTxid: () => bigint;
+  /** Resolves when everything committed before the call is staged. */
+  readonly stage: (waiting: Waiting) => Promise<unknown>;
   /** Somebody has begun to follow, or nobody does any more. */
   readonly onFollowed: () => void;
 }
@@ -145,6 +150,7 @@ export class StagedFeed {
     const { clock } = this.#options;
     let at = from;
     let toldTxid = this.#durableTxid;
+    await this.#stagePending(signal);
     let sentAtMs = clock.monotonicMs();
     let unserved = 0;
     const { txid: headTxid, checksum: headChecksum } = await this.#head();
@@ -174,6 +180,18 @@ export class StagedFeed {
       yield { kind: "heartbeat", timeMs: clock.nowMs() };
       sentAtMs = clock.monotonicMs();
     }
+  }
+
+  /** Has what is committed by now staged, so that it is below the head. An engine that is busy is not waited for. */
+  async #stagePending(signal: AbortSignal): Promise<void> {
+    const source = this.#source;
+    if (source === undefined) return;
+    const given = new AbortController();
+    const both = AbortSignal.any([signal, given.signal]);
+    const late = this.#options.clock.sleep(stageWaitMs, { signal: both });
+    await Promise.race([source.stage({ signal: both }), late]).catch(() => undefined);
+    given.abort();
+    await late.catch(() => undefined);
   }
 
   get #durableTxid(): bigint {
