@@ -99,6 +99,30 @@ test("who may not follow is told why", async () => {
   expect([stopped.status, stopped.headers.get("retry-after")]).toEqual([503, "1"]);
 });
 
+test("metrics tell who follows, and what was sent", async () => {
+  await using scene = await Scene.open();
+  await using daemon = await Daemon.of(scene, pushKeys).ready();
+  const base = await addressOf(daemon);
+  const head = await synced(daemon, scene.path);
+  const valueOf = async (name: string): Promise<number> => {
+    const body = await (await fetch(`${base}/metrics`)).text();
+    const line = new RegExp(`^headwater_push_${name}\\{db="${scene.path}"\\} (\\d+)$`, "mu");
+    return Number(line.exec(body)?.[1]);
+  };
+  await using ahead = await StreamReader.open(`${base}/databases/app`, head + 7n);
+  await until(async () => (await ahead.next()) === undefined);
+  await until(async () => (await valueOf("followers")) === 0);
+  expect(await valueOf("resets_total")).toBe(1);
+  {
+    await using stream = await StreamReader.open(`${base}/databases/app`, head);
+    await scene.app.ledger(1);
+    const { bytes } = await stream.until("file");
+    const sent = [await valueOf("followers"), await valueOf("files_total")];
+    expect([...sent, await valueOf("bytes_total")]).toEqual([1, 1, bytes.length]);
+  }
+  await until(async () => (await valueOf("followers")) === 0);
+});
+
 test("streams end when the database is stopped, and go on with its next engine", async () => {
   await using scene = await Scene.open();
   await using daemon = await Daemon.of(scene, pushKeys).ready();

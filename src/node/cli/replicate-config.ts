@@ -146,8 +146,9 @@ async function run(
   const patients = (): readonly FleetDatabase[] => fleet.databases;
   const { createMetrics, startMonitor } = await import("./monitor-services.ts");
   const metrics = createMetrics(config.monitor, patients);
+  const counted = metrics.counting(logger);
   const fleet = new Fleet({
-    logger: metrics.counting(logger),
+    logger: counted,
     clock: systemClock,
     random: systemRandom,
     hibernateAfterMs,
@@ -168,7 +169,8 @@ async function run(
   const memberFor = (path: string, url: string): FleetMember =>
     toMember(keeper.config.register(path, url));
   const databases = patients;
-  services.use(await startMonitor(config.monitor, { metrics, patients, databases, logger }));
+  const watched = { metrics, patients, databases, logger: counted };
+  services.use(await startMonitor(config.monitor, watched));
   services.use(await startControl(config, { fleet, memberFor, logger, context }));
   const failure = await Promise.race([
     signals.received(),

@@ -3,6 +3,7 @@ import { Counter, Gauge } from "prom-client";
 import type { Registry } from "prom-client";
 import type { LogFields, LogLevel } from "../../core/base/log.ts";
 import { numberOf, secondsOf, textOf } from "./event-fields.ts";
+import { createPushCounters } from "./push-counters.ts";
 import { createRequestCounters } from "./request-counters.ts";
 
 /** Events after which something committed could not be captured at once. */
@@ -38,6 +39,7 @@ export function createEventCounters(registry: Registry): CountEvent {
     "mode",
   );
   const countRequest = createRequestCounters(registry);
+  const countPush = createPushCounters(registry);
   const compactionErrors = counter(
     "litestream_compaction_verify_error_count",
     "Compactions that failed, or whose result was not sound.",
@@ -54,6 +56,7 @@ export function createEventCounters(registry: Registry): CountEvent {
     logged.inc({ level });
     const db = textOf(fields["db"]);
     countRequest(event, fields);
+    countPush(event, fields);
     if (captureErrors.has(event)) syncErrors.inc({ db });
     switch (event) {
       case "ltx.staged":

@@ -73,6 +73,23 @@ test("requests are counted by kind of store, with bytes, times and errors", asyn
   );
 });
 
+test("followers by push are counted while they are there, and what they were sent", async () => {
+  const counted = metrics();
+  const logger = counted.counting(silentLogger);
+  const db = "/a.db";
+  logger.log("info", "push.following", { db, after: "1" });
+  logger.log("info", "push.following", { db, after: "1" });
+  for (const sizeBytes of [400, 300]) logger.log("debug", "push.sent", { db, sizeBytes });
+  logger.log("debug", "push.reset", { db });
+  logger.log("info", "push.left", { db, why: "ended" });
+  expect(await samples(counted, "headwater_push_")).toEqual([
+    'headwater_push_followers{db="/a.db"} 1',
+    'headwater_push_files_total{db="/a.db"} 2',
+    'headwater_push_bytes_total{db="/a.db"} 700',
+    'headwater_push_resets_total{db="/a.db"} 1',
+  ]);
+});
+
 test("the health of every database is there, also of one without an engine", async () => {
   const counted = metrics();
   expect(await samples(counted, "headwater_healthy")).toEqual(['headwater_healthy{db="/b.db"} 0']);

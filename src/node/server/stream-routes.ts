@@ -123,7 +123,10 @@ export class StreamRoutes implements Disposable {
           try {
             const next = await frames.next();
             if (leaving.signal.aborted) return;
-            if (next.done !== true) return send(controller, next.value);
+            if (next.done !== true) {
+              noteFrame(logger, path, next.value);
+              return send(controller, next.value);
+            }
             if (this.#stopping.signal.aborted) send(controller, { kind: "end" });
             close("ended");
             controller.close();
@@ -140,6 +143,12 @@ export class StreamRoutes implements Disposable {
       { highWaterMark: 0 },
     );
   }
+}
+
+function noteFrame(logger: Logger, db: string, frame: StreamFrame): void {
+  if (frame.kind === "file")
+    logger.log("debug", "push.sent", { db, sizeBytes: frame.bytes.length });
+  if (frame.kind === "reset") logger.log("debug", "push.reset", { db });
 }
 
 function send(controller: ReadableStreamDefaultController<Uint8Array>, frame: StreamFrame): void {
