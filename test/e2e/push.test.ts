@@ -123,6 +123,13 @@ test("metrics tell who follows, and what was sent", async () => {
   await until(async () => (await valueOf("followers")) === 0);
 });
 
+test("what is expected to be paid counts followers as there all the time", async () => {
+  await using scene = await Scene.open({ transactions: 1 });
+  await using daemon = await Daemon.of(scene, pushKeys).ready();
+  // Two files each second, and what levels and the daily image put.
+  await daemon.event("budget.expected", "putsPerMonth=5455783");
+});
+
 test("streams end when the database is stopped, and go on with its next engine", async () => {
   await using scene = await Scene.open();
   await using daemon = await Daemon.of(scene, pushKeys).ready();

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { requestPricesAt, weigh } from "../store/request-prices.ts";
 import { limitedForecast, requestLimit } from "./request-budget.ts";
-import { addCounts, forecastRequests, monthMs } from "./request-forecast.ts";
+import { addCounts, forecastFollowed, forecastRequests, monthMs } from "./request-forecast.ts";
 
 const dayMs = 24 * 3_600_000;
 const plain = {
@@ -40,6 +40,27 @@ test("without levels, and without retention, neither costs anything", () => {
 test("a full image in parts costs a put for each", () => {
   const images = { ...plain, levels: [], retentionCheckMs: undefined, putsPerImage: 130 };
   expect(forecastRequests(images).upkeep.put).toBe(31 * 130);
+});
+
+test("a manifest costs a put for each change, and hot pages in the interval of the highest level", () => {
+  const without = forecastRequests(plain).upkeep;
+  const { sync, upkeep } = forecastRequests({ ...plain, hasManifest: true });
+  const merges = 31 * (2_880 + 288 + 24);
+  const checks = (31 * 86_400) / 150;
+  const hotPages = 31 * 24;
+  expect(upkeep.put - without.put).toBe(sync.put + merges + 31 + checks + hotPages);
+  expect(upkeep.list - without.list).toBe(hotPages);
+  expect(upkeep.get - without.get).toBe(100 * hotPages);
+});
+
+test("while somebody follows each upload is two files, and level 0 is listed once a minute", () => {
+  const alone = forecastRequests(plain);
+  const { sync, upkeep } = forecastFollowed(plain);
+  expect(sync).toEqual({ ...alone.sync, put: 2 * alone.sync.put, list: 31 * 1_440 });
+  expect(upkeep).toEqual(alone.upkeep);
+  const both = forecastFollowed({ ...plain, hasManifest: true });
+  const plainBoth = forecastRequests({ ...plain, hasManifest: true });
+  expect(both.upkeep.put - plainBoth.upkeep.put).toBe(alone.sync.put);
 });
 
 test("an interval of 0 is taken for ten commits a second", () => {

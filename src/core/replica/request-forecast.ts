@@ -36,6 +36,12 @@ const shortestSyncMs = 100;
 /** Headers read for one merged file: of its first and last input, its own, and that of the file before it. */
 const headersPerMerge = 4;
 
+/** Interior pages lie scattered over the files. */
+const readsPerHotPages = 100;
+
+/** While somebody follows by push others are looked for this often before a file is put. */
+const listWhenFollowedMs = 60_000;
+
 /** A listing of the whole replica: one request for each thousand files. */
 const requestsPerListing = 10;
 
@@ -46,7 +52,10 @@ export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
     put: monthMs / syncMs,
     get: (2 * monthMs) / Math.max(syncMs, confirmMs),
   });
-  const jobs: RequestCounts[] = [];
+  const images = monthMs / cadence.snapshotIntervalMs;
+  const jobs: RequestCounts[] = [counts({ put: images * cadence.putsPerImage })];
+  /** How often something in the replica changes. */
+  let changes = monthMs / syncMs + images;
   let belowMs = syncMs;
   for (const [index, levelMs] of cadence.levels.entries()) {
     const intervalMs = Math.max(levelMs, belowMs);
@@ -55,17 +64,32 @@ export function forecastRequests(cadence: ReplicaCadence): RequestForecast {
     // The inputs of level 1 are read from local disk.
     const reads = index === 0 ? 2 : headersPerMerge + inputs;
     jobs.push(counts({ put: merges, list: merges, get: merges * reads }));
+    changes += merges;
     belowMs = intervalMs;
   }
-  jobs.push(counts({ put: (monthMs / cadence.snapshotIntervalMs) * cadence.putsPerImage }));
-  if (cadence.hasManifest === true) jobs.push(counts({ put: monthMs / syncMs }));
   if (cadence.retentionCheckMs !== undefined) {
     // Something becomes old as often as something is merged; all levels are listed before it goes.
     const afterMs = cadence.levels[0] ?? cadence.snapshotIntervalMs;
     const checks = monthMs / Math.max(cadence.retentionCheckMs, afterMs, syncMs);
     jobs.push(counts({ list: checks * requestsPerListing, delete: checks }));
+    changes += checks;
+  }
+  if (cadence.hasManifest === true) {
+    const made = monthMs / (cadence.levels.at(-1) ?? cadence.snapshotIntervalMs);
+    jobs.push(counts({ put: changes + made, list: made, get: made * readsPerHotPages }));
   }
   return { sync, upkeep: jobs.reduce(addCounts) };
+}
+
+/** The same while somebody follows by push: each upload is two files, and level 0 is listed before it now and then. */
+export function forecastFollowed(cadence: ReplicaCadence): RequestForecast {
+  const { sync, upkeep } = forecastRequests(cadence);
+  const more = counts({
+    put: sync.put,
+    list: monthMs / Math.max(cadence.syncIntervalMs, listWhenFollowedMs),
+  });
+  const manifests = counts({ put: cadence.hasManifest === true ? sync.put : 0 });
+  return { sync: addCounts(sync, more), upkeep: addCounts(upkeep, manifests) };
 }
 
 /** Both together. */

@@ -7,7 +7,7 @@ import { systemClock, systemRandom } from "../base/clock.ts";
 import { readConfig } from "../engine/config/config.ts";
 import type { Config } from "../engine/config/config.ts";
 import type { DatabaseConfig } from "../engine/config/database-config.ts";
-import { costFields, expectedCost, totalCost } from "../engine/expected-cost.ts";
+import { type CostOptions, costFields, expectedCosts, totalCost } from "../engine/expected-cost.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { FleetKeeper } from "../engine/fleet-keeper.ts";
 import type { FleetDatabase, FleetFailure } from "../engine/fleet-database.ts";
@@ -71,7 +71,8 @@ export async function replicateFromConfig(
   const members = new Map(
     config.databases.map((database) => [database, toFleetMember(database, flags, logger)]),
   );
-  logTotal([...members.values()], { logger, environment: context.environment });
+  const isPushed = flags.once !== true && config.monitor.push !== undefined;
+  logTotal([...members.values()], { logger, environment: context.environment, isPushed });
   using signals = new StopSignals();
   if (flags.once === true && config.exec !== undefined) {
     logger.log("warn", "config.remark", { message: "exec is not run with -once." });
@@ -116,12 +117,14 @@ function checkDatabases(config: Config): void {
 /** What all of them are expected to cost together. Each tells its own part when it starts. */
 function logTotal(
   members: readonly FleetMember[],
-  { logger, environment }: Pick<CliContext, "environment"> & { readonly logger: Logger },
+  {
+    logger,
+    environment,
+    isPushed,
+  }: Pick<CliContext, "environment"> & CostOptions & { readonly logger: Logger },
 ): void {
   if (members.length < 2) return;
-  const costs = members.flatMap(({ options }) =>
-    options.replicas.map(({ url }) => expectedCost(options, url, environment)),
-  );
+  const costs = members.flatMap(({ options }) => expectedCosts(options, environment, { isPushed }));
   const total = totalCost(costs);
   logger.log("info", "budget.total", { databases: members.length, ...costFields(total) });
 }
@@ -149,6 +152,7 @@ async function run(
   const counted = metrics.counting(logger);
   const fleet = new Fleet({
     logger: counted,
+    isPushed: config.monitor.push !== undefined,
     clock: systemClock,
     random: systemRandom,
     hibernateAfterMs,

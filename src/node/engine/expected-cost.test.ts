@@ -3,16 +3,17 @@ import { expect, test } from "vitest";
 import { temporaryDirectory } from "../../../test/support/temporary.ts";
 import { resolveOptions } from "./engine-options.ts";
 import type { ReplicateOptions } from "./engine-options.ts";
-import { costFields, expectedCost, totalCost } from "./expected-cost.ts";
-import type { ExpectedCost } from "./expected-cost.ts";
+import { costFields, expectedCost, expectedCosts, totalCost } from "./expected-cost.ts";
+import type { CostOptions, ExpectedCost } from "./expected-cost.ts";
 
 function costOf(
   options: Partial<ReplicateOptions>,
   environment: Record<string, string> = {},
+  cost: CostOptions = {},
 ): ExpectedCost {
   const { replica = "s3://bucket/app" } = options;
   const given = { path: "/nowhere/app.db", ...options, replica };
-  return expectedCost(resolveOptions(given), replica, environment);
+  return expectedCost(resolveOptions(given), replica, environment, cost);
 }
 
 test("without a limit: full speed, at the provider's prices", () => {
@@ -35,6 +36,24 @@ test("a limit in dollars counts with prices, one of requests with ones", () => {
   expect(Math.round(cost.intervalMs / 1_000)).toBe(18);
   const { requests } = costOf({ maxPutsPerMonth: 100_000 });
   expect(requests.put + requests.list).toBeCloseTo(100_000);
+});
+
+test("followers by push are counted as there all the time; the interval stays what it is", () => {
+  const alone = costOf({});
+  const followed = costOf({}, {}, { isPushed: true });
+  expect(costFields(followed)).toMatchObject({ putsPerMonth: 5_455_783, usdPerMonth: 29.05 });
+  expect(followed.intervalMs).toBe(1_000);
+  expect(followed.fullSpeed).toEqual(alone.fullSpeed);
+  const limited = costOf({ maxCostPerMonth: 1 }, {}, { isPushed: true });
+  expect(limited.usd).toBeCloseTo(1);
+  expect(limited.intervalMs).toBeGreaterThan(30_000);
+});
+
+test("each replica of a database is expected to cost what its own manifest costs", () => {
+  const replicas = [{ url: "s3://bucket/a" }, { url: "s3://bucket/b", manifest: true }];
+  const options = resolveOptions({ path: "/nowhere/app.db", replicas });
+  const [plain, web] = expectedCosts(options, {}, {}).map(({ usd }) => usd?.toFixed(2));
+  expect([plain, web]).toEqual(["15.44", "29.45"]);
 });
 
 test("the environment may name the endpoint", () => {

@@ -4,7 +4,12 @@ import { HeadwaterError } from "../../core/base/errors.ts";
 import type { LogFields } from "../../core/base/log.ts";
 import { limitedForecast, requestLimit } from "../../core/replica/request-budget.ts";
 import type { BudgetLimit } from "../../core/replica/request-budget.ts";
-import { addCounts, forecastRequests, monthMs } from "../../core/replica/request-forecast.ts";
+import {
+  addCounts,
+  forecastFollowed,
+  forecastRequests,
+  monthMs,
+} from "../../core/replica/request-forecast.ts";
 import type { RequestForecast } from "../../core/replica/request-forecast.ts";
 import { weigh } from "../../core/store/request-prices.ts";
 import type { RequestCounts } from "../../core/store/request-prices.ts";
@@ -26,11 +31,27 @@ export interface MonthlyCost {
 export interface ExpectedCost extends MonthlyCost {
   /** How far apart uploads then are, ms. */
   readonly intervalMs: number;
-  /** Without a limit. */
+  /** Without a limit, and without followers. */
   readonly fullSpeed: RequestForecast;
   /** `undefined`: none, or one that nothing counts towards. */
   readonly limit: BudgetLimit | undefined;
   readonly partSizeBytes: number;
+}
+
+export interface CostOptions {
+  /** Somebody may follow by push, and is taken to do so all the time. */
+  readonly isPushed?: boolean | undefined;
+}
+
+/** What each replica of a database is expected to cost. Throws as `expectedCost`. */
+export function expectedCosts(
+  options: ResolvedOptions,
+  environment: Environment,
+  cost: CostOptions,
+): readonly ExpectedCost[] {
+  return options.replicas.map(({ url, manifest = options.manifest }) =>
+    expectedCost({ ...options, manifest }, url, environment, cost),
+  );
 }
 
 /** Throws `usage/invalid` for a limit in dollars on a store whose prices are not known. */
@@ -38,10 +59,11 @@ export function expectedCost(
   options: ResolvedOptions,
   url: string,
   environment: Environment,
+  { isPushed = false }: CostOptions = {},
 ): ExpectedCost {
   const { prices, partSizeBytes } = storePrices(url, environment);
   const { syncIntervalMs, levels, snapshotIntervalMs, l0RetentionMs } = options;
-  const fullSpeed = forecastRequests({
+  const cadence = {
     syncIntervalMs,
     levels,
     snapshotIntervalMs,
@@ -50,14 +72,16 @@ export function expectedCost(
       : undefined,
     putsPerImage: putsFor(options.path, partSizeBytes),
     hasManifest: options.manifest,
-  });
+  };
+  const fullSpeed = forecastRequests(cadence);
+  const most = isPushed ? forecastFollowed(cadence) : fullSpeed;
   const limit = limitOf(options, prices?.usd);
-  const { sync, upkeep } = limit === undefined ? fullSpeed : limitedForecast(fullSpeed, limit);
+  const { sync, upkeep } = limit === undefined ? most : limitedForecast(most, limit);
   const requests = addCounts(sync, upkeep);
   return {
     requests,
     usd: prices && weigh(requests, prices.usd),
-    intervalMs: monthMs / sync.put,
+    intervalMs: (monthMs / sync.put) * (most.sync.put / fullSpeed.sync.put),
     provider: prices?.provider,
     fullSpeed,
     limit,

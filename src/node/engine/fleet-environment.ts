@@ -24,6 +24,8 @@ export interface FleetRunEnvironment {
   readonly random: Random;
   readonly hibernation: Hibernation;
   readonly storeMemory: StoreMemory;
+  /** Streams are served: somebody may follow by push. */
+  readonly isPushed?: boolean | undefined;
   /** Those who follow this database by push. */
   readonly feed?: StagedFeed | undefined;
   /** Tests put failing parts in front. */

@@ -134,11 +134,12 @@ function isUrgentAfter(ended: EndedRest | undefined): boolean {
 /** Starts an engine when it has its turn. */
 export function startMember(
   { options }: FleetMember,
-  { hibernation, logger, parts, storeMemory, feed }: FleetRunEnvironment,
+  { hibernation, logger, parts, storeMemory, feed, isPushed }: FleetRunEnvironment,
   { ended, signal }: { readonly ended: EndedRest | undefined; readonly signal: AbortSignal },
 ): Promise<RunningEngine> {
   const mayRest = hibernation.isOn;
-  const environment = { ...parts, logger, endedRest: ended, mayRest, storeMemory, feed };
+  const common = { ...parts, logger, storeMemory, feed, isPushed };
+  const environment = { ...common, endedRest: ended, mayRest };
   return hibernation.start(() => startEngine(options, environment, { signal }), {
     signal,
     isUrgent: isUrgentAfter(ended),

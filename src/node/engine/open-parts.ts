@@ -16,7 +16,7 @@ import type { StoreMemory } from "../store/store-memory.ts";
 import { briefWakeOf } from "./brief-wake.ts";
 import { meteredStores, openBudget } from "./budget-keeper.ts";
 import type { ResolvedOptions } from "./engine-options.ts";
-import { costFields, expectedCost } from "./expected-cost.ts";
+import { type CostOptions, costFields, expectedCost } from "./expected-cost.ts";
 import { History } from "./history.ts";
 import { openLease } from "./lease-keeper.ts";
 import type { LeaseKeeperOptions } from "./lease-keeper.ts";
@@ -45,6 +45,8 @@ export interface EngineEnvironment {
   readonly mayRest?: boolean | undefined;
   /** Those who follow by push. */
   readonly feed?: StagedFeed | undefined;
+  /** Somebody may follow by push. */
+  readonly isPushed?: boolean | undefined;
   /** What the stores of other engines have found out. */
   readonly storeMemory?: StoreMemory | undefined;
   /** Tests put a faster one in its place. */
@@ -132,7 +134,9 @@ export async function openParts(
     const records = await ReplicaRecordFile.open(about);
     if (records.record === undefined) await records.clear();
     const manifest = hasManifest ? new ManifestBook(clock) : undefined;
-    const link = await openLink({ options, address }, store, { ...about, records, manifest });
+    const { isPushed } = environment;
+    const replica = { options, address, isPushed };
+    const link = await openLink(replica, store, { ...about, records, manifest });
     stack.use(link.lease);
     links.push(link);
   }
@@ -168,12 +172,18 @@ type LinkTools = Omit<
 
 /** The replica with what guards it: a budget, and a lease that whoever opens it gives up. */
 async function openLink(
-  { options, address }: { readonly options: ResolvedOptions; readonly address: string },
+  {
+    options,
+    address,
+    isPushed,
+  }: { readonly options: ResolvedOptions; readonly address: string } & CostOptions,
   store: ObjectStore,
   tools: LinkTools,
 ): Promise<ReplicaLink> {
   const hasManifest = tools.manifest !== undefined;
-  const cost = expectedCost({ ...options, manifest: hasManifest }, address, process.env);
+  const cost = expectedCost({ ...options, manifest: hasManifest }, address, process.env, {
+    isPushed,
+  });
   tools.logger.log(tools.endedRest === undefined ? "info" : "debug", "budget.expected", {
     replica: store.url,
     intervalMs: Math.round(cost.intervalMs),
