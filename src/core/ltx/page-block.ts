@@ -53,6 +53,12 @@ export function readFrameHead(
   return { kind: "frame", pgno, sizeBytes: frameHeaderSizeBytes + blockBytes };
 }
 
+/** The page that a frame of either kind says it is of; `undefined` if it is too short for one. Nothing else is looked at. */
+export function pgnoOfFrame(frame: Uint8Array): number | undefined {
+  if (frame.length < legacyFrameHeaderSizeBytes) return undefined;
+  return viewOf(frame).getUint32(ltxFrameLayout.pgno[0]);
+}
+
 /** Whether a frame with a size field stands at `at`, of that page and of that size, header included. */
 export function isFrameOf(
   view: DataView,

@@ -25,6 +25,8 @@ export interface HttpBodyOptions extends HttpContext, Waiting {
   readonly skipBytes: number;
   /** `undefined`: all there are, which `fetch` sees to. */
   readonly wantedBytes: number | undefined;
+  /** Of the whole body; `undefined`: not known. */
+  readonly bodyBytes?: number | undefined;
 }
 
 /** Throws `store/unavailable` for a body that ends early; what comes after the wanted bytes is not read. */
@@ -77,23 +79,29 @@ export async function collectHttpBody(
   return concatBytes(parts);
 }
 
-/** Leaving the loop lets go of the connection. */
+/** Leaving the loop lets go of the connection: for the next request if the body is over, or else it is closed. */
 async function* chunksOf(
   body: HttpBody,
-  { signal, ...context }: HttpContext & Waiting,
+  { signal, bodyBytes, ...context }: HttpContext & Waiting & Pick<HttpBodyOptions, "bodyBytes">,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   // Not every browser's streams can be looped over.
   const reader = body.getReader();
+  let readBytes = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      if (value !== undefined) yield value;
+      if (value === undefined) continue;
+      readBytes += value.length;
+      yield value;
     }
   } catch (error) {
     signal?.throwIfAborted();
     throw noAnswer(error, context);
   } finally {
-    reader.cancel().catch(() => undefined);
+    // Cancelled before it has told its end, a body counts as broken off, although all of it was read.
+    const isOver = readBytes === bodyBytes && signal?.aborted !== true;
+    const left = isOver ? reader.read() : reader.cancel();
+    left.catch(() => undefined);
   }
 }

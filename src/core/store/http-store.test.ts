@@ -192,6 +192,38 @@ test("fewer bytes than asked for are an error, and more are left", async () => {
   expect(await read(scene.store, "key", { offset: 0, length: 100 })).toHaveLength(100);
 });
 
+test("a body that was read whole is not cancelled, which would cost its connection; one with more in it is", async () => {
+  const bytes = noise(1_000, 8);
+  const outcomeOf = async (sent: Uint8Array, headers: Record<string, string>): Promise<string> => {
+    const outcome = Promise.withResolvers<string>();
+    let at = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        // Tells its end only when it is asked once more, as those of browsers do.
+        pull: (controller) => {
+          if (at < sent.length) return controller.enqueue(sent.slice(at, (at += 50)));
+          controller.close();
+          outcome.resolve("read");
+        },
+        cancel: () => outcome.resolve("cancelled"),
+      },
+      { highWaterMark: 0 },
+    );
+    const answer = new Response(body, { status: "content-range" in headers ? 206 : 200, headers });
+    const url = "http://127.0.0.1/replica";
+    const store = createHttpStore({ url, fetch: async () => answer, revalidation: "header" });
+    expect(await read(store, "key", { offset: 0, length: 100 })).toEqual(bytes.slice(0, 100));
+    return outcome.promise;
+  };
+  const part = bytes.subarray(0, 100);
+  const range = { "content-range": "bytes 0-99/1000" };
+  expect(await outcomeOf(part, range)).toBe("read");
+  expect(await outcomeOf(part, { ...range, "content-length": "100" })).toBe("read");
+  expect(await outcomeOf(part, { "content-length": "100" })).toBe("read");
+  expect(await outcomeOf(bytes, { ...range, "content-length": "1000" })).toBe("cancelled");
+  expect(await outcomeOf(bytes, { "content-length": "1000" })).toBe("cancelled");
+});
+
 test("bytes from another place than asked for are refused", async () => {
   await using scene = await openScene();
   await scene.objects.put("key", bodyOf(noise(10_000, 7)), {});

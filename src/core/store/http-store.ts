@@ -166,10 +166,11 @@ class HttpStore implements ObjectStore {
     const sizeBytes = range?.sizeBytes ?? (await this.head(key, { signal }))?.sizeBytes;
     if (sizeBytes === undefined) throw changedObject(key);
     const wantedBytes = Math.min(length, Math.max(0, sizeBytes - offset));
+    const bodyBytes = lengthOf(answer) ?? wantedBytes;
     const about = this.#about("get", key);
     return {
       info: infoOf(key, answer, sizeBytes),
-      body: readHttpBody(answer, { ...about, skipBytes: 0, wantedBytes, signal }),
+      body: readHttpBody(answer, { ...about, skipBytes: 0, wantedBytes, bodyBytes, signal }),
     };
   }
 
@@ -193,7 +194,13 @@ class HttpStore implements ObjectStore {
     const wantedBytes = isPart ? Math.min(length ?? Infinity, sizeBytes - skipBytes) : undefined;
     return {
       info: infoOf(key, answer, sizeBytes),
-      body: readHttpBody(answer, { ...about, skipBytes, wantedBytes, signal }),
+      body: readHttpBody(answer, {
+        ...about,
+        skipBytes,
+        wantedBytes,
+        bodyBytes: sizeBytes,
+        signal,
+      }),
     };
   }
 

@@ -2,8 +2,7 @@
 // store; the reader has the map and the cache, and asks here on a miss.
 import { must } from "../base/assert.ts";
 import type { Waiting } from "../base/async.ts";
-import { viewOf } from "../base/bytes.ts";
-import { ltxFrameLayout } from "../ltx/page-block.ts";
+import { pgnoOfFrame } from "../ltx/page-block.ts";
 import { decodeBtreePage, isInteriorKind } from "../sqlite/btree.ts";
 import { schemaRootPgnos } from "../sqlite/schema-roots.ts";
 import { BlockingLoader } from "./blocking-loader.ts";
@@ -131,8 +130,8 @@ export class Fetcher implements AsyncDisposable {
     const { files } = this.#options;
     let taken = 0;
     for (const { key, etag, offset, bytes } of frames) {
-      if (bytes.length < 4) continue;
-      const pgno = viewOf(bytes).getUint32(ltxFrameLayout.pgno[0]);
+      const pgno = pgnoOfFrame(bytes);
+      if (pgno === undefined) continue;
       const frame = map.locate(pgno);
       if (frame?.offset !== offset || frame.sizeBytes !== bytes.length) continue;
       const file = files.get(frame.file);

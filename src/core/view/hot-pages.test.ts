@@ -107,6 +107,15 @@ test("opening and the first lookup take four requests", async () => {
   expect(await scene.lookUp(views)).toEqual([keyOf(image)]);
 });
 
+test("the interior pages that a reader prefetches are among them: it asks for nothing more", async () => {
+  await using scene = await openScene();
+  await using views = await scene.open();
+  scene.server.takeRequests();
+  using view = views.newest();
+  await view.prefetch({});
+  expect(scene.server.takeRequests()).toEqual([]);
+});
+
 test.each([
   ["gone", async ({ inner }: ViewReplica, key: string) => inner.delete([key], {})],
   [
