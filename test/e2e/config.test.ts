@@ -142,6 +142,17 @@ describe("headwater replicate with a configuration file", () => {
     expect(await restored(directory, config, "a")).toEqual([1, 2]);
   });
 
+  test("uploads what is there although the command has ended before replication has begun", async () => {
+    using directory = temporaryDirectory();
+    write(directory.file("a.db"), "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
+    // One that is never made keeps nobody waiting.
+    const config = configFor(directory, ["a", "never"], 'exec: "true"\n');
+    await using child = headwater(["replicate", "-config", config]);
+    const { code, stderr } = await outcome(child);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(await restored(directory, config, "a")).toEqual([1]);
+  });
+
   test("does not start the command when a database cannot be restored", async () => {
     using directory = temporaryDirectory();
     const config = configFor(directory, ["a"], `exec: "touch '${directory.file("started")}'"\n`);

@@ -6,6 +6,7 @@ import { resolveOptions } from "../../src/node/engine/engine-options.ts";
 import { Fleet } from "../../src/node/engine/fleet.ts";
 import type { FleetMember } from "../../src/node/engine/fleet-environment.ts";
 import { startShutdownLimit } from "../../src/node/engine/shutdown.ts";
+import { QuickFleet } from "../support/fleet.ts";
 import { Scene } from "../support/scene.ts";
 
 const never = new AbortController().signal;
@@ -40,6 +41,25 @@ test("what is written while a database is stopped, its WAL gone, is whole after 
   }
   expect(preparations).toBe(4);
   expect(await fleet.stop(limit)).toEqual([]);
+});
+
+test("it is settled when each database has had its turn, or has failed; one that is not there is not waited for", async () => {
+  await using one = await Scene.open();
+  await using other = await Scene.open();
+  await using failing = await Scene.open();
+  const quick = new QuickFleet({ maxAwake: 1 });
+  const { fleet } = quick;
+  for (const { path, replica } of [one, other]) quick.add({ path, replica });
+  fleet.add(memberOf(failing, () => Promise.reject(new Error("it cannot be restored"))));
+  const missing = { path: one.directory.file("missing.db"), replica: one.directory.url("missing") };
+  quick.add(missing);
+  await fleet.settled({ signal: never });
+  expect(fleet.get(failing.path)?.failure).toBeInstanceOf(Error);
+  expect(fleet.get(missing.path)?.status?.state).toBe("waiting");
+  const failures = await fleet.stop(limit);
+  expect(failures.map(({ path }) => path)).toEqual([failing.path]);
+  await one.prove();
+  await other.prove();
 });
 
 test("a database that is taken out gets its last commits, leaves the others alone, and can come back", async () => {

@@ -186,7 +186,12 @@ async function run(
   const exitCode = await command?.stop(signals.name ?? "SIGTERM").catch(() => 1);
   await services.disposeAsync();
   hangUp[Symbol.dispose]();
-  const [failures] = await Promise.all([fleet.stop(startLimit()), keeper[Symbol.asyncDispose]()]);
+  const limit = startLimit();
+  // What the command has written is uploaded, although it was quicker than our start.
+  if (command !== undefined) {
+    await fleet.settled({ signal: AbortSignal.any([limit.signal, signals.first]) });
+  }
+  const [failures] = await Promise.all([fleet.stop(limit), keeper[Symbol.asyncDispose]()]);
   if (failure instanceof Error) throw failure;
   throwFailures("Not everything is in its replica.", failures);
   return exitCode ?? 0;

@@ -8,7 +8,9 @@ import type { FleetFailure } from "./fleet-database.ts";
 import type { FleetMember, FleetRunEnvironment } from "./fleet-environment.ts";
 import { Hibernation, hibernateAfterDefaultMs } from "./hibernation.ts";
 import type { HibernationOptions } from "./hibernation.ts";
+import { isGone } from "./pause.ts";
 import type { ShutdownLimit } from "./shutdown.ts";
+import type { Waiting } from "./waiting.ts";
 
 export interface FleetEnvironment
   extends
@@ -90,6 +92,12 @@ export class Fleet {
       for (const identity of identitiesOf(database.member)) this.#writers.delete(identity);
     }
     return failure;
+  }
+
+  /** Resolves when each database that is there replicates, rests, or has failed to. Throws nothing, also if it is aborted. */
+  async settled(waiting: Waiting): Promise<void> {
+    const coming = this.databases.filter(({ path, isStopped }) => !isStopped && !isGone(path));
+    await Promise.allSettled(coming.map((database) => database.started(waiting)));
   }
 
   /** Stops all of them at once, each after a last sync. Returns those that were not replicated to their end. */
