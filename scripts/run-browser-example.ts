@@ -1,4 +1,4 @@
-// Runs the example for browsers in Chromium: the page opens the replica in each mode, and shows rows.
+// Runs the example for browsers in Chromium: the page opens the replica in each mode, shows rows, and follows by push.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { type Page, chromium } from "playwright";
@@ -10,7 +10,9 @@ const timeoutMs = 60_000;
 export async function runBrowserExample(server: string): Promise<void> {
   const executablePath = findChromium();
   if (executablePath === undefined) return;
-  const child = spawn(process.execPath, [server], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [server, "--push"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   try {
     const url = await addressOf(child.stdout);
     const browser = await chromium.launch({ executablePath, args: [...chromiumArguments] });
@@ -44,6 +46,15 @@ async function use(page: Page, url: string): Promise<void> {
     await took.getByText("12 rows in").waitFor();
     console.log(`${mode}: ${await took.textContent()}`);
   }
+  const status = page.locator("#status");
+  await status.getByText("pushed").waitFor();
+  const before = Number(/\d+/u.exec((await status.textContent()) ?? "")?.[0]);
+  await page.waitForFunction(
+    (txid) =>
+      Number(/\d+/u.exec(document.querySelector("#status")?.textContent ?? "")?.[0]) >= txid,
+    before + 2,
+  );
+  console.log(`pushed: ${await status.textContent()}`);
   await page.locator("#hydrate").click();
   await page.getByText("A copy is here").waitFor();
 }

@@ -43,13 +43,18 @@ const page = {
   rows: element("rows", HTMLTableElement),
 };
 
+/** Where a primary pushes what is new, if the page's address says so: `?push=http://127.0.0.1:9090/databases/shop`. */
+const push = new URLSearchParams(location.search).get("push") ?? undefined;
+
 let replica: Replica | undefined;
 let isHydrated = false;
+let isLive = false;
 /** Traffic when the page was loaded. */
 const before = await traffic();
 
 async function open(): Promise<void> {
   page.status.textContent = "opening";
+  isLive = false;
   await replica?.[Symbol.asyncDispose]();
   const { slider, mode, follow } = page;
   const isNow = slider.value === slider.max;
@@ -60,7 +65,9 @@ async function open(): Promise<void> {
       const { default: load } = await import("@journeyapps/wa-sqlite/dist/wa-sqlite-jspi.mjs");
       return load();
     },
-    ...(isNow ? { follow: follow.checked } : { txid: toTxid(BigInt(slider.value)) }),
+    ...(isNow
+      ? { follow: follow.checked, push: follow.checked ? push : undefined }
+      : { txid: toTxid(BigInt(slider.value)) }),
     hydrate: isHydrated ? "opfs" : undefined,
     logger: { log: (_level, event, fields = {}) => onEvent(event, fields) },
   });
@@ -119,6 +126,10 @@ function onEvent(event: string, fields: LogFields): void {
   } else if (event === "replica.hydrated") {
     page.progress.hidden = true;
     page.hydrate.textContent = "A copy is here";
+  } else if (event.startsWith("push.")) {
+    // The primary tells whatever is new, or only the store does.
+    isLive = event === "push.live";
+    showState();
   }
 }
 
@@ -126,7 +137,7 @@ function onEvent(event: string, fields: LogFields): void {
 function showState(): void {
   if (replica === undefined) return;
   const at = new Date(replica.timestampMs).toLocaleTimeString();
-  page.status.textContent = `TXID ${Number(replica.txid)}, ${at}`;
+  page.status.textContent = `TXID ${Number(replica.txid)}, ${at}${isLive ? ", pushed" : ""}`;
   const isNow = page.slider.value === page.slider.max;
   page.moment.textContent = isNow ? "now" : `TXID ${page.slider.value}, ${at}`;
   void showTraffic();
@@ -232,11 +243,12 @@ page.hydrate.addEventListener("click", () => {
 });
 setInterval(() => {
   // A follower moves on by itself.
-  if (page.slider.value === page.slider.max && replica !== undefined) {
+  const isNow = page.slider.value === page.slider.max;
+  if (isNow && replica !== undefined && page.slider.max !== String(replica.txid)) {
     page.slider.max = String(replica.txid);
     page.slider.value = page.slider.max;
     showState();
   }
-}, 1000);
+}, 100);
 await openAndRun();
 document.documentElement.dataset["ready"] = "true";

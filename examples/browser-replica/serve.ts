@@ -1,5 +1,6 @@
 // Serves a page that queries a replica: a small shop that goes on selling is replicated into a folder, and a web server offers
-// that folder. Run it after `npm run build` and open the address that it prints.
+// that folder. Run it after `npm run build` and open the address that it prints. With --push a process of its own replicates the
+// shop, and pushes each sale to the page before it is in the folder.
 import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
@@ -10,6 +11,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { replicate } from "headwater";
+import { startPrimary } from "./primary.ts";
 import { Shop } from "./shop.ts";
 
 /** What is served under which path. The page's import map leads there; a bundler would need none of it. */
@@ -52,6 +54,8 @@ for (let day = 0; day < 12; day++) {
   shop.sell(400);
   await replication.sync();
 }
+const isPushed = process.argv.includes("--push");
+if (isPushed) await replication[Symbol.asyncDispose]();
 
 /** What the server was asked of the replica: the page shows it. */
 const traffic = { requests: 0, bytes: 0 };
@@ -60,10 +64,14 @@ const server = createServer((request, response) => {
   answer(request, response).catch(() => response.destroy());
 });
 await new Promise<void>((resolve) => server.listen(portOf(), "127.0.0.1", resolve));
-const address = server.address();
-if (address !== null && typeof address === "object") {
-  console.log(`The shop is open: http://127.0.0.1:${address.port}/`);
-}
+const listening = server.address();
+const port = listening !== null && typeof listening === "object" ? listening.port : 0;
+const origin = `http://127.0.0.1:${port}`;
+await using primary = isPushed
+  ? await startPrimary({ database: shop.path, replica, origin, directory })
+  : undefined;
+const query = primary === undefined ? "" : `?push=${encodeURIComponent(primary.address)}`;
+console.log(`The shop is open: ${origin}/${query}`);
 
 while (!stop.signal.aborted) {
   await sleep(1500, undefined, { signal: stop.signal }).catch(() => undefined);
@@ -72,6 +80,7 @@ while (!stop.signal.aborted) {
 server.closeAllConnections();
 server.close();
 shop.close();
+await primary?.[Symbol.asyncDispose]();
 await rm(directory, { recursive: true });
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -134,6 +143,6 @@ async function sendObject(
 }
 
 function portOf(): number {
-  const [flag, port] = process.argv.slice(2);
-  return flag === "--port" ? Number(port) : 0;
+  const at = process.argv.indexOf("--port");
+  return at < 0 ? 0 : Number(process.argv[at + 1]);
 }
