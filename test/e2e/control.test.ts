@@ -123,7 +123,9 @@ describe("the control socket", () => {
 
   test("whoever waits when Headwater is told to end learns so", async () => {
     await using scene = await Scene.open();
-    await using daemon = await Daemon.of(scene, "shutdown-sync-timeout: 1ms\n").ready();
+    // Nothing is uploaded, and so fails, before it is asked for.
+    const keys = "sync-interval: 1h\nshutdown-sync-timeout: 1ms\n";
+    await using daemon = await Daemon.of(scene, keys).ready();
     const { path } = scene;
     await daemon.ask("POST", "/sync", { path, wait: true });
     scene.blockReplica();

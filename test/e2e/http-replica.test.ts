@@ -14,6 +14,7 @@ import { type HttpServer, startHttpServer } from "../support/http-server.ts";
 import { sha256OfFile } from "../support/live-image.ts";
 import { putManifest } from "../support/manifest.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { until } from "../support/until.ts";
 
 let set: GoldenSet & Disposable;
 let url: string;
@@ -123,10 +124,13 @@ describe("headwater follow", () => {
       await putManifest(store);
       await child.line((line) => line.includes(`txid=${txid.toString(16).padStart(16, "0")}`));
     }
+    // It goes on asking although there is nothing new.
+    await until(() =>
+      web.requests.some(({ key, status }) => key === manifestKey && status === 304),
+    );
     expect(await child.end("SIGTERM")).toEqual({ code: 0, signal: null });
     expect(scene.stateOf()).toBe(3);
     const statuses = web.requests.map(({ method, key, status }) => `${method} ${status} ${key}`);
-    expect(statuses).toContain("GET 304 manifest.json");
     expect(statuses.every((line) => !line.includes(" 500 "))).toBe(true);
   });
 });

@@ -195,7 +195,7 @@ describe("-exec", () => {
       script,
       `import { DatabaseSync } from "node:sqlite";
        const db = new DatabaseSync(${JSON.stringify(path)});
-       db.exec("PRAGMA journal_mode=WAL; CREATE TABLE t(x)");
+       db.exec("PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; CREATE TABLE t(x)");
        process.on("SIGTERM", () => { db.exec("INSERT INTO t VALUES(42)"); process.exit(0); });
        setInterval(() => {}, 1000);
        console.log("application is up");`,

@@ -5,7 +5,7 @@ import { toTxid } from "../../src/core/ltx/txid.ts";
 import type { ReplicaDatabase } from "../../src/core/vfs/replica-database.ts";
 import type { SqlParameters, SqlRow } from "../../src/core/vfs/sql-values.ts";
 import { type OpenReplicaOptions, openReplica } from "../../src/web/open-replica.ts";
-import { WebScene, behave, takeRequests } from "./web-scene.ts";
+import { WebScene, behave, requestsEnd, takeRequests } from "./web-scene.ts";
 
 const image = { level: 9, min: 1, max: 2 } as const;
 const single = (txid: number) => ({ level: 0, min: txid, max: txid });
@@ -235,7 +235,9 @@ export function describeWebReplica(options: Pick<OpenReplicaOptions, "mode" | "w
       await all(db, "SELECT body FROM t WHERE id = 1");
       await behave({ cut: { suffix: ".ltx", afterBytes: 100 } });
       const sum = all(db, "SELECT sum(length(body)) AS n FROM t");
-      await expect.poll(async () => (await takeRequests()).length).toBeGreaterThan(1);
+      let asked = 0;
+      const cut = async (): Promise<number> => (asked += (await takeRequests()).length);
+      await expect.poll(cut, { timeout: 60_000 }).toBeGreaterThan(1);
       await behave({});
       expect(await sum).toEqual([{ n: 1_600_000 }]);
     });
@@ -272,7 +274,8 @@ export function describeWebReplica(options: Pick<OpenReplicaOptions, "mode" | "w
       const db = await open(scene, { follow: true });
       await all(db, countSql);
       await db[Symbol.asyncDispose]();
-      await takeRequests();
+      // What was on its way may come late.
+      await requestsEnd();
       // Longer than a follower waits.
       await new Promise((resolve) => setTimeout(resolve, 2500));
       expect(await takeRequests()).toEqual([]);

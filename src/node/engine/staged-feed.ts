@@ -22,7 +22,7 @@ const maxFollowers = 64;
 const maxKeptBytes = maxStreamedFileBytes;
 
 /** How long a follower waits for what is committed to be staged before it is told the head, ms. */
-const stageWaitMs = 1_000;
+const stageWaitMs = 5_000;
 
 /** So many heartbeats without an engine, and not at rest: the stream ends. */
 const patience = 2;
