@@ -44,6 +44,11 @@ export class PendingBatch implements CapturedBatch {
     return this.#options.position;
   }
 
+  /** Some of its pages lie in the database file alone, which must not change before they are read. */
+  get needsDatabaseFile(): boolean {
+    return this.#pending.needsDatabaseFile;
+  }
+
   get transactions(): number {
     return this.#pending.transactions;
   }

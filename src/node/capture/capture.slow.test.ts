@@ -53,6 +53,9 @@ interface Tally {
   maxWalBytes: number;
 }
 
+/** What is pending while nothing is staged. */
+const lookBytes = 64 << 20;
+
 /** Applies everything that is committed, in bounded batches that are read while writers go on. */
 async function drain(capture: Capture, image: AppliedImage, tally: Tally): Promise<void> {
   for (;;) {
@@ -60,6 +63,7 @@ async function drain(capture: Capture, image: AppliedImage, tally: Tally): Promi
     const batch = capture.takeBatch();
     if (batch !== undefined) {
       await systemClock.sleep(0, {});
+      if (tally.captured % 2 === 0) capture.capture({ maxBytes: lookBytes });
       image.apply(batch);
       tally.captured += batch.transactions;
       batch.release();
@@ -92,6 +96,8 @@ async function takeImage(capture: Capture, image: AppliedImage, tally: Tally): P
 
 interface Run {
   readonly restartEveryMs: number;
+  /** In between, commits are only looked at: then the guard follows the writers by itself. */
+  readonly stageEveryMs: number;
   readonly tally: Tally;
   readonly image: AppliedImage;
   /** Ends everybody else; what they committed last is captured afterwards. */
@@ -113,7 +119,12 @@ async function captureUntil(path: string, endMs: number, options: Run): Promise<
     await takeImage(capture, image, tally);
     let restartAtMs = systemClock.nowMs() + options.restartEveryMs;
     let imageAtMs = systemClock.nowMs() + 3000;
+    let stageAtMs = 0;
     for (let round = 0; systemClock.nowMs() < endMs; round++) {
+      for (; systemClock.nowMs() < Math.min(stageAtMs, endMs); await systemClock.sleep(5, {})) {
+        capture.capture({ maxBytes: lookBytes });
+      }
+      stageAtMs = systemClock.nowMs() + options.stageEveryMs;
       await drain(capture, image, tally);
       tally.maxWalBytes = Math.max(tally.maxWalBytes, capture.walSizeBytes);
       const outcome = await capture.checkpoint({
@@ -151,11 +162,12 @@ async function captureUntil(path: string, endMs: number, options: Run): Promise<
 }
 
 it.each([
-  { restartEveryMs: Infinity, share: 0.7 },
-  { restartEveryMs: 1500, share: 0.3 },
+  { restartEveryMs: Infinity, stageEveryMs: 0, share: 0.5 },
+  { restartEveryMs: 1500, stageEveryMs: 0, share: 0.2 },
+  { restartEveryMs: 7000, stageEveryMs: 3000, share: 0.3 },
 ])(
-  "loses nothing among writers, checkpoints by others and long readers, re-attached every $restartEveryMs ms",
-  async ({ restartEveryMs, share }) => {
+  "loses nothing among writers, checkpoints by others and long readers, staged every $stageEveryMs ms, re-attached every $restartEveryMs ms",
+  async ({ restartEveryMs, stageEveryMs, share }) => {
     const directory = mkdtempSync(join(tmpdir(), "headwater-stress-"));
     try {
       const path = join(directory, "app.db");
@@ -186,7 +198,7 @@ it.each([
         await Promise.all(others.map(async (other) => other.stop()));
         committed = counts.reduce((sum, count) => sum + count, 0);
       };
-      await captureUntil(path, endMs, { restartEveryMs, tally, image, stopOthers });
+      await captureUntil(path, endMs, { restartEveryMs, stageEveryMs, tally, image, stopOthers });
       console.log(JSON.stringify({ seed, committed, ...tally }));
       expect(tally.captured).toBe(committed);
       expect(Buffer.compare(image.bytes, await app.truth())).toBe(0);

@@ -67,7 +67,10 @@ export class Capture implements AsyncDisposable {
     this.#guard = guard;
     this.#tracker = tracker;
     this.#clock = clock;
-    this.#handOver = new HandOver(guard, tracker, () => this.#batch !== undefined);
+    this.#handOver = new HandOver(guard, tracker, {
+      pageSize: files.pageSize,
+      outstanding: () => ({ batch: this.#batch, hasImage: this.#image !== undefined }),
+    });
     this.resumed = attachment.isResumed;
     this.start = tracker.pendingStart;
     this.sqliteVersion = attachment.sqliteVersion;
@@ -120,7 +123,7 @@ export class Capture implements AsyncDisposable {
         this.#guard.mendIndex();
         result = this.#tracker.advance(maxBytes);
       }
-      this.#improveGuard();
+      this.#handOver.improve({ isComplete: result === "complete" });
     }
     const { transactions, pageCount } = this.#tracker.pending;
     return { transactions, pageCount, more: result !== "complete" };
@@ -187,7 +190,8 @@ export class Capture implements AsyncDisposable {
   async checkpoint(options: CheckpointOptions): Promise<CheckpointOutcome | undefined> {
     return this.#exclusively(options, async (signal) => {
       if (this.#guard.isLost) throw gap(this.path, "its guard had been lost");
-      return runCheckpoint(this.#parts, { ...options, signal });
+      const drain = (): Promise<void> => this.#guardFollowing(options.drain);
+      return runCheckpoint(this.#parts, { ...options, drain, signal });
     });
   }
 
@@ -282,19 +286,14 @@ export class Capture implements AsyncDisposable {
     );
   }
 
-  /**
-   * Moves the guard from mark 0 to a mark above it as soon as the new generation has frames: behind a guard on
-   * mark 0 each commit of an application with automatic checkpoints indexes the whole WAL before it is refused.
-   */
-  #improveGuard(): void {
-    if (this.#guard.isDoubled) {
-      this.#handOver.finish();
-      return;
+  /** Staging takes its time: meanwhile the guard follows writers as ever. */
+  async #guardFollowing(work: () => Promise<void>): Promise<void> {
+    this.#isHandingOver = false;
+    try {
+      await work();
+    } finally {
+      this.#isHandingOver = true;
     }
-    const isWorthIt =
-      this.#guard.mayBeOnMarkZero && !this.#tracker.mayRestart && this.#tracker.tailFrames > 0;
-    if (!isWorthIt || this.#batch !== undefined || this.#image !== undefined) return;
-    this.#handOver.move({ checkpoint: false });
   }
 
   #unreadable(): HeadwaterError {

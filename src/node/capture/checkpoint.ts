@@ -75,6 +75,7 @@ async function seal(
   options: CheckpointOptions & { readonly tailLimit: number },
 ): Promise<CheckpointOutcome | "too much" | "busy" | undefined> {
   const { clock, guard, tracker } = parts;
+  if (tracker.unreadBytes > maxTailBytes) return "too much";
   const isLocked = await guard.lockWriters({
     clock,
     signal: options.signal,

@@ -2,6 +2,7 @@
 // from the newest earlier frame of this generation, else from the database file, else as zeros. So do we.
 import { must } from "../../core/base/assert.ts";
 import type { DatabaseFiles } from "./database-files.ts";
+import { databasePlace } from "./page-reader.ts";
 import type { PendingPages } from "./pending.ts";
 
 /** Completes `pending`, which ends at frame `lastFrame` of the current generation, by its unwritten growth. */
@@ -16,6 +17,6 @@ export function fillGrowth(pending: PendingPages, files: DatabaseFiles, lastFram
     if (wanted.delete(pgno)) placeByPgno.set(pgno, frame);
   }
   // What is left is read from the database file, which reads as zeros beyond its end.
-  for (const pgno of wanted) placeByPgno.set(pgno, 0);
+  for (const pgno of wanted) placeByPgno.set(pgno, databasePlace);
   pending.fillGrowth(placeByPgno);
 }

@@ -1,11 +1,13 @@
 // The guard: a read transaction that keeps everybody from resetting the WAL, and its hand-overs. Protocol and reasons:
-// docs/capture.md. R holds the guard and checkpoints; W takes the write lock, or guards while R lets go.
+// docs/capture.md. R holds the guard and checkpoints; W takes the write lock, or guards while R lets go. The two change
+// places when what W guards is where the guard is to stay.
 // A guard on read mark k > 0 makes a reset impossible. On mark 0 (nothing left to backfill) a writer may
 // restart the WAL once, and only while no frame exists beyond those R saw.
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { assert, must } from "../../core/base/assert.ts";
 import type { Clock } from "../../core/base/clock.ts";
+import type { WalIndex } from "../../core/sqlite/wal-index.ts";
 import { beginRead, closeKeepingWal } from "./connections.ts";
 import type { DatabaseFiles } from "./database-files.ts";
 import { isBusy, toCaptureError } from "./sqlite-errors.ts";
@@ -39,25 +41,29 @@ const retakeAttempts = 2000;
  */
 const checkpointAttempts = 500;
 
+/** A connection, and what R does in a hurry: what an application commits between the two it may have to checkpoint itself. */
+interface Side {
+  readonly connection: DatabaseSync;
+  /** Prepared while nobody waits for it. */
+  quick: { readonly letGo: StatementSync; readonly checkpoint: StatementSync } | undefined;
+}
+
 /** Holds both connections of an attachment. */
 export class Guard {
-  readonly #reader: DatabaseSync;
-  readonly #writer: DatabaseSync;
+  #reader: Side;
+  #writer: Side;
   readonly #files: DatabaseFiles;
-  /** Prepared before they are needed: what an application commits between the two it may have to checkpoint itself. */
-  readonly #letGo: StatementSync;
-  readonly #checkpoint: StatementSync;
   #writerState: "idle" | "guarding" | "locking" = "idle";
+  /** While W guards: surely on a mark above 0. */
+  #isWriterAboveZero = false;
   #isHeld = false;
   #isLost = false;
   #mayBeOnMarkZero = true;
 
   constructor(reader: DatabaseSync, writer: DatabaseSync, files: DatabaseFiles) {
-    this.#reader = reader;
-    this.#writer = writer;
+    this.#reader = { connection: reader, quick: prepareQuick(reader) };
+    this.#writer = { connection: writer, quick: undefined };
     this.#files = files;
-    this.#letGo = reader.prepare("COMMIT");
-    this.#checkpoint = prepareCheckpoint(reader, "PASSIVE");
   }
 
   /** True when R could not take its guard again: what happens to the WAL is unknown until the next exact position. */
@@ -103,20 +109,23 @@ export class Guard {
   /** Lets writers go on. */
   unlockWriters(): void {
     assert(this.#writerState === "locking", "W holds no write lock");
-    this.#writer.exec("ROLLBACK");
+    this.#writer.connection.exec("ROLLBACK");
     this.#writerState = "idle";
   }
 
   /** Makes W a second guard; `false` if it could not be taken now. */
   double(): boolean {
     assert(this.#writerState === "idle", "W is in use");
+    const before = this.#files.readIndex();
     try {
-      beginRead(this.#writer);
+      this.#writer.quick ??= prepareQuick(this.#writer.connection);
+      beginRead(this.#writer.connection);
     } catch (error) {
       if (isBusy(error)) return false;
       throw toCaptureError(error, this.#files.path);
     }
     this.#writerState = "guarding";
+    this.#isWriterAboveZero = this.#isAboveZero(before);
     return true;
   }
 
@@ -124,26 +133,31 @@ export class Guard {
   undouble(): void {
     assert(this.#writerState === "guarding", "W does not guard");
     assert(this.#isHeld || this.#isLost, "nothing else guards");
-    this.#writer.exec("COMMIT");
+    this.#writer.connection.exec("COMMIT");
     this.#writerState = "idle";
+    this.#isWriterAboveZero = false;
   }
 
   /**
-   * Lets R's guard go, checkpoints (PASSIVE) if asked to, and takes the guard anew at what is committed now. W must
-   * hold the write lock or guard meanwhile. R holds a guard again when this returns or throws, or `isLost` is set.
+   * Lets R's guard go, checkpoints (PASSIVE) if asked to, and takes the guard anew. W must hold the write lock or guard
+   * meanwhile. If W guards on a mark above 0 it stays there as R: what was committed during the checkpoint is held back
+   * too, or an application would have to copy it in its next commit. R holds a guard again when this returns or throws, or
+   * `isLost` is set.
    */
   swap({ checkpoint }: { readonly checkpoint: boolean }): CheckpointReport | undefined {
     assert(this.#writerState !== "idle", "nothing guards while R lets go");
-    if (this.#isHeld) this.#letGo.run();
+    const { letGo, checkpoint: quickly } = must(this.#reader.quick, "R's statements");
+    if (this.#isHeld) letGo.run();
     this.#isHeld = false;
     let report: CheckpointReport | undefined;
     let failure: unknown;
     try {
-      if (checkpoint) report = checkpointSoon(this.#checkpoint);
+      if (checkpoint) report = checkpointSoon(quickly);
     } catch (error) {
       failure = error;
     }
-    this.#take();
+    if (this.#isWriterAboveZero) this.#exchange();
+    else this.#take();
     if (failure !== undefined) throw toCaptureError(failure, this.#files.path);
     return report;
   }
@@ -152,7 +166,7 @@ export class Guard {
   truncate(): boolean {
     assert(this.#writerState === "idle", "W is in use");
     try {
-      return !runCheckpoint(prepareCheckpoint(this.#writer, "TRUNCATE")).isBusy;
+      return !runCheckpoint(prepareCheckpoint(this.#writer.connection, "TRUNCATE")).isBusy;
     } catch (error) {
       throw toCaptureError(error, this.#files.path);
     }
@@ -166,12 +180,12 @@ export class Guard {
 
   /** Closes both connections; the WAL stays. */
   close(): void {
-    closeKeepingWal(this.#files.path, [this.#writer, this.#reader]);
+    closeKeepingWal(this.#files.path, [this.#writer.connection, this.#reader.connection]);
   }
 
   #tryLockWriters(): boolean {
     try {
-      this.#writer.exec("BEGIN IMMEDIATE");
+      this.#writer.connection.exec("BEGIN IMMEDIATE");
     } catch (error) {
       if (isBusy(error)) return false;
       throw toCaptureError(error, this.#files.path);
@@ -180,11 +194,21 @@ export class Guard {
     return true;
   }
 
+  /** W, which guards, is R from now on. */
+  #exchange(): void {
+    [this.#reader, this.#writer] = [this.#writer, this.#reader];
+    this.#writerState = "idle";
+    this.#isWriterAboveZero = false;
+    this.#isHeld = true;
+    this.#isLost = false;
+    this.#mayBeOnMarkZero = false;
+  }
+
   #take(): void {
     const before = this.#files.readIndex();
     for (let attempt = 1; ; attempt++) {
       try {
-        beginRead(this.#reader);
+        beginRead(this.#reader.connection);
         break;
       } catch (error) {
         if (isBusy(error) && attempt < retakeAttempts) continue;
@@ -194,17 +218,30 @@ export class Guard {
     }
     this.#isHeld = true;
     this.#isLost = false;
+    this.#mayBeOnMarkZero = !this.#isAboveZero(before);
+  }
+
+  /**
+   * A guard that was taken after `before` is surely on a mark above 0. Frames only grow in number and backfilling only goes
+   * on while the other connection guards, so this proves that some were not backfilled at the moment it was taken.
+   */
+  #isAboveZero(before: WalIndex | undefined): boolean {
     const after = this.#files.readIndex();
-    // Frames only grow in number and backfilling only goes on while W guards, so this proves that some were not
-    // backfilled at the moment in between when R took its mark.
-    const isSurelyAboveZero =
+    return (
       before !== undefined &&
       after !== undefined &&
       before.salt1 === after.salt1 &&
       before.salt2 === after.salt2 &&
-      after.backfilledFrames < before.frameCount;
-    this.#mayBeOnMarkZero = !isSurelyAboveZero;
+      after.backfilledFrames < before.frameCount
+    );
   }
+}
+
+function prepareQuick(connection: DatabaseSync): Side["quick"] {
+  return {
+    letGo: connection.prepare("COMMIT"),
+    checkpoint: prepareCheckpoint(connection, "PASSIVE"),
+  };
 }
 
 /** Tries again at once while somebody else is checkpointing. */

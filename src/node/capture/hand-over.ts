@@ -1,24 +1,67 @@
-// Moving R's guard, make before break: W guards while R lets go and takes a new one.
+// Moving R's guard, make before break: W guards while R lets go and takes a new one, or stays as R.
+import type { PendingBatch } from "./batch.ts";
 import type { CheckpointReport, Guard } from "./guard.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** Bytes of images that may be read into memory to let go of the WAL. */
 export const maxTailBytes = 8 << 20;
 
+/**
+ * So much may lie beyond the guard before it follows a writer. Whoever checkpoints next copies all of it at once, which may be
+ * an application in the middle of a commit. Its automatic checkpoints copy as much by default.
+ */
+const followBytes = 4 << 20;
+
 /** `kept`: the guard is where it was. `busy`: it moved, but somebody else was checkpointing. */
 export type Move = "moved" | "busy" | "kept";
+
+export interface HandOverOptions {
+  readonly pageSize: number;
+  readonly outstanding: () => Outstanding;
+}
+
+/** What refers to frames or to the database file. */
+export interface Outstanding {
+  readonly batch: PendingBatch | undefined;
+  /** Nothing newer than an image may reach the database file. */
+  readonly hasImage: boolean;
+}
 
 /** Hand-overs of one attachment. */
 export class HandOver {
   readonly #guard: Guard;
   readonly #tracker: Tracker;
-  readonly #isBatchOut: () => boolean;
+  readonly #pageSize: number;
+  readonly #outstanding: () => Outstanding;
 
-  /** `isBatchOut` tells whether a batch refers to frames. */
-  constructor(guard: Guard, tracker: Tracker, isBatchOut: () => boolean) {
+  constructor(guard: Guard, tracker: Tracker, { pageSize, outstanding }: HandOverOptions) {
     this.#guard = guard;
     this.#tracker = tracker;
-    this.#isBatchOut = isBatchOut;
+    this.#pageSize = pageSize;
+    this.#outstanding = outstanding;
+  }
+
+  /** Brings the guard to where writers notice it least. Called after each look at the WAL; `isComplete`: all was noted. */
+  improve({ isComplete }: { readonly isComplete: boolean }): void {
+    if (this.#guard.isDoubled) {
+      this.finish();
+      return;
+    }
+    const { batch, hasImage } = this.#outstanding();
+    if (hasImage) return;
+    const isInVain = batch === undefined && this.#isOnMarkZeroInVain;
+    // What is pending must not grow beyond what one batch is to hold.
+    const isFar = isComplete && this.#tracker.heldBackFrames * this.#pageSize >= followBytes;
+    if (isInVain || (isFar && batch?.needsDatabaseFile !== true)) this.move({ checkpoint: false });
+  }
+
+  /**
+   * Behind a guard on mark 0 each commit of an application with automatic checkpoints indexes the whole WAL before it is
+   * refused, so the guard leaves it as soon as the new generation has frames.
+   */
+  get #isOnMarkZeroInVain(): boolean {
+    const { mayRestart, tailFrames } = this.#tracker;
+    return this.#guard.mayBeOnMarkZero && !mayRestart && tailFrames > 0;
   }
 
   /** Moves the guard to what is committed now, with a PASSIVE checkpoint in between if asked to. */
@@ -52,7 +95,8 @@ export class HandOver {
   finish(): boolean {
     if (!this.#guard.isDoubled) return true;
     if (this.#tracker.mayRestart && !this.#guard.isLost) {
-      if (this.#isBatchOut() || this.#tracker.unreadBytes > maxTailBytes) return false;
+      if (this.#outstanding().batch !== undefined || this.#tracker.unreadBytes > maxTailBytes)
+        return false;
       this.#tracker.materialise();
     }
     this.#guard.undouble();

@@ -10,6 +10,7 @@ import type { DatabaseFiles } from "./database-files.ts";
 
 /** Where a page's image is: bytes in memory, a frame number of the WAL, or 0 for the database file. */
 export type PagePlace = Uint8Array | number;
+export const databasePlace = 0;
 
 /** A generation of the WAL. */
 interface Salts {
@@ -29,7 +30,6 @@ export interface PagesToRead {
 const scratchSizeBytes = 1 << 20;
 /** Used within one call at a time, so that a thousand attachments need no megabyte each. */
 let sharedScratch: Uint8Array | undefined;
-const databasePlace = 0;
 
 /** Reads pages of one attachment. */
 export class PageReader {

@@ -2,7 +2,7 @@
 // while the guard keeps it from being reset, and move into memory before the guard may let that happen.
 import { assert, must } from "../../core/base/assert.ts";
 import { lockPgno } from "../../core/base/page.ts";
-import type { PagePlace } from "./page-reader.ts";
+import { databasePlace, type PagePlace } from "./page-reader.ts";
 
 /** One transaction as it lies in the WAL. */
 export interface CapturedTransaction {
@@ -22,6 +22,7 @@ export class PendingPages {
   #commit: number;
   /** The smallest size since the last batch: pages above it hold nothing the replica has. */
   #smallestCommit: number;
+  #needsDatabaseFile = false;
   #transactions = 0;
   #frames = 0;
 
@@ -54,6 +55,11 @@ export class PendingPages {
     return this.#inWal;
   }
 
+  /** The image of a page was in the database file and nowhere else when growth was filled in. */
+  get needsDatabaseFile(): boolean {
+    return this.#needsDatabaseFile;
+  }
+
   add({ pgnos, firstFrame, commit }: CapturedTransaction): void {
     for (let i = 0; i < pgnos.length; i++) {
       const pgno = must(pgnos[i], "page number");
@@ -83,6 +89,7 @@ export class PendingPages {
     for (const [pgno, place] of placeByPgno) {
       assert(!this.#placeByPgno.has(pgno), "growth is only what was not written");
       this.#set(pgno, place);
+      if (place === databasePlace) this.#needsDatabaseFile = true;
     }
     this.#smallestCommit = this.#commit;
   }

@@ -44,6 +44,8 @@ export class Tracker {
   #leastCommit: number;
   /** True while a writer may start the WAL anew right where we are. */
   #mayRestart = false;
+  /** Up to here everything had been noted when R's guard was taken: that lies at this frame or before it. */
+  #guardFrame = 0;
   /** True from a restart of the WAL until the change counter has shown that no commit was missed there. */
   #isRestartUnproved = false;
 
@@ -82,6 +84,11 @@ export class Tracker {
     return this.#walFrames - this.#backfilledFrames;
   }
 
+  /** Frames committed since R's guard was taken, as last seen. Nobody can copy them before it moves on. */
+  get heldBackFrames(): number {
+    return this.#walFrames - this.#guardFrame;
+  }
+
   /** True when everything captured is in the database file, and frames may be overwritten. */
   get mayRestart(): boolean {
     return this.#mayRestart;
@@ -116,6 +123,7 @@ export class Tracker {
   /** Tells that R has a new guard; everything up to R's snapshot had been noted if that may be on mark 0. */
   guardTaken({ mayBeOnMarkZero }: { readonly mayBeOnMarkZero: boolean }): void {
     this.#mayRestart = mayBeOnMarkZero;
+    this.#guardFrame = this.#position.frame;
   }
 
   dropPending(commit = this.#pending.commit): void {
@@ -172,7 +180,10 @@ export class Tracker {
       isRestartUnproved: this.#isRestartUnproved || isRestarted,
     });
     // From here on nothing fails: state changes as a whole or not at all.
-    if (isRestarted) this.#isRestartUnproved = true;
+    if (isRestarted) {
+      this.#isRestartUnproved = true;
+      this.#guardFrame = 0;
+    }
     if (isComplete) this.#isRestartUnproved = false;
     if (found.transactions.length > 0) this.#mayRestart = false;
     // Before a restart the whole WAL went into the database file.

@@ -2,6 +2,7 @@
 // application does not notice. The application itself is faster with its checkpoints done by us.
 import type { Clock } from "../../core/base/clock.ts";
 import type { Logger } from "../../core/base/log.ts";
+import { walFrameOffset } from "../../core/sqlite/wal.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { CheckpointOutcome } from "../capture/capture-types.ts";
 
@@ -16,10 +17,14 @@ const urgentMs = 50;
 /** A small WAL is checkpointed this long after the last capture. */
 const quietMs = 60_000;
 
-/** A larger WAL file is cut back once everything in it is checkpointed. */
+/** A larger WAL file is cut back, unless so much of it is used that it would soon be as large again. */
 const truncateBytes = 64 << 20;
+const stillNeededBytes = 32 << 20;
 
 const blockedLogMs = 60_000;
+
+/** What it goes by. */
+type WalFacts = Pick<Capture, "walFrames" | "walSizeBytes" | "pageSize">;
 
 export class CheckpointPolicy {
   readonly #clock: Clock;
@@ -28,6 +33,8 @@ export class CheckpointPolicy {
   #attemptedAtMs = Number.NEGATIVE_INFINITY;
   #capturedAtMs: number | undefined;
   #isComplete = false;
+  /** The WAL file was too large after the last attempt. */
+  #isLarge = false;
   /** The last attempt moved nothing: a reader is in the way, and trying more often would not help. */
   #isStuck = false;
   #backfilledFrames = 0;
@@ -51,15 +58,17 @@ export class CheckpointPolicy {
     this.#isComplete = false;
   }
 
-  isDue(capture: Capture): boolean {
+  isDue(capture: WalFacts): boolean {
     return this.msUntilDue(capture) <= 0;
   }
 
   /** `Infinity` when there is nothing to do. */
-  msUntilDue(capture: Capture): number {
+  msUntilDue(capture: WalFacts): number {
     const now = this.#clock.monotonicMs();
     const frames = capture.walFrames;
-    if (this.#isComplete || frames === 0) return Number.POSITIVE_INFINITY;
+    if (frames === 0) return Number.POSITIVE_INFINITY;
+    if (this.#isComplete)
+      return this.#isLarge ? this.#attemptedAtMs + quietMs - now : Number.POSITIVE_INFINITY;
     if (frames >= urgentFrames && !this.#isStuck) return this.#attemptedAtMs + urgentMs - now;
     if (frames >= regularFrames) return this.#attemptedAtMs + regularMs - now;
     return this.#capturedAtMs === undefined
@@ -67,8 +76,14 @@ export class CheckpointPolicy {
       : this.#capturedAtMs + quietMs - now;
   }
 
-  modeFor(capture: Capture): "passive" | "truncate" {
-    return capture.walSizeBytes > truncateBytes ? "truncate" : "passive";
+  /**
+   * A large WAL file is cut back when it is no longer needed: nothing came since it was checkpointed, or little. Under a fast
+   * writer it would grow again at once, and cutting it keeps writers waiting.
+   */
+  modeFor({ walFrames, walSizeBytes, pageSize }: WalFacts): "passive" | "truncate" {
+    const usedBytes = walFrameOffset(walFrames + 1, pageSize);
+    const isNeeded = !this.#isComplete && usedBytes > stillNeededBytes;
+    return walSizeBytes > truncateBytes && !isNeeded ? "truncate" : "passive";
   }
 
   /** It failed for a reason that passes, such as a full disk; it is tried again as if it had not moved anything. */
@@ -80,12 +95,13 @@ export class CheckpointPolicy {
   }
 
   /** `undefined`: something stood in the way. */
-  noteOutcome(outcome: CheckpointOutcome | undefined, capture: Capture, elapsedMs: number): void {
+  noteOutcome(outcome: CheckpointOutcome | undefined, capture: WalFacts, elapsedMs: number): void {
     const now = this.#clock.monotonicMs();
     this.#attemptedAtMs = now;
     if (outcome === undefined) return;
     this.#logger.log("debug", "checkpoint.done", { ...outcome, elapsedMs });
     this.#isComplete = outcome.complete;
+    this.#isLarge = capture.walSizeBytes > truncateBytes;
     this.#isStuck = !outcome.complete && outcome.backfilledFrames === this.#backfilledFrames;
     this.#backfilledFrames = outcome.backfilledFrames;
     if (outcome.complete) this.#capturedAtMs = undefined;

@@ -244,7 +244,11 @@ export class Stager {
     const { clock } = this.#parts;
     this.#isCheckpointing = true;
     try {
-      const drain = (): Promise<void> => this.#batches.stageIfMuch({ signal });
+      const drain = async (): Promise<void> => {
+        this.#isCheckpointing = false;
+        await this.#batches.stageIfMuch({ signal });
+        this.#isCheckpointing = true;
+      };
       const startedMs = clock.monotonicMs();
       const outcome = await capture.checkpoint({ mode, drain, signal });
       this.#checkpoints.noteOutcome(outcome, capture, clock.monotonicMs() - startedMs);
