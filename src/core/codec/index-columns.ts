@@ -30,17 +30,22 @@ const maxVarintBytes = 8;
 const maxOffset = 2 ** 48;
 const twoTo32 = 2 ** 32;
 
-/** What is wrong with an index, by the numbers that page-index.as.ts has for it; 0 = nothing. */
-export function indexProblem(kind: number, pgno: number): string | undefined {
-  return [
-    undefined,
-    "the page index has no end",
-    "the page index holds a malformed number",
-    `the page index entry of page ${pgno} is out of place`,
-  ][kind];
-}
+/** What can be wrong with an index, as page-index.as.ts numbers it. */
+const problems = { none: 0, noEnd: 1, malformed: 2, misplaced: 3 } as const;
 
-const misplaced = 3;
+/** The same in words, `undefined` for nothing. */
+export function indexProblem(kind: number, pgno: number): string | undefined {
+  switch (kind) {
+    case problems.noEnd:
+      return "the page index has no end";
+    case problems.malformed:
+      return "the page index holds a malformed number";
+    case problems.misplaced:
+      return `the page index entry of page ${pgno} is out of place`;
+    default:
+      return undefined;
+  }
+}
 
 /** `Codec.readIndex` in TypeScript. */
 export function readIndexColumns(bytes: Uint8Array, limitBytes: number): IndexReading {
@@ -63,7 +68,7 @@ export function readIndexColumns(bytes: Uint8Array, limitBytes: number): IndexRe
     const isLast = pgno === 0;
     const offset = isLast ? 0 : varints.next();
     const sizeBytes = isLast ? 0 : varints.next();
-    if (isLast || varints.kind !== 0) {
+    if (isLast || varints.kind !== problems.none) {
       endAt = varints.at;
       problem = indexProblem(varints.kind, pgno);
       break;
@@ -76,7 +81,7 @@ export function readIndexColumns(bytes: Uint8Array, limitBytes: number): IndexRe
       offset < maxOffset &&
       offset + sizeBytes <= limitBytes;
     if (!isPlaced) {
-      problem = indexProblem(misplaced, pgno);
+      problem = indexProblem(problems.misplaced, pgno);
       break;
     }
     pgnos[count] = pgno;
@@ -106,8 +111,8 @@ export function readIndexColumns(bytes: Uint8Array, limitBytes: number): IndexRe
 class VarintReader {
   /** Where the next one begins, or the one that is none. */
   at = 0;
-  /** What is wrong: `indexProblem`. */
-  kind = 0;
+  /** One of `problems`. */
+  kind: number = problems.none;
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -115,19 +120,19 @@ class VarintReader {
   }
 
   next(): number {
-    if (this.kind !== 0) return 0;
+    if (this.kind !== problems.none) return 0;
     let value = 0;
     let scale = 1;
     for (let i = 0; i < maxVarintBytes; i++, scale *= 128) {
       const byte = this.#bytes[this.at + i];
-      if (byte === undefined) return this.#refuse(1);
+      if (byte === undefined) return this.#refuse(problems.noEnd);
       value += (byte & 0x7f) * scale;
       if (byte >= 0x80) continue;
       if ((byte === 0 && i > 0) || !Number.isSafeInteger(value)) break;
       this.at += i + 1;
       return value;
     }
-    return this.#refuse(2);
+    return this.#refuse(problems.malformed);
   }
 
   #refuse(kind: number): number {

@@ -16,7 +16,7 @@ import { SqliteHost } from "./sqlite-host.ts";
 import { ThreadViews } from "./thread-views.ts";
 
 /** What serves one replica. */
-interface Service extends Disposable {
+interface Service {
   readonly views: ThreadViews;
   readonly host: SqliteHost;
 }
@@ -40,7 +40,7 @@ export class SleepingThread {
         this.#serve(message, must(this.#service, "replica of SQLite's thread"));
         break;
       case "end":
-        this.#service?.[Symbol.dispose]();
+        this.#service?.host[Symbol.dispose]();
         this.#service = undefined;
         break;
       default:
@@ -54,8 +54,7 @@ export class SleepingThread {
     const views = new ThreadViews({ name, cache: FrameCache.fromShared(data.cache), source });
     const isCancelled = (): boolean => source.isCancelled;
     const options = { name, views, isCancelled, isInterrupt: isCancelled };
-    const host = new SqliteHost(this.#sqlite3, options);
-    return { views, host, [Symbol.dispose]: () => host[Symbol.dispose]() };
+    return { views, host: new SqliteHost(this.#sqlite3, options) };
   }
 
   #serve({ request, news }: SentRequest, { views, host }: Service): void {
